@@ -1,0 +1,75 @@
+"""Multi-task learning for dense prediction in Keras 3 / TensorFlow.
+
+    import mtl_tf as mtl
+
+========================= =====================================================
+`mtl.architectures`       multi-task networks as Keras functional models
+`mtl.backbones`           shared feature extractors
+`mtl.heads`               task-specific parts behind the last shared feature
+`mtl.balancing`           scalarizers, weightings and aggregators of task losses
+`mtl.MultiTaskTrainer`    `compile`, `fit`, `evaluate`, `predict` for all of them
+`mtl.data`                data sets as `tf.data` pipelines with validity masks
+`mtl.losses`              masked losses of dense tasks
+`mtl.metrics`             metrics of dense tasks, and Delta-m
+`mtl.evaluation`          numbers and reports of a trained model
+`mtl.ops`                 native ops and their pure-TensorFlow references
+`mtl.TASKS`               the six tasks of the survey
+========================= =====================================================
+
+Submodules load on first use, so `import mtl_tf` costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_SUBMODULES = (
+    "architectures",
+    "backbones",
+    "balancing",
+    "data",
+    "evaluation",
+    "experiments",
+    "heads",
+    "layers",
+    "losses",
+    "metrics",
+    "ops",
+    "tasks",
+    "training",
+)
+_NAMES = {"MultiTaskTrainer": "training", "TASKS": "tasks", "Task": "tasks"}
+
+__all__ = ["TASKS", "MultiTaskTrainer", "Task", "__version__", *_SUBMODULES]
+
+if TYPE_CHECKING:
+    from mtl_tf import (
+        architectures,
+        backbones,
+        balancing,
+        data,
+        evaluation,
+        experiments,
+        heads,
+        layers,
+        losses,
+        metrics,
+        ops,
+        tasks,
+        training,
+    )
+    from mtl_tf.tasks import TASKS, Task
+    from mtl_tf.training import MultiTaskTrainer
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,130 @@
+"""The only place that loads the compiled ops."""
+
+import dataclasses
+import functools
+import importlib
+import os
+import pathlib
+import warnings
+from types import ModuleType
+from typing import Any
+
+import tensorflow as tf
+
+_FOLDER = pathlib.Path(__file__).parent
+_CHOICES = ("auto", "on", "off")
+
+
+@dataclasses.dataclass(frozen=True)
+class NativeStatus:
+    """What `mtl_tf` knows of its compiled ops in this process.
+
+    Attributes:
+        available: whether ops run compiled code.
+        reason: why not, and how to mend it; empty when available.
+        mode: the value of `MTL_TF_NATIVE`: `"auto"`, `"on"` or `"off"`.
+        library: path of the TensorFlow op library, or `None`.
+        built_for: TensorFlow version the ops were compiled against, or `None`.
+        running: TensorFlow version of this process.
+        cpu_isa: instruction set chosen for this CPU (`"baseline"`, `"avx2"`, `"avx512"`), or `None`.
+        compiler: the C++ compiler used, or `None`.
+        cuda_architectures: GPU architectures compiled in; empty for a CPU-only build.
+        xla: whether the ops run inside `jit_compile=True`.
+    """
+
+    available: bool
+    reason: str
+    mode: str
+    library: str | None
+    built_for: str | None
+    running: str
+    cpu_isa: str | None
+    compiler: str | None
+    cuda_architectures: tuple[str, ...] = ()
+    xla: bool = False
+
+
+def native_mode() -> str:
+    """The value of `MTL_TF_NATIVE`; `ValueError` for anything but auto, on and off."""
+    mode = os.environ.get("MTL_TF_NATIVE", "auto").lower()
+    if mode not in _CHOICES:
+        raise ValueError(f"MTL_TF_NATIVE must be one of {_CHOICES}. Received: {mode!r}")
+    return mode
+
+
+def native_status() -> NativeStatus:
+    """Says whether native ops are in use, and if not, why.
+
+    Returns:
+        A `NativeStatus`. Never raises for a library that cannot be loaded: the reason is in it.
+
+    Raises:
+        ValueError: if `MTL_TF_NATIVE` is not `auto`, `on` or `off`.
+    """
+    mode = native_mode()
+    loaded, reason = _load() if mode != "off" else (None, "MTL_TF_NATIVE=off")
+    bindings = _bindings()
+    return NativeStatus(
+        available=loaded is not None,
+        reason=reason,
+        mode=mode,
+        library=str(_library_path()) if _library_path() else None,
+        built_for=(bindings.TENSORFLOW_VERSION or None) if bindings else None,
+        running=tf.__version__,
+        cpu_isa=bindings.cpu_isa() if bindings else None,
+        compiler=bindings.COMPILER if bindings else None,
+    )
+
+
+def tensorflow_ops() -> Any | None:
+    """The module of compiled TensorFlow ops, or `None` where the reference is to be used."""
+    mode = native_mode()
+    if mode == "off":
+        return None
+    loaded, reason = _load()
+    if loaded is None:
+        if mode == "on":
+            raise RuntimeError(f"MTL_TF_NATIVE=on, but native ops are not available: {reason}")
+        _warn_once(reason)
+    return loaded
+
+
+@functools.cache
+def _warn_once(reason: str) -> None:
+    warnings.warn(f"mtl_tf uses pure-TensorFlow ops: {reason}", RuntimeWarning, stacklevel=4)
+
+
+def _library_path() -> pathlib.Path | None:
+    path = _FOLDER / "_tensorflow_ops.so"
+    return path if path.exists() else None
+
+
+@functools.cache
+def _bindings() -> ModuleType | None:
+    try:
+        return importlib.import_module("mtl_tf.ops._kernels")
+    except ImportError:
+        return None
+
+
+@functools.cache
+def _load() -> tuple[Any | None, str]:
+    """(module of ops, "") or (None, why not). A library built for another TensorFlow is not opened:
+    its symbols may be missing or, worse, have another meaning."""
+    path, bindings = _library_path(), _bindings()
+    if path is None or bindings is None:
+        return None, (
+            "the compiled ops are not installed (pure-Python install). Reinstall with a C++17 "
+            "compiler and without MTL_TF_BUILD_OPS=0"
+        )
+    built_for, running = bindings.TENSORFLOW_VERSION, tf.__version__
+    if built_for.split(".")[:2] != running.split(".")[:2]:
+        return None, (
+            f"the compiled ops were built for TensorFlow {built_for}, but TensorFlow {running} is "
+            f"running. Install tensorflow-cpu=={built_for}, or rebuild: "
+            "pip install --no-build-isolation --force-reinstall --no-deps mtl-tf"
+        )
+    try:
+        return tf.load_op_library(str(path)), ""
+    except (tf.errors.OpError, OSError) as error:
+        return None, f"{path} cannot be loaded: {error}"

@@ -1,0 +1,18 @@
+// The Python module mtl_tf.ops._kernels: kernels on NumPy arrays, and what they were built with.
+#include <pybind11/pybind11.h>
+
+#include "kernels/cpu_dispatch.h"
+
+namespace mtl {
+void BindGramian(pybind11::module_& module);
+}  // namespace mtl
+
+PYBIND11_MODULE(_kernels, module) {
+  module.doc() = "Native kernels of mtl_tf on NumPy arrays, without TensorFlow.";
+  module.attr("TENSORFLOW_VERSION") = MTL_TENSORFLOW_VERSION;
+  module.attr("COMPILER") = MTL_COMPILER;
+  module.def(
+      "cpu_isa", [] { return mtl::CpuIsaName(mtl::SelectedCpuIsa()); },
+      "The instruction set chosen for this CPU: baseline, avx2 or avx512.");
+  mtl::BindGramian(module);
+}
