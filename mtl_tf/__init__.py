@@ -15,22 +15,37 @@
 `mtl.ops`                 native ops and their pure-TensorFlow references
 `mtl.TASKS`               the six tasks of the survey
 ========================= =====================================================
-
-Submodules load on first use, so `import mtl_tf` costs next to nothing.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from mtl_tf import (
+    architectures,
+    backbones,
+    balancing,
+    data,
+    evaluation,
+    heads,
+    layers,
+    losses,
+    metrics,
+    ops,
+    tasks,
+    training,
+)
+from mtl_tf.tasks import TASKS, Task
+from mtl_tf.training import MultiTaskTrainer
 
 __version__ = "0.1.0"
 
-_SUBMODULES = (
+__all__ = [
+    "TASKS",
+    "MultiTaskTrainer",
+    "Task",
+    "__version__",
     "architectures",
     "backbones",
     "balancing",
     "data",
     "evaluation",
-    "experiments",
     "heads",
     "layers",
     "losses",
@@ -38,38 +53,4 @@ _SUBMODULES = (
     "ops",
     "tasks",
     "training",
-)
-_NAMES = {"MultiTaskTrainer": "training", "TASKS": "tasks", "Task": "tasks"}
-
-__all__ = ["TASKS", "MultiTaskTrainer", "Task", "__version__", *_SUBMODULES]
-
-if TYPE_CHECKING:
-    from mtl_tf import (
-        architectures,
-        backbones,
-        balancing,
-        data,
-        evaluation,
-        experiments,
-        heads,
-        layers,
-        losses,
-        metrics,
-        ops,
-        tasks,
-        training,
-    )
-    from mtl_tf.tasks import TASKS, Task
-    from mtl_tf.training import MultiTaskTrainer
-
-
-def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+]

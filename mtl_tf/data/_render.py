@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_tf.data._ray_casting import Camera, Floats, closest_hits, surface
+from mtl_tf.data._ray_casting import Camera, Floats, closest_hits, glance
+from mtl_tf.data._ray_surfaces import surface
 from mtl_tf.data._room_mannequin import PARTS
 from mtl_tf.data._room_shading import finished, shade
 from mtl_tf.data._room_solids import CLASSES
@@ -17,7 +18,7 @@ from mtl_tf.data._rooms import NOBODY, Scene, room
 __all__ = ["CLASSES", "PARTS", "render"]
 
 _DRAWS = 6
-_GLANCE_WIDTH = 32
+_GLANCE_WIDTH = 20
 _SALIENT_SHARE = 0.02
 _PERSON_SHARE = 0.012
 _CLOSE = 0.7
@@ -75,7 +76,7 @@ def draw_scene(seed: int, index: int, height: int, width: int) -> Scene:
 
 def _merit(scene: Scene, rows: int) -> float:
     """Zero for a scene that shows its subjects; less the more it lacks."""
-    hits = closest_hits(scene.camera, scene.room, scene.solids, rows, _GLANCE_WIDTH)
+    hits = glance(scene.camera, scene.room, scene.solids, rows, _GLANCE_WIDTH)
     owner = np.where(hits.solid < 0, NOBODY, scene.instance[hits.solid])
     salient = np.mean(owner == scene.salient) if scene.salient != NOBODY else 0.0
     merit = 10 * min(float(salient) / _SALIENT_SHARE - 1, 0)

@@ -26,6 +26,8 @@ _VIVID: tuple[Colour, ...] = (
     (0.93, 0.10, 0.10), (0.98, 0.48, 0.02), (0.98, 0.82, 0.05), (0.15, 0.75, 0.18),
     (0.05, 0.65, 0.85), (0.12, 0.22, 0.92), (0.88, 0.08, 0.62), (0.50, 0.12, 0.80),
 )  # fmt: skip
+
+
 def wood(dice: Dice) -> Look:
     dark, light = dice.pick(WOODS)
     return Look(dark, light, "planks", dice.between(0.8, 1.4), gloss=0.08)
@@ -47,11 +49,11 @@ def bed(into: Assembly, dice: Dice, half: Point) -> None:
     frame, cover = wood(dice), fabric(dice)
     sheet = Look((0.82, 0.81, 0.79), (0.92, 0.91, 0.89), "fabric", 0.6)
     into.box((0, 0.14, 0), (x, 0.14, z), frame)
-    into.box((0, 0.37, 0.03), (x - 0.03, 0.09, z - 0.06), sheet)
+    into.box((0, 0.37, 0.03), (x - 0.03, 0.09, z - 0.06), sheet, False)
     into.box((0, 0.41, 0.25 * z), (x - 0.01, 0.07, 0.74 * z), cover)
     into.box((0, height, 0.04 - z), (x, height, 0.04), frame)
     for place in (-0.48, 0.48):
-        into.ball((place * x, 0.52, 0.36 - z), (0.40 * x, 0.10, 0.2), sheet)
+        into.ball((place * x, 0.52, 0.36 - z), (0.40 * x, 0.10, 0.2), sheet, False)
 
 
 def sofa(into: Assembly, dice: Dice, half: Point) -> None:
@@ -62,9 +64,11 @@ def sofa(into: Assembly, dice: Dice, half: Point) -> None:
     into.box((0, height, 0.12 - z), (x - 0.16, height, 0.12), cover)
     for side in (-1, 1):
         into.box((side * (x - 0.08), 0.3, 0), (0.08, 0.3, z), cover)
-        into.box((side * (x - 0.16) / 2, 0.36, 0.13), ((x - 0.19) / 2, 0.08, z - 0.14), cover)
-    side = dice.pick((-1.0, 1.0))
-    into.ball((side * (x - 0.42), 0.58, -0.02), (0.21, 0.19, 0.11), cushion)
+        into.box(
+            (side * (x - 0.16) / 2, 0.36, 0.13), ((x - 0.19) / 2, 0.08, z - 0.14), cover, False
+        )
+    end = dice.pick((-1, 1))
+    into.ball((end * (x - 0.42), 0.58, -0.02), (0.21, 0.19, 0.11), cushion, False)
 
 
 def table(into: Assembly, dice: Dice, half: Point) -> None:
@@ -89,8 +93,8 @@ def chair(into: Assembly, dice: Dice, half: Point, look: Look | None = None) -> 
     into.box((0, 0.44, 0), (x, 0.03, z), seat)
     into.box((0, height + 0.28, 0.025 - z), (x, height - 0.28, 0.025), seat)
     for left in (-1, 1):
-        into.box((left * (x - 0.025), 0.28, 0.025 - z), (0.022, 0.28, 0.024), frame)
-        into.box((left * (x - 0.025), 0.205, z - 0.03), (0.022, 0.205, 0.022), frame)
+        into.box((left * (x - 0.025), 0.28, 0.025 - z), (0.022, 0.28, 0.024), frame, False)
+        into.box((left * (x - 0.025), 0.205, z - 0.03), (0.022, 0.205, 0.022), frame, False)
 
 
 def armchair(into: Assembly, look: Look) -> None:
@@ -106,7 +110,7 @@ def cabinet(into: Assembly, dice: Dice, half: Point) -> None:
     texture = dice.pick(("doors", "drawers")) if height < 0.6 else "doors"
     front = Look(tinted(look.dark, 0.5), look.light, texture, FIT, gloss=0.1)
     into.box((0, height, -0.015), (x, height, z - 0.015), look)
-    into.box((0, height + 0.02, z - 0.015), (x - 0.01, height - 0.035, 0.015), front)
+    into.box((0, height + 0.02, z - 0.015), (x - 0.01, height - 0.035, 0.015), front, False)
 
 
 def shelf(into: Assembly, dice: Dice, half: Point) -> None:
@@ -114,16 +118,16 @@ def shelf(into: Assembly, dice: Dice, half: Point) -> None:
     look = wood(dice)
     books = Look((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "books", FIT)
     into.box((0, height, -0.02), (x, height, z - 0.02), look)
-    into.box((0, height, z - 0.025), (x - 0.03, height - 0.04, 0.02), books)
+    into.box((0, height, z - 0.025), (x - 0.03, height - 0.04, 0.02), books, False)
 
 
 def floor_lamp(into: Assembly, dice: Dice) -> None:
     metal = Look((0.2, 0.2, 0.2), dice.pick(((0.25, 0.25, 0.26), (0.6, 0.5, 0.35))), gloss=0.3)
     shade = Look((0.9, 0.8, 0.6), dice.pick(((0.97, 0.9, 0.75), (0.9, 0.85, 0.8))), glow=0.45)
     height = dice.between(1.35, 1.65)
-    into.post((0, 0.015, 0), 0.15, 0.015, metal)
+    into.post((0, 0.015, 0), 0.15, 0.015, metal, False)
     into.post((0, height / 2, 0), 0.018, height / 2, metal)
-    into.post((0, height + 0.08, 0), dice.between(0.16, 0.24), 0.15, shade, casts=False)
+    into.post((0, height + 0.08, 0), dice.between(0.16, 0.24), 0.15, shade, False)
 
 
 def plant(into: Assembly, dice: Dice) -> None:

@@ -117,14 +117,20 @@ def furnish(layout: Layout, into: Assembly, dice: Dice) -> None:
         tone = dice.pick(WALL_TONES)
         pattern = dice.pick(("rug", "stripes", "checker", "fabric"))
         look = Look(tinted(tone, 0.5), tinted(tone, 0.9), pattern, FIT)
-        into.box((0, 0.006, 0), (dice.between(0.8, 1.2), 0.006, dice.between(0.6, 0.9)), look, False)
+        into.box(
+            (0, 0.006, 0), (dice.between(0.8, 1.2), 0.006, dice.between(0.6, 0.9)), look, False
+        )
     for name, build, half in pieces:
         spot = layout.against_wall(half)
         if spot is not None:
             into.stand(name, *spot)
             build(into, dice, half)
     if plan == "dining" or dice.chance(0.45):
-        half = (dice.between(0.45, 0.7), 0.37 if plan == "dining" else 0.21, dice.between(0.35, 0.45))
+        half = (
+            dice.between(0.45, 0.7),
+            0.37 if plan == "dining" else 0.21,
+            dice.between(0.35, 0.45),
+        )
         if layout.claim(*centre, half[0] + 0.02, half[2] + 0.02):
             into.stand("table", *centre, 0.0)
             furniture.table(into, dice, half)

@@ -58,7 +58,7 @@ def mannequin(into: Assembly, dice: Dice) -> None:
         into.limb(raised(hip), raised(knee), 0.085 * scale, trousers, UPPER_LEG)
         into.limb(raised(knee), raised(ankle), 0.062 * scale, trousers, LOWER_LEG)
         toe = (ankle[0], ankle[1], ankle[2] + 0.14)
-        into.limb(raised(ankle), raised(toe), _FOOT, shoes, LOWER_LEG)
+        into.limb(raised(ankle), raised(toe), _FOOT, shoes, LOWER_LEG, False)
 
     into.ball((0, pelvis + 0.02, 0), (0.165 * scale, 0.13 * scale, 0.115 * scale), trousers, TORSO)
     into.ball((0, pelvis + 0.27 * scale, 0), (0.175 * scale, 0.31 * scale, 0.115 * scale), shirt,
@@ -67,9 +67,9 @@ def mannequin(into: Assembly, dice: Dice) -> None:
     into.limb((-0.14 * scale, shoulder_height, 0), (0.14 * scale, shoulder_height, 0),
               0.068 * scale, shirt, TORSO)  # fmt: skip
     into.limb((0, shoulder_height, 0), (0, shoulder_height + 0.12 * scale, 0.01), 0.05 * scale,
-              skin, HEAD)  # fmt: skip
+              skin, HEAD, False)  # fmt: skip
     crown = shoulder_height + 0.22 * scale
-    into.ball((0, crown, 0.02), (0.085 * scale, 0.115 * scale, 0.1 * scale), skin, HEAD)
+    into.ball((0, crown, 0.02), (0.085 * scale, 0.115 * scale, 0.1 * scale), skin, HEAD, False)
     into.ball((0, crown + 0.03 * scale, -0.012), (0.092 * scale, 0.105 * scale, 0.1 * scale), hair,
               HEAD)  # fmt: skip
 
@@ -83,4 +83,4 @@ def mannequin(into: Assembly, dice: Dice) -> None:
         wrist = _swing(elbow, 0.25 * scale, forward + bend, aside * dice.between(0.5, 1.2))
         into.limb(shoulder, elbow, 0.055 * scale, shirt, UPPER_ARM)
         into.limb(elbow, wrist, 0.042 * scale, skin, LOWER_ARM)
-        into.ball(wrist, (0.05 * scale,) * 3, skin, LOWER_ARM)
+        into.ball(wrist, (0.05 * scale,) * 3, skin, LOWER_ARM, False)

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_tf.data._ray_casting import Floats, Solids, Surface, shadowed
+from mtl_tf.data._ray_casting import Floats, Solids, shadowed
+from mtl_tf.data._ray_surfaces import Surface
 from mtl_tf.data._room_textures import sample
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _PENUMBRA = np.float32(0.12)
 _GAMMA = 2.2
-_NOISE = 0.012
+_NOISE = 0.03
 _STEPS = 4096
 
 
@@ -44,7 +45,7 @@ class Looks:
 
 
 def linear(colour: tuple[float, ...] | Floats) -> Floats:
-    """sRGB in [0, 1] to linear light."""
+    """SRGB in [0, 1] to linear light."""
     return np.power(np.asarray(colour, dtype=np.float32), np.float32(_GAMMA))
 
 
@@ -59,55 +60,80 @@ def shade(seen: Surface, depth: Floats, surfaces: NDArray[np.intp], scene: Scene
         [looks.mapping, looks.dark, looks.light - looks.dark, looks.glow[:, None],
          looks.gloss[:, None], looks.texture[:, None]], axis=1
     ).astype(np.float32)  # fmt: skip
-    taken = np.take(np.ascontiguousarray(table.T), surfaces, axis=1)
-    length = np.sqrt((rays * rays).sum(axis=0))
-    facing = np.abs((seen.normals * rays).sum(axis=0)) / length
+    taken = np.take(table, surfaces.ravel(), axis=0).T.reshape(13, *depth.shape)
+    taken = np.ascontiguousarray(taken)
+    length = np.sqrt(_dot(rays, rays))
+    facing = np.abs(_dot(seen.normals, rays)) / length
     footprint = depth * pixel / np.maximum(facing, 0.25)
-    albedo = taken[4:7] + taken[7:10] * sample(
-        seen.coordinates, taken[:4], taken[12], footprint
-    )
+    albedo = sample(seen.coordinates, taken[:4], taken[12], footprint)
+    albedo *= taken[7:10]
+    albedo += taken[4:7]
 
-    up = seen.normals[1]
-    light = scene.ambient[:, None, None] * (np.float32(0.85) + np.float32(0.15) * up)
-    light *= _corner_darkening(seen.points, room)
-    for lamp, shadows in ((scene.main, casters), (scene.fill, None)):
+    light = (0.85 + 0.15 * seen.normals[1]) * _corner_darkening(seen.points, room)
+    light = scene.ambient[:, None, None] * light
+    for lamp in (scene.main, scene.fill):
         towards = lamp.position[:, None, None] - seen.points
-        squared = (towards * towards).sum(axis=0)
-        slope = (towards * seen.normals).sum(axis=0) / np.sqrt(squared)
-        strength = np.maximum(slope, 0) / (1 + squared * np.float32(lamp.half_distance**-2))
-        if shadows is not None:
-            strength *= _visibility(seen, slope, lamp, shadows)
-            mirrored = towards / np.sqrt(squared) - rays / length
-            mirrored /= np.sqrt((mirrored * mirrored).sum(axis=0))
-            shine = np.maximum((mirrored * seen.normals).sum(axis=0), 0) ** 2
-            shine *= shine
-            shine *= shine
-            shine *= shine
-            highlight = shine * shine * (strength > 0) * taken[11]
+        squared = _dot(towards, towards)
+        towards /= np.sqrt(squared)
+        slope = np.maximum(_dot(towards, seen.normals), 0)
+        strength = slope / (1 + squared * np.float32(lamp.half_distance**-2))
+        if lamp is scene.main:
+            strength *= _visibility(seen, slope, lamp, casters)
+            highlight = _highlight(towards - rays / length, seen.normals, taken[11], strength)
         light += lamp.colour[:, None, None] * strength
-    albedo *= light + taken[10]
+    light += taken[10]
+    albedo *= light
     albedo += scene.main.colour[:, None, None] * highlight
-    return np.ascontiguousarray(albedo.transpose(1, 2, 0))
+    return cv2.merge(list(albedo))
+
+
+def _dot(first: Floats, second: Floats) -> Floats:
+    return first[0] * second[0] + first[1] * second[1] + first[2] * second[2]
+
+
+def _highlight(halfway: Floats, normals: Floats, gloss: Floats, strength: Floats) -> Floats:
+    """Mirrored light on glossy surfaces (Blinn's model with exponent 32)."""
+    highlight = np.zeros_like(gloss)
+    pixels = np.flatnonzero((gloss > 0) & (strength > 0))
+    some = halfway.reshape(3, -1)[:, pixels]
+    shine = np.maximum(_dot(some, normals.reshape(3, -1)[:, pixels]), 0) ** 2 / _dot(some, some)
+    for _ in range(4):
+        shine *= shine
+    highlight.reshape(-1)[pixels] = shine * gloss.reshape(-1)[pixels]
+    return highlight
 
 
 def _corner_darkening(points: Floats, room: Floats) -> Floats:
+    """Less ambient light where two or three sides of the room are near."""
     gap = np.minimum(points, room[:, None, None] - points)
-    near = np.exp(gap * np.float32(-6))
-    return 1 - np.float32(0.35) * (near.sum(axis=0) - near.max(axis=0))
+    near = 1 / (1 + np.float32(12) * gap * gap)
+    low, middle, high = near
+    return 1 - np.float32(0.3) * (low + middle + high - np.maximum(np.maximum(low, middle), high))
 
 
 def _visibility(seen: Surface, slope: Floats, lamp: Lamp, casters: Solids) -> Floats:
+    """Share of the lamp that is not hidden, traced for every other row and column.
+
+    Each pixel of a 3 x 3 block sees another spot of the lamp; their mean is a soft shadow.
+    """
     height, width = slope.shape
-    pixels = np.flatnonzero(slope > 0)
-    row, column = np.divmod(pixels, width)
-    angle = ((row % 3) * 3 + column % 3) * np.float32(2 * np.pi / 9)
+    known = (slope[::2, ::2] > 0).astype(np.float32)
+    pixels = known.ravel().nonzero()[0]
+    points = seen.points[:, ::2, ::2].reshape(3, -1)[:, pixels]
+    normals = seen.normals[:, ::2, ::2].reshape(3, -1)[:, pixels]
+    offsets = _lamp_offsets(*known.shape)[:, pixels]
+    visible = np.zeros_like(known)
+    visible.reshape(-1)[pixels] = ~shadowed(points, normals, offsets, lamp.position, casters)
+    soft = cv2.blur(visible, (3, 3)) / np.maximum(cv2.blur(known, (3, 3)), np.float32(0.05))
+    return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+@lru_cache(maxsize=8)
+def _lamp_offsets(height: int, width: int) -> Floats:
+    row, column = np.divmod(np.arange(height * width), width)
+    angle = ((row % 3) * 3 + column % 3) * (2 * np.pi / 9)
     offsets = np.stack([np.cos(angle), np.cos(angle * 2) * 0.4, np.sin(angle)]) * _PENUMBRA
-    lights = (lamp.position[:, None] + offsets).astype(np.float32)
-    points = seen.points.reshape(3, -1)[:, pixels]
-    normals = seen.normals.reshape(3, -1)[:, pixels]
-    visible = np.ones(slope.size, dtype=np.float32)
-    visible[pixels] = ~shadowed(points, normals, lights, casters, 1.1 * float(_PENUMBRA))
-    return cv2.blur(visible.reshape(height, width), (3, 3)).astype(np.float32)
+    return offsets.astype(np.float32)
 
 
 def finished(
@@ -116,11 +142,12 @@ def finished(
     """The photograph: smoothed outlines, exposure, sensor noise and sRGB."""
     smooth = cv2.blur(light, (3, 3))
     np.copyto(light, smooth, where=edges.astype(np.bool_)[..., None])
-    light *= np.float32(exposure)
-    light += generator.standard_normal(light.shape[:2], dtype=np.float32)[..., None] * np.float32(_NOISE)
-    light *= np.float32(_STEPS / 4)
+    noise = generator.standard_normal(light.shape[:2], dtype=np.float32)
+    noise *= np.float32(_NOISE * exposure * _STEPS / 4)
+    noise += np.float32(exposure * _STEPS / 4)
+    light *= noise[..., None]
     np.clip(light, 0, _STEPS - 1, out=light)
-    return np.take(_tone(), light.astype(np.uint16))
+    return _tone().take(light.astype(np.int32))
 
 
 @lru_cache(maxsize=1)

@@ -19,6 +19,7 @@ Point = tuple[float, float, float]
 Item = TypeVar("Item")
 FIT = 0.0
 
+
 class Look(NamedTuple):
     """Two sRGB colours mixed by a texture; `scale` is metres per tile, `FIT` one tile per face."""
 
@@ -96,14 +97,16 @@ class Assembly:
         axes = (self._turn(1, 0, 0), (0.0, 1.0, 0.0), self._turn(0, 0, 1))
         self._append(CYLINDER, at, axes, (radius, half, radius), look, 0, casts)
 
-    def ball(self, at: Point, radii: Point, look: Look, part: int = 0) -> None:
+    def ball(self, at: Point, radii: Point, look: Look, part: int = 0, casts: bool = True) -> None:
         """An ellipsoid: a unit sphere with stretched axes."""
         axes = (
             self._turn(1 / radii[0], 0, 0), (0.0, 1 / radii[1], 0.0), self._turn(0, 0, 1 / radii[2])
         )  # fmt: skip
-        self._append(SPHERE, at, axes, (1.0, 0.0, 1.0), look, part, True)
+        self._append(SPHERE, at, axes, (1.0, 0.0, 1.0), look, part, casts)
 
-    def limb(self, start: Point, end: Point, radius: float, look: Look, part: int = 0) -> None:
+    def limb(
+        self, start: Point, end: Point, radius: float, look: Look, part: int = 0, casts: bool = True
+    ) -> None:
         """A capsule between two joints."""
         x, y, z = (end[0] - start[0], end[1] - start[1], end[2] - start[2])
         length = max(sqrt(x * x + y * y + z * z), 1e-6)
@@ -113,7 +116,7 @@ class Assembly:
         depth = (side[1] * z - side[2] * y, side[2] * x - side[0] * z, side[0] * y - side[1] * x)
         middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, (start[2] + end[2]) / 2)
         axes = (self._turn(*side), self._turn(x, y, z), self._turn(*depth))
-        self._append(CAPSULE, middle, axes, (radius, length / 2, radius), look, part, True)
+        self._append(CAPSULE, middle, axes, (radius, length / 2, radius), look, part, casts)
 
 
 def tinted(colour: Colour, factor: float) -> Colour:

@@ -20,7 +20,7 @@ _LEVELS = 7
 
 
 def _boards(generator: np.random.Generator, rows: int, joints: int) -> Floats:
-    v, u = np.mgrid[0:1 : _TILE * 1j, 0:1 : _TILE * 1j]
+    v, u = np.mgrid[0 : 1 : _TILE * 1j, 0 : 1 : _TILE * 1j]
     row = np.minimum((v * rows).astype(int), rows - 1)
     shifted = u + generator.random(rows)[row]
     board = (shifted * joints).astype(int) % joints
@@ -40,7 +40,7 @@ def _noise(generator: np.random.Generator, rows: int, columns: int) -> Floats:
 
 def _painting(generator: np.random.Generator, style: int) -> Floats:
     paper = np.full((_TILE, _TILE, 3), generator.uniform(0.75, 0.95, 3), dtype=np.float32)
-    tones = generator.uniform(0.15, 0.8, (9, 3))
+    tones = generator.uniform(0.1, 0.9, (9, 3)) ** 2
     for index, tone in enumerate(tones.tolist()):
         place = generator.integers(50, 206, 2)
         span = generator.integers(20, 70, 2)
@@ -71,7 +71,7 @@ def _window() -> Floats:
 
 
 def _pattern(name: str, generator: np.random.Generator) -> Floats:
-    v, u = np.mgrid[0:1 : _TILE * 1j, 0:1 : _TILE * 1j].astype(np.float32)
+    v, u = np.mgrid[0 : 1 : _TILE * 1j, 0 : 1 : _TILE * 1j].astype(np.float32)
     if name in ("planks", "parquet", "bricks"):
         return _boards(generator, *{"planks": (8, 1), "parquet": (12, 4), "bricks": (16, 4)}[name])
     if name.startswith("painting"):
@@ -80,16 +80,18 @@ def _pattern(name: str, generator: np.random.Generator) -> Floats:
         return _window()
     if name == "books":
         shelf = np.array([0.2, 0.13, 0.08], dtype=np.float32)
-        tones = generator.uniform(0.12, 0.62, (4, 18, 3)) * generator.uniform(0.7, 1, (4, 18, 1))
+        tones = generator.uniform(0.2, 0.7, (4, 18, 3)) ** 2
         row, column = (v * 3.999).astype(int), (u * 17.999).astype(int)
         heights = generator.uniform(0.55, 0.86, (4, 18))[row, column]
         book = (v * 4 % 1 > 0.07) & (v * 4 % 1 < heights) & (np.abs(u * 18 % 1 - 0.5) < 0.44)
         return np.where(book[..., None], tones[row, column], shelf * 0.7).astype(np.float32)
+
     def panel(columns: int, rows: int, margin: float) -> NDArray[np.bool_]:
         return (np.abs(u * columns % 1 - 0.5) < 0.5 - margin) & (
             np.abs(v * rows % 1 - 0.5) < 0.5 - margin * rows / columns
         )
 
+    diamond = np.abs(u - 0.5) + np.abs(v - 0.5)
     patterns = {
         "plain": lambda: np.ones_like(u),
         "tiles": lambda: panel(4, 4, 0.03) * (0.85 + 0.15 * _noise(generator, 4, 4)),
@@ -103,8 +105,7 @@ def _pattern(name: str, generator: np.random.Generator) -> Floats:
         * ((np.abs(u - 0.5) > 0.055) | (np.abs(u - 0.5) < 0.035) | (np.abs(v - 0.55) > 0.07)),
         "drawers": lambda: panel(1, 3, 0.015) * (
             (np.abs(u - 0.5) > 0.09) | (np.abs(v * 3 % 1 - 0.55) > 0.07)),
-        "rug": lambda: panel(1, 1, 0.06) ^ panel(1, 1, 0.1)
-        ^ ((np.abs(u - 0.5) + np.abs(v - 0.5)) < 0.3) ^ ((np.abs(u - 0.5) + np.abs(v - 0.5)) < 0.15),
+        "rug": lambda: panel(1, 1, 0.06) ^ panel(1, 1, 0.1) ^ (diamond < 0.3) ^ (diamond < 0.15),
         "swirl": lambda: (u * 6 % 1) < 0.5,
     }  # fmt: skip
     return np.asarray(patterns[name](), dtype=np.float32)
@@ -143,5 +144,3 @@ def sample(coordinates: Floats, mapping: Floats, texture: Floats, footprint: Flo
     tiles[1] += texture * np.float32(_TILE + 2)
     found = cv2.remap(_atlas(), tiles[0], tiles[1], cv2.INTER_LINEAR)
     return found.transpose(2, 0, 1) * np.float32(1 / 255)
-
-

@@ -58,7 +58,7 @@ def room(generator: np.random.Generator) -> Scene:
     layout, into = Layout(dice), Assembly()
     person = salient = NOBODY
     kind = dice.pick(_SALIENT)
-    spot = layout.in_view(1.9, 3.3, _REACH[kind])
+    spot = layout.in_view(2.1, 3.4, _REACH[kind])
     if spot is not None:
         name = "object" if kind not in ("chair", "armchair") else "chair"
         into.stand(name, *spot, layout.heading + pi + dice.between(-1.0, 1.0))
@@ -83,7 +83,9 @@ def room(generator: np.random.Generator) -> Scene:
             size=np.array(into.sizes, dtype=np.float32),
         ),
         casts=np.array(into.casts, dtype=np.bool_),
-        instance=np.array([*into.instances, *range(into.instance + 1, into.instance + 7)], np.uint8),
+        instance=np.array(
+            [*into.instances, *range(into.instance + 1, into.instance + 7)], np.uint8
+        ),
         semseg=np.array([*into.classes, *map(CLASSES.index, _ROOM_CLASSES)], dtype=np.uint8),
         part=np.array(into.parts + [0] * 6, dtype=np.uint8),
         salient=salient,

@@ -14,9 +14,7 @@ def dense_task_gradients(task_gradients: TaskGradients) -> list[list[tf.Tensor |
         ValueError: if there is no task, or tasks have different numbers of tensors, or a tensor's
             static shape differs between tasks.
     """
-    rows = [
-        [None if g is None else tf.convert_to_tensor(g) for g in row] for row in task_gradients
-    ]
+    rows = [[None if g is None else tf.convert_to_tensor(g) for g in row] for row in task_gradients]
     if not rows:
         raise ValueError("task_gradients must hold at least one task. Received: an empty list")
     lengths = [len(row) for row in rows]

@@ -110,7 +110,8 @@ def _bindings() -> ModuleType | None:
 @functools.cache
 def _load() -> tuple[Any | None, str]:
     """(module of ops, "") or (None, why not). A library built for another TensorFlow is not opened:
-    its symbols may be missing or, worse, have another meaning."""
+    its symbols may be missing or, worse, have another meaning.
+    """
     path, bindings = _library_path(), _bindings()
     if path is None or bindings is None:
         return None, (

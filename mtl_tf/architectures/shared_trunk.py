@@ -1,0 +1,73 @@
+"""Shared trunk: one backbone, one head per task (hard parameter sharing; Caruana 1997).
+
+The "multi-task baseline" of Vandenhende et al., TPAMI 2021, section 2.2.
+"""
+
+from typing import Any
+
+import keras
+
+from mtl_tf import backbones
+from mtl_tf.architectures.base import (
+    Architecture,
+    head_of,
+    image_input,
+    prediction,
+    task_channels,
+)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class SharedTrunk(Architecture):
+    """One backbone shared by all tasks, one head for each.
+
+    Source: Caruana 1997; the multi-task baseline of Vandenhende et al., TPAMI 2021.
+
+    Args:
+        backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
+            stage features, finest first.
+        tasks: `{task: channels}` or a list of `mtl_tf.Task`.
+        input_shape: `(H, W, 3)`; H and W multiples of the output stride.
+        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        output_stride: down-sampling factor of a named backbone's last stage: 8, 16 or 32.
+        name: name of the model.
+
+    Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
+    `{task: raw prediction [B, H, W, channels] float32}`.
+
+    Raises:
+        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+    """
+
+    def __init__(
+        self,
+        backbone: str | keras.Model,
+        tasks: Any,
+        input_shape: tuple[int, int, int],
+        head: str | None = None,
+        output_stride: int = 8,
+        name: str = "shared_trunk",
+    ) -> None:
+        # === Layers ===
+        channels = task_channels(tasks)
+        image = image_input(input_shape)
+        head_layers = head_of(backbone, head)
+
+        # === Functional model ===
+        features = backbones.features(backbone, image, output_stride)
+        outputs = {
+            task: prediction(head_layers(features, number, f"decoders.{task}"), image, task)
+            for task, number in channels.items()
+        }
+
+        # === Config ===
+        super().__init__(
+            image,
+            outputs,
+            name,
+            backbone=backbone,
+            tasks=channels,
+            input_shape=tuple(input_shape),
+            head=head,
+            output_stride=output_stride,
+        )

@@ -1,0 +1,73 @@
+"""Single task: one backbone, one head; what every multi-task model is compared with."""
+
+from typing import Any
+
+import keras
+
+from mtl_tf import backbones
+from mtl_tf.architectures.base import (
+    Architecture,
+    head_of,
+    image_input,
+    prediction,
+    task_channels,
+)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class SingleTask(Architecture):
+    """One backbone and one head for one task: the baseline of Delta-m.
+
+    Source: Vandenhende et al., TPAMI 2021, section 4.
+
+    Args:
+        backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
+            stage features, finest first.
+        tasks: exactly one task: `{task: channels}` or a list with one `mtl_tf.Task`.
+        input_shape: `(H, W, 3)`; H and W multiples of the output stride.
+        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        output_stride: down-sampling factor of a named backbone's last stage: 8, 16 or 32.
+        name: name of the model.
+
+    Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
+    `{task: raw prediction [B, H, W, channels] float32}`.
+
+    Raises:
+        ValueError: for more than one task, an unknown backbone, head or stride, or a size that does
+            not fit it.
+    """
+
+    def __init__(
+        self,
+        backbone: str | keras.Model,
+        tasks: Any,
+        input_shape: tuple[int, int, int],
+        head: str | None = None,
+        output_stride: int = 8,
+        name: str = "single_task",
+    ) -> None:
+        # === Layers ===
+        channels = task_channels(tasks)
+        if len(channels) != 1:
+            raise ValueError(
+                f"SingleTask has exactly one task; use SharedTrunk for more. Received: {channels}"
+            )
+        (task, number) = next(iter(channels.items()))
+        image = image_input(input_shape)
+        head_layers = head_of(backbone, head)
+
+        # === Functional model ===
+        features = backbones.features(backbone, image, output_stride)
+        outputs = {task: prediction(head_layers(features, number, "decoder"), image, task)}
+
+        # === Config ===
+        super().__init__(
+            image,
+            outputs,
+            name,
+            backbone=backbone,
+            tasks=channels,
+            input_shape=tuple(input_shape),
+            head=head,
+            output_stride=output_stride,
+        )

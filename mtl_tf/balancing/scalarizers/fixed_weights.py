@@ -1,0 +1,53 @@
+"""Fixed weights (Vandenhende et al., TPAMI 2021, section 3.1): the baseline that is hard to beat."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from mtl_tf.balancing.base import Scalarizer
+
+
+def fixed_weights(losses: Any, weights: Any, is_present: Any) -> Any:
+    """`sum_i weights_i * losses_i` over present tasks; all `[K]`, the result a scalar."""
+    return ops.sum(ops.where(is_present, weights * losses, ops.zeros_like(losses)))
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class FixedWeights(Scalarizer):
+    """Weighted sum of the losses.
+
+    `FixedWeights()(losses [K])` -> scalar.
+
+    Source: Vandenhende et al., TPAMI 2021, section 3.1.
+
+    Args:
+        weights: K positive numbers in the order of the tasks; all 1 without it.
+        name: name of the layer.
+
+    Raises:
+        ValueError: if a weight is negative or not finite, or their number is not K.
+    """
+
+    def __init__(self, weights: Sequence[float] | None = None, name: str | None = None) -> None:
+        super().__init__(name=name)
+        if weights is not None and not all(0.0 <= float(w) < float("inf") for w in weights):
+            raise ValueError(f"weights must be finite and not negative. Received: {weights}")
+        self.weights_of_tasks = None if weights is None else tuple(float(w) for w in weights)
+
+    def call(self, losses: Any, is_present: Any | None = None) -> Any:
+        """The weighted sum of the present tasks' losses."""
+        losses = ops.convert_to_tensor(losses)
+        weights = self.weights_of_tasks or (1.0,) * losses.shape[0]
+        if len(weights) != losses.shape[0]:
+            raise ValueError(
+                f"FixedWeights has {len(weights)} weights, but there are {losses.shape[0]} tasks"
+            )
+        if is_present is None:
+            is_present = ops.ones_like(losses, dtype="bool")
+        return fixed_weights(losses, ops.cast(weights, losses.dtype), is_present)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {"weights": self.weights_of_tasks, "name": self.name}

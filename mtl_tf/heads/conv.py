@@ -1,0 +1,38 @@
+"""A light head: the backbone's stages projected, summed from coarse to fine, and convolved twice."""
+
+from typing import Any
+
+from keras import layers
+
+from mtl_tf.layers.conv_block import KAIMING_NORMAL_FAN_OUT, conv, conv_block
+from mtl_tf.layers.resize import resize_to
+
+_CHANNELS = 96
+
+
+def conv_head(features: list[Any], channels: int, name: str) -> Any:
+    """Sums all stages at the finest resolution; cheap, and good at small input sizes.
+
+    Source: the top-down pathway of Lin et al., "Feature Pyramid Networks", CVPR 2017.
+
+    Args:
+        features: stage features `[B, h_s, w_s, C_s]`, finest first; each height and width divides
+            the one before.
+        channels: channels of the prediction.
+        name: prefix of the layers' names.
+
+    Returns:
+        Raw prediction `[B, h_0, w_0, channels]`.
+    """
+    init = KAIMING_NORMAL_FAN_OUT
+    x: Any = None
+    for s in reversed(range(len(features))):
+        stage = features[s]
+        lateral = conv(stage, _CHANNELS, 1, use_bias=True, name=f"{name}.lateral.{s}")
+        if x is not None:
+            lateral = layers.Add()([lateral, resize_to(x, stage.shape[1], stage.shape[2])])
+        x = lateral
+    for i in range(2):
+        names = (f"{name}.conv.{i}", f"{name}.bn.{i}")
+        x = conv_block(x, _CHANNELS, 3, kernel_initializer=init, names=names)
+    return conv(x, channels, 1, use_bias=True, name=f"{name}.predict")

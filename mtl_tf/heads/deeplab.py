@@ -1,0 +1,45 @@
+"""DeepLab-v3 head: atrous spatial pyramid pooling, without a low-level skip (Chen et al., 2017)."""
+
+from typing import Any
+
+from keras import layers
+
+from mtl_tf.layers.conv_block import conv, conv_block
+from mtl_tf.layers.resize import resize_to
+
+_CHANNELS = 256
+_DILATIONS = (12, 24, 36)
+_DROPOUT = 0.5
+
+
+def deeplab_head(features: list[Any], channels: int, name: str) -> Any:
+    """Atrous spatial pyramid pooling and two convolutions on the last stage.
+
+    The pooled branch normalises one value per image and channel: train with batches of two or more.
+
+    Source: Chen et al., "Rethinking Atrous Convolution", 2017; dilations 12, 24, 36 and dropout 0.5
+    as in Vandenhende et al., TPAMI 2021.
+
+    Args:
+        features: stage features `[B, h, w, C]`, finest first; the last one is used.
+        channels: channels of the prediction.
+        name: prefix of the layers' names.
+
+    Returns:
+        Raw prediction `[B, h, w, channels]`.
+    """
+    x = features[-1]
+    names = [f"{name}.0.convs.{i}" for i in range(5)]
+    branches = [conv_block(x, _CHANNELS, 1, names=(f"{names[0]}.0", f"{names[0]}.1"))]
+    for i, dilation in enumerate(_DILATIONS, start=1):
+        branches.append(
+            conv_block(x, _CHANNELS, 3, 1, dilation, names=(f"{names[i]}.0", f"{names[i]}.1"))
+        )
+    pooled = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    pooled = conv_block(pooled, _CHANNELS, 1, names=(f"{names[4]}.1", f"{names[4]}.2"))
+    branches.append(resize_to(pooled, x.shape[1], x.shape[2]))
+    x = layers.Concatenate()(branches)
+    x = conv_block(x, _CHANNELS, 1, names=(f"{name}.0.project.0", f"{name}.0.project.1"))
+    x = layers.Dropout(_DROPOUT)(x)
+    x = conv_block(x, _CHANNELS, 3, names=(f"{name}.1", f"{name}.2"))
+    return conv(x, channels, 1, use_bias=True, name=f"{name}.4")

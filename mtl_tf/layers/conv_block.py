@@ -1,0 +1,97 @@
+"""Convolution, batch normalisation and activation, with the padding and constants of the survey.
+
+The published models come from PyTorch: strided windows are padded symmetrically (Keras' "same" pads
+even sizes on one side only), batch normalisation has epsilon 1e-5 and momentum 0.9.
+"""
+
+import math
+from typing import Any
+
+import keras
+from keras import layers
+
+EPSILON = 1e-5
+KAIMING_NORMAL_FAN_OUT = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def conv(
+    x: Any,
+    filters: int,
+    kernel_size: int = 1,
+    strides: int = 1,
+    dilation: int = 1,
+    use_bias: bool = False,
+    kernel_initializer: Any | None = None,
+    name: str | None = None,
+) -> Any:
+    """Convolution padded by `dilation * (kernel_size // 2)` on every side.
+
+    Args:
+        x: features `[B, H, W, C]`.
+        filters: output channels.
+        kernel_size: odd height and width of the kernel.
+        strides: down-sampling factor.
+        dilation: spacing of the kernel's taps.
+        use_bias: whether to add a bias.
+        kernel_initializer: initializer of the kernel; PyTorch's default, uniform within
+            ±1/sqrt(fan in), without it. The bias always takes that bound.
+        name: name of the convolution layer.
+
+    Returns:
+        Features `[B, ceil(H / strides), ceil(W / strides), filters]`.
+
+    Raises:
+        ValueError: for an even `kernel_size`.
+    """
+    if kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd. Received: {kernel_size}")
+    padding = "same"
+    if strides > 1 and kernel_size > 1:
+        x = layers.ZeroPadding2D(dilation * (kernel_size // 2))(x)
+        padding = "valid"
+    bound = 1.0 / math.sqrt(x.shape[-1] * kernel_size**2)
+    return layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        dilation_rate=dilation,
+        padding=padding,
+        use_bias=use_bias,
+        kernel_initializer=kernel_initializer or keras.initializers.RandomUniform(-bound, bound),
+        bias_initializer=keras.initializers.RandomUniform(-bound, bound),
+        name=name,
+    )(x)
+
+
+def batch_norm(x: Any, momentum: float = 0.9, name: str | None = None) -> Any:
+    """Batch normalisation with epsilon 1e-5 of features `[B, H, W, C]`."""
+    return layers.BatchNormalization(momentum=momentum, epsilon=EPSILON, name=name)(x)
+
+
+def conv_block(
+    x: Any,
+    filters: int,
+    kernel_size: int = 1,
+    strides: int = 1,
+    dilation: int = 1,
+    kernel_initializer: Any | None = None,
+    names: tuple[str | None, str | None] = (None, None),
+) -> Any:
+    """Convolution without bias, batch normalisation, ReLU.
+
+    Args:
+        x: features `[B, H, W, C]`.
+        filters: output channels.
+        kernel_size: odd height and width of the kernel.
+        strides: down-sampling factor.
+        dilation: spacing of the kernel's taps.
+        kernel_initializer: see `conv`.
+        names: names of the convolution and the batch normalisation layer.
+
+    Returns:
+        Features `[B, ceil(H / strides), ceil(W / strides), filters]`.
+    """
+    x = conv(
+        x, filters, kernel_size, strides, dilation, False, kernel_initializer, name=names[0]
+    )
+    return layers.ReLU()(batch_norm(x, name=names[1]))

@@ -1,0 +1,59 @@
+"""What all dense losses share: the validity mask and the mean over valid pixels."""
+
+import abc
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def validity(y_true: Any, sample_weight: Any | None) -> Any:
+    """Weights `[B, H, W]` float32: `sample_weight`, or ones without it.
+
+    Raises:
+        ValueError: if `sample_weight` is not `[B, H, W]` for `y_true [B, H, W, C]`.
+    """
+    if sample_weight is None:
+        return ops.ones(ops.shape(y_true)[:-1], "float32")
+    sample_weight = ops.cast(sample_weight, "float32")
+    if len(sample_weight.shape) != len(y_true.shape) - 1:
+        raise ValueError(
+            "sample_weight must be the validity mask [B, H, W] of y_true [B, H, W, C]. "
+            f"Received: sample_weight.shape={tuple(sample_weight.shape)}, "
+            f"y_true.shape={tuple(y_true.shape)}"
+        )
+    return sample_weight
+
+
+def valid_or_zero(y_true: Any, weights: Any) -> Any:
+    """`y_true [B, H, W, C]` with 0 where `weights [B, H, W]` is 0, so that nothing invalid counts."""
+    y_true = ops.convert_to_tensor(y_true)
+    return ops.where(ops.expand_dims(weights, -1) > 0, y_true, ops.zeros_like(y_true))
+
+
+def weighted_mean(values: Any, weights: Any) -> Any:
+    """`sum(values * weights) / sum(weights)`, 0 if all weights are 0. Both `[B, H, W]` float32."""
+    return ops.divide_no_nan(ops.sum(values * weights), ops.sum(weights))
+
+
+class DenseLoss(keras.losses.Loss, abc.ABC):
+    """Base of the dense losses: a scalar from `(y_true, y_pred, sample_weight)`."""
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> Any:
+        """Mean loss over valid pixels, a float32 scalar."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        if y_true.shape[1:-1] != y_pred.shape[1:-1] and None not in y_true.shape[1:-1]:
+            raise ValueError(
+                f"{type(self).__name__} needs y_true and y_pred of one height and width. Received: "
+                f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+            )
+        weights = validity(y_true, sample_weight)
+        return self.masked(valid_or_zero(y_true, weights), ops.cast(y_pred, "float32"), weights)
+
+    @abc.abstractmethod
+    def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """The loss of targets that are 0 wherever `weights [B, H, W]` is 0."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss with every pixel valid."""
+        return self(y_true, y_pred)

@@ -1,0 +1,50 @@
+"""Absolute error of unit surface normals (survey, section 4)."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from mtl_tf.losses.base import DenseLoss, weighted_mean
+
+_SQUARED_LENGTH_FLOOR = 1e-12
+
+
+def unit_vectors(vectors: Any) -> Any:
+    """Vectors `[..., 3]` scaled to length 1; shorter than 1e-6 are left, so gradients stay finite."""
+    squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+    is_long = squared > _SQUARED_LENGTH_FLOOR
+    return vectors * ops.where(is_long, ops.rsqrt(ops.where(is_long, squared, 1.0)), 1.0)
+
+
+def normals_l1(y_true: Any, y_pred: Any, weights: Any) -> Any:
+    """Mean absolute error of the components of the normalised prediction over valid pixels.
+
+    Args:
+        y_true: unit normals `[B, H, W, 3]` float32.
+        y_pred: vectors of any length `[B, H, W, 3]` float32; normalised here.
+        weights: validity mask `[B, H, W]` float32.
+
+    Returns:
+        float32 scalar.
+    """
+    errors = ops.abs(unit_vectors(y_pred) - ops.cast(y_true, y_pred.dtype))
+    return weighted_mean(ops.mean(errors, axis=-1), weights)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class NormalsL1(DenseLoss):
+    """Absolute error of the normalised prediction, mean over the components of valid pixels.
+
+    Call arguments: `y_true` unit normals and `y_pred` vectors of any length `[B, H, W, 3]`;
+    `sample_weight` validity mask `[B, H, W]`. Returns a float32 scalar.
+
+    Source: Vandenhende et al., TPAMI 2021, section 4.
+
+    Raises:
+        ValueError: if shapes do not fit together.
+    """
+
+    def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """See `normals_l1`."""
+        return normals_l1(y_true, y_pred, weights)

@@ -1,0 +1,42 @@
+"""Softmax cross-entropy of semantic segmentation and human parts (survey, section 4)."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from mtl_tf.losses.base import DenseLoss, weighted_mean
+
+
+def segmentation_cross_entropy(y_true: Any, y_pred: Any, weights: Any) -> Any:
+    """Mean softmax cross-entropy over valid pixels.
+
+    Args:
+        y_true: class ids `[B, H, W, 1]`, integers in 0..C-1.
+        y_pred: logits `[B, H, W, C]` float32.
+        weights: validity mask `[B, H, W]` float32.
+
+    Returns:
+        float32 scalar.
+    """
+    labels = ops.cast(ops.squeeze(y_true, -1), "int32")
+    values = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+    return weighted_mean(values, weights)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class SegmentationCrossEntropy(DenseLoss):
+    """Softmax cross-entropy, mean over valid pixels: semseg and human parts.
+
+    Call arguments: `y_true` class ids `[B, H, W, 1]`; `y_pred` logits `[B, H, W, C]`;
+    `sample_weight` validity mask `[B, H, W]`. Returns a float32 scalar.
+
+    Source: Vandenhende et al., TPAMI 2021, section 4.
+
+    Raises:
+        ValueError: if shapes do not fit together.
+    """
+
+    def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """See `segmentation_cross_entropy`."""
+        return segmentation_cross_entropy(y_true, y_pred, weights)

@@ -1,0 +1,57 @@
+"""What all dense metrics share: float64 sums over valid pixels, and results as a dictionary."""
+
+import abc
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class DenseMetric(keras.metrics.Metric, abc.ABC):
+    """Base of the dense metrics: `update_state` checks and masks, `add` accumulates."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name=name, dtype="float32")
+
+    def add_sum(self, name: str, shape: tuple[int, ...] = ()) -> Any:
+        """A float64 sum `shape`, zero at the start."""
+        return self.add_variable(shape=shape, initializer="zeros", dtype="float64", name=name)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> None:
+        """Adds a batch.
+
+        Args:
+            y_true: targets `[B, H, W, C]`.
+            y_pred: raw predictions `[B, H, W, C]`.
+            sample_weight: validity mask `[B, H, W]`; every pixel is valid without it.
+
+        Raises:
+            ValueError: if shapes do not fit together.
+        """
+        y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(y_pred, tf.float32)
+        if not y_true.shape[:-1].is_compatible_with(y_pred.shape[:-1]):
+            raise ValueError(
+                f"{type(self).__name__} needs y_true and y_pred of one batch size, height and "
+                f"width. Received: y_true.shape={tuple(y_true.shape)}, "
+                f"y_pred.shape={tuple(y_pred.shape)}"
+            )
+        if sample_weight is None:
+            valid = tf.ones(tf.shape(y_true)[:-1], tf.bool)
+        else:
+            valid = tf.convert_to_tensor(sample_weight) > 0
+        y_true = tf.where(valid[..., None], y_true, tf.zeros_like(y_true))
+        self.add(y_true, y_pred, valid)
+
+    @abc.abstractmethod
+    def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
+        """Adds a batch whose targets are 0 wherever `valid [B, H, W] bool` is false."""
+
+    @abc.abstractmethod
+    def result(self) -> dict[str, tf.Tensor]:
+        """The metrics by name."""
+
+
+def sum_where(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
+    """float64 sum of `values [...]` where `valid [...]`; others may be NaN."""
+    values = tf.cast(values, tf.float64)
+    return tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)))

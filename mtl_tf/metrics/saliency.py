@@ -1,0 +1,78 @@
+"""Mean IoU and F of saliency maps over thresholds (survey, section 4).
+
+The sigmoid of the prediction is binarised at 15 thresholds from 0.2 to 0.9. Per image: Jaccard index
+(1 where prediction and target are both empty), precision and recall. These are averaged over images;
+`miou` is the largest mean Jaccard over thresholds, `max_f` the largest F1 (beta² = 1) of mean
+precision and mean recall. Other work (ATRC, InvPT) reports another maxF: do not compare.
+"""
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.metrics.base import DenseMetric
+
+_THRESHOLDS = tuple(0.2 + 0.05 * i for i in range(15))
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class SaliencyMetrics(DenseMetric):
+    """Largest mean IoU and largest F1 over thresholds, as fractions.
+
+    Results: `miou`, `max_f`.
+
+    `y_true` is `[B, H, W, 1]`, salient where >= 0.5; `y_pred` holds logits `[B, H, W, 1]`. Images
+    without a valid pixel are left out.
+
+    Source: Vandenhende et al., TPAMI 2021, section 4.
+
+    Args:
+        name: name of the metric.
+
+    Raises:
+        ValueError: if shapes do not fit together.
+    """
+
+    def __init__(self, name: str = "saliency_metrics") -> None:
+        super().__init__(name=name)
+        self.num_images = self.add_sum("num_images")
+        self.jaccard = self.add_sum("jaccard", (len(_THRESHOLDS),))
+        self.precision = self.add_sum("precision", (len(_THRESHOLDS),))
+        self.recall = self.add_sum("recall", (len(_THRESHOLDS),))
+
+    def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
+        """Adds each image's Jaccard index, precision and recall at every threshold."""
+        target = ((tf.cast(y_true, tf.float32) >= 0.5) & valid[..., None])[..., 0]
+        score = tf.sigmoid(y_pred[..., 0])
+        has_label = tf.cast(tf.reduce_any(valid, axis=(1, 2)), tf.float64)
+        num_target = _count(target)
+        jaccard, precision, recall = [], [], []
+        for threshold in _THRESHOLDS:
+            predicted = (score >= threshold) & valid
+            hits, num_predicted = _count(predicted & target), _count(predicted)
+            union = num_target + num_predicted - hits
+            jaccard.append(tf.where(union > 0, tf.math.divide_no_nan(hits, union), 1.0))
+            precision.append(tf.math.divide_no_nan(hits, num_predicted))
+            recall.append(tf.math.divide_no_nan(hits, num_target))
+        for total, values in (
+            (self.jaccard, jaccard),
+            (self.precision, precision),
+            (self.recall, recall),
+        ):
+            total.assign_add(tf.reduce_sum(tf.stack(values) * has_label, axis=1))
+        self.num_images.assign_add(tf.reduce_sum(has_label))
+
+    def result(self) -> dict[str, tf.Tensor]:
+        """`miou` and `max_f`, fractions."""
+        jaccard, precision, recall = (
+            tf.math.divide_no_nan(
+                tf.convert_to_tensor(total), tf.convert_to_tensor(self.num_images)
+            )
+            for total in (self.jaccard, self.precision, self.recall)
+        )
+        f1 = tf.math.divide_no_nan(2 * precision * recall, precision + recall)
+        return {"miou": tf.reduce_max(jaccard), "max_f": tf.reduce_max(f1)}
+
+
+def _count(mask: tf.Tensor) -> tf.Tensor:
+    """Number of true pixels of each image, `[B]` float64."""
+    return tf.reduce_sum(tf.cast(mask, tf.float64), axis=(1, 2))

@@ -1,0 +1,82 @@
+"""Mean intersection over union and pixel accuracy (survey, section 4).
+
+Pooled over all valid pixels of all images. The mean is over all classes, background included; a
+class that is neither present nor predicted counts 0. No crop.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.metrics.base import DenseMetric
+
+
+def iou_per_class(confusion: tf.Tensor) -> tf.Tensor:
+    """Intersection over union `[C]` float64 of a confusion matrix `[C target, C predicted]`."""
+    intersection = tf.linalg.diag_part(confusion)
+    union = tf.reduce_sum(confusion, 0) + tf.reduce_sum(confusion, 1) - intersection
+    return tf.math.divide_no_nan(intersection, union)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class SegmentationMetrics(DenseMetric):
+    """Mean IoU and pixel accuracy of class maps, as fractions.
+
+    Results: `miou`, `pixel_accuracy`.
+
+    Source: Vandenhende et al., TPAMI 2021, section 4.
+
+    Args:
+        num_classes: number of classes C; `y_pred` holds logits `[B, H, W, C]`, `y_true` class ids
+            `[B, H, W, 1]`.
+        skip_background_images: leave out images in which no valid pixel has a class above 0, as the
+            survey does for human parts.
+        name: name of the metric.
+
+    Raises:
+        ValueError: if `num_classes` is below 2, or shapes do not fit together.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        skip_background_images: bool = False,
+        name: str = "segmentation_metrics",
+    ) -> None:
+        super().__init__(name=name)
+        if num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2. Received: {num_classes}")
+        self.num_classes = num_classes
+        self.skip_background_images = skip_background_images
+        self.confusion = self.add_sum("confusion", (num_classes, num_classes))
+
+    def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
+        """Adds a batch to the confusion matrix."""
+        target = tf.cast(y_true[..., 0], tf.int32)
+        predicted = tf.argmax(y_pred, axis=-1, output_type=tf.int32)
+        if self.skip_background_images:
+            valid &= tf.reduce_any(target > 0, axis=(1, 2), keepdims=True)
+        cells = tf.where(valid, target * self.num_classes + predicted, -1)
+        counts = tf.math.unsorted_segment_sum(
+            tf.ones_like(cells), cells, num_segments=self.num_classes**2
+        )
+        counts = tf.reshape(counts, [self.num_classes, self.num_classes])
+        self.confusion.assign_add(tf.cast(counts, tf.float64))
+
+    def result(self) -> dict[str, tf.Tensor]:
+        """`miou` and `pixel_accuracy`, fractions."""
+        confusion = tf.convert_to_tensor(self.confusion)
+        correct = tf.linalg.trace(confusion)
+        return {
+            "miou": tf.reduce_mean(iou_per_class(confusion)),
+            "pixel_accuracy": tf.math.divide_no_nan(correct, tf.reduce_sum(confusion)),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {
+            "num_classes": self.num_classes,
+            "skip_background_images": self.skip_background_images,
+            "name": self.name,
+        }

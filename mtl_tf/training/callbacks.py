@@ -1,0 +1,75 @@
+"""Callbacks: an atomic backup of a run that can be killed at any moment."""
+
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import keras
+
+_WEIGHTS = "state.weights.h5"
+_METADATA = "metadata.json"
+
+
+class Backup(keras.callbacks.Callback):
+    """Saves model, optimizer and balancing state and the history after every epoch.
+
+    Unlike `keras.callbacks.BackupAndRestore` it writes a new folder and renames it, so a run killed
+    while saving keeps its last epoch, and it keeps the history of the earlier epochs.
+
+        backup = mtl.training.Backup("run/backup")
+        trainer.fit(dataset, epochs=100, initial_epoch=backup.epoch, callbacks=[backup])
+
+    Args:
+        folder: where to save; made if missing. An existing backup in it is restored when training
+            begins.
+
+    Attributes:
+        epoch: number of finished epochs in the backup: the epoch to begin with.
+        history: list of the logs of the finished epochs, one dictionary each.
+
+    Raises:
+        ValueError: if the folder holds a backup whose metadata cannot be read.
+    """
+
+    def __init__(self, folder: str | pathlib.Path) -> None:
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        latest = self._latest()
+        if latest is not None:
+            try:
+                metadata = json.loads((latest / _METADATA).read_text())
+                self.epoch, self.history = metadata["epoch"], metadata["history"]
+            except (OSError, ValueError, KeyError) as error:
+                raise ValueError(
+                    f"The backup {latest} cannot be read ({error}). Delete it to start afresh"
+                ) from error
+
+    def _latest(self) -> pathlib.Path | None:
+        return max(self.folder.glob("epoch_*"), default=None)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Restores the backup, if there is one."""
+        latest = self._latest()
+        if latest is None:
+            return
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        self.model.load_weights(latest / _WEIGHTS)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves the state and the logs of a finished epoch."""
+        self.epoch = epoch + 1
+        self.history.append({name: float(value) for name, value in (logs or {}).items()})
+        unfinished = self.folder / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        self.model.save_weights(unfinished / _WEIGHTS)
+        metadata = {"epoch": self.epoch, "history": self.history}
+        (unfinished / _METADATA).write_text(json.dumps(metadata))
+        old = list(self.folder.glob("epoch_*"))
+        unfinished.rename(self.folder / f"epoch_{self.epoch:06d}")
+        for folder in old:
+            shutil.rmtree(folder)

@@ -1,0 +1,48 @@
+"""Learning-rate schedules."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class Poly(keras.optimizers.schedules.LearningRateSchedule):
+    """`learning_rate * (1 - epoch / epochs) ** power`, constant within an epoch.
+
+    Source: Vandenhende et al., TPAMI 2021, supplement: power 0.9, set once per epoch.
+
+    Args:
+        learning_rate: at the first epoch.
+        epochs: number of epochs; the rate is 0 from then on.
+        steps_per_epoch: optimizer steps in an epoch.
+        power: exponent.
+
+    Raises:
+        ValueError: if a number is not positive.
+    """
+
+    def __init__(
+        self, learning_rate: float, epochs: int, steps_per_epoch: int, power: float = 0.9
+    ) -> None:
+        arguments = {
+            "learning_rate": learning_rate,
+            "epochs": epochs,
+            "steps_per_epoch": steps_per_epoch,
+            "power": power,
+        }
+        for name, value in arguments.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive. Received: {value}")
+        self.arguments = arguments
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of an optimizer step, float32."""
+        a = self.arguments
+        epoch = ops.floor(ops.cast(step, "float32") / a["steps_per_epoch"])
+        left = ops.maximum(1.0 - epoch / a["epochs"], 0.0)
+        return a["learning_rate"] * left ** a["power"]
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return dict(self.arguments)

@@ -1,0 +1,61 @@
+"""Losses of the tasks from a model's outputs: one number per task, and which tasks are present."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from mtl_tf.tasks import Task
+
+
+def outputs_of(task: str, outputs: Mapping[str, Any]) -> list[str]:
+    """Names of the outputs that predict `task`: itself and `task/...` (deep supervision)."""
+    return [name for name in outputs if name.split("/")[0] == task]
+
+
+def task_losses(
+    tasks: Sequence[Task],
+    loss_functions: Mapping[str, Any],
+    outputs: Mapping[str, tf.Tensor],
+    targets: Mapping[str, tf.Tensor],
+    weights: Mapping[str, tf.Tensor] | None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Losses of all tasks on a batch.
+
+    Args:
+        tasks: the K tasks.
+        loss_functions: `{task: loss}` of `(target, prediction, validity mask)`.
+        outputs: `{task: [B, H, W, C]}` and `{task/...: [B, h, w, C]}`; a task's loss is the sum
+            over its outputs, lower resolutions resized to the target's.
+        targets: `{task: [B, H, W, C]}`.
+        weights: `{task: [B, H, W]}` validity masks; every pixel is valid without them.
+
+    Returns:
+        Losses `[K]` float32, and bool `[K]`: whether any pixel of the task is valid.
+
+    Raises:
+        ValueError: if a task has no target or, where there are masks, no mask.
+    """
+    losses, is_present = [], []
+    for task in tasks:
+        target = _entry(targets, task.name, "targets")
+        mask = None if weights is None else _entry(weights, task.name, "weights")
+        terms = []
+        for name in outputs_of(task.name, outputs):
+            prediction = outputs[name]
+            if prediction.shape[1:3] != target.shape[1:3]:
+                prediction = tf.image.resize(prediction, tf.shape(target)[1:3])
+            terms.append(loss_functions[task.name](target, prediction, mask))
+        losses.append(tf.cast(tf.add_n(terms), tf.float32))
+        is_present.append(tf.constant(True) if mask is None else tf.reduce_any(mask > 0))
+    return tf.stack(losses), tf.stack(is_present)
+
+
+def _entry(batch: Any, task: str, kind: str) -> Any:
+    if not isinstance(batch, Mapping) or task not in batch:
+        received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
+        raise ValueError(
+            f"A batch must be (image, targets, weights) with one entry per task in targets and "
+            f"weights. {kind} has none for {task!r}. Received: {received}"
+        )
+    return batch[task]
