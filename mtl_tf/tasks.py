@@ -17,7 +17,7 @@ class Task:
     Source: Vandenhende et al., TPAMI 2021, section 4.
 
     Attributes:
-        name: `semseg`, `depth`, `normals`, `edges`, `saliency`, `human_parts`, or a name of your own.
+        name: `semseg`, `depth`, `normals`, `edges`, `saliency`, `human_parts`, or your own.
         channels: channels of the raw prediction `[B, H, W, channels]`; classes for segmentation.
         activation: raw prediction -> probabilities, metres or unit vectors, of the same shape.
         loss: makes the `keras.losses.Loss`.

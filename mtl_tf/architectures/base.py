@@ -26,8 +26,8 @@ def task_channels(tasks: Mapping[str, int] | Iterable[Any]) -> dict[str, int]:
     for name, number in channels.items():
         if not isinstance(name, str) or not isinstance(number, int) or number < 1:
             raise ValueError(
-                "tasks must be {name: channels} or a list of mtl_tf.Task, with at least one channel "
-                f"each. Received: {tasks!r}"
+                "tasks must be {name: channels} or a list of mtl_tf.Task, with at least one "
+                f"channel each. Received: {tasks!r}"
             )
     return channels
 
@@ -51,7 +51,7 @@ def head_of(backbone: str | keras.Model, head: str | None) -> Any:
 
 
 def prediction(x: Any, image: Any, task: str) -> Any:
-    """The output of `task`: `x [B, h, w, C]` resized to the image, float32, named after the task."""
+    """The output of `task`: `x [B, h, w, C]` at the image's size, float32."""
     return resize_to(x, image.shape[1], image.shape[2], name=task, dtype="float32")
 
 

@@ -17,9 +17,7 @@ _EXPANSION = {18: 1, 34: 1, 50: 4, 101: 4}
 _WIDTHS = (64, 128, 256, 512)
 
 
-def basic_block(
-    x: Any, channels: int, strides: int, dilations: tuple[int, int], name: str
-) -> Any:
+def basic_block(x: Any, channels: int, strides: int, dilations: tuple[int, int], name: str) -> Any:
     """Two 3x3 convolutions and a shortcut.
 
     Args:
@@ -70,9 +68,7 @@ def _add_shortcut(x: Any, y: Any, strides: int, name: str) -> Any:
     return layers.ReLU()(layers.Add()([x, y]))
 
 
-def resnet_stages(
-    depth: int, output_stride: int, prefix: str
-) -> dict[str, Callable[[Any], Any]]:
+def resnet_stages(depth: int, output_stride: int, prefix: str) -> dict[str, Callable[[Any], Any]]:
     """The stages of a ResNet as functions from features to features.
 
     Args:

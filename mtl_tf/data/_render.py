@@ -18,7 +18,7 @@ from mtl_tf.data._rooms import NOBODY, Scene, room
 __all__ = ["CLASSES", "PARTS", "render"]
 
 _DRAWS = 6
-_GLANCE_WIDTH = 20
+_GLANCE_WIDTH = 16
 _SALIENT_SHARE = 0.02
 _PERSON_SHARE = 0.012
 _CLOSE = 0.7

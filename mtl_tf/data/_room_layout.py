@@ -66,7 +66,7 @@ class Layout:
             x, z = self.wall_point(wall, along, half[2] + 0.015)
             turned = wall % 2 == 1
             if self.claim(x, z, half[2 if turned else 0] + 0.03, half[0 if turned else 2] + 0.03):
-                self.on_wall.append((wall, along * length, half[0] if half[1] > 0.35 else 0.0))
+                self.on_wall.append((wall, along * length, half[0] if half[1] > 0.42 else 0.0))
                 return x, z, wall * pi / 2
         return None
 
@@ -84,7 +84,7 @@ class Layout:
     def wall_slot(self, half: float) -> tuple[int, float] | None:
         """A free stretch of wall (wall, share of its length) for something that hangs there."""
         for _ in range(_TRIES):
-            wall = self.dice.pick(self.walls)
+            wall = self.dice.pick(self.walls[:2])
             length = self.length(wall)
             at = self.dice.between(half + 0.15, length - half - 0.15)
             if all(wall != other or abs(at - place) > half + reach + 0.05
@@ -125,25 +125,39 @@ def furnish(layout: Layout, into: Assembly, dice: Dice) -> None:
         if spot is not None:
             into.stand(name, *spot)
             build(into, dice, half)
-    if plan == "dining" or dice.chance(0.45):
+    if plan == "dining" or dice.chance(0.6):
         half = (
             dice.between(0.45, 0.7),
             0.37 if plan == "dining" else 0.21,
             dice.between(0.35, 0.45),
         )
-        if layout.claim(*centre, half[0] + 0.02, half[2] + 0.02):
-            into.stand("table", *centre, 0.0)
-            furniture.table(into, dice, half)
-            for side in (-1, 1) if plan == "dining" else ():
-                z = centre[1] + side * (half[2] + 0.27)
-                if layout.claim(centre[0], z, 0.23, 0.24):
-                    into.stand("chair", centre[0], z, pi if side > 0 else 0.0)
-                    furniture.chair(into, dice, (0.22, 0.46, 0.23))
+        for _ in range(4):
+            if layout.claim(*centre, half[0] + 0.02, half[2] + 0.02):
+                into.stand("table", *centre, 0.0)
+                furniture.table(into, dice, half)
+                if plan == "dining":
+                    _seats(layout, into, dice, centre, half[2])
+                break
+            centre = (
+                layout.width * dice.between(0.35, 0.65),
+                layout.depth * dice.between(0.35, 0.65),
+            )
     for build_small in (furniture.floor_lamp, furniture.plant):
         spot = layout.against_wall((0.28, 0.3, 0.28)) if dice.chance(0.5) else None
         if spot is not None:
             into.stand("object", *spot)
             build_small(into, dice)
+
+
+def _seats(
+    layout: Layout, into: Assembly, dice: Dice, centre: tuple[float, float], half: float
+) -> None:
+    """Chairs on both long sides of a table that is twice `half` deep."""
+    for side in (-1, 1):
+        z = centre[1] + side * (half + 0.27)
+        if layout.claim(centre[0], z, 0.23, 0.24):
+            into.stand("chair", centre[0], z, pi if side > 0 else 0.0)
+            furniture.chair(into, dice, (0.22, 0.46, 0.23))
 
 
 def hang(layout: Layout, into: Assembly, dice: Dice) -> Point:

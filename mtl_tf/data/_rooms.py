@@ -99,7 +99,7 @@ def room(generator: np.random.Generator) -> Scene:
 
 
 def _camera(layout: Layout, dice: Dice) -> Camera:
-    pitch = radians(dice.between(-16, -4))
+    pitch = radians(dice.between(-18, -6))
     s, c, level, rise = sin(layout.heading), cos(layout.heading), cos(pitch), sin(pitch)
     return Camera(
         position=np.array([layout.eye[0], dice.between(1.3, 1.75), layout.eye[1]], np.float32),

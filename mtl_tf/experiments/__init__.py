@@ -1,1 +1,13 @@
-"""To come."""
+"""Experiments: a flat, validated configuration and the stages of a run.
+
+================ ========================================================
+`Config`         everything a run depends on, one value per name
+`PRESETS`        named configurations: `demo`, `quick`
+`run`            data, model, training, evaluation, report into one folder
+================ ========================================================
+"""
+
+from mtl_tf.experiments.config import PRESETS, Config, make_config
+from mtl_tf.experiments.run import load_data, run
+
+__all__ = ["PRESETS", "Config", "load_data", "make_config", "run"]

@@ -1,4 +1,4 @@
-"""A light head: the backbone's stages projected, summed from coarse to fine, and convolved twice."""
+"""A light head: the backbone's stages projected, summed from coarse to fine, and convolved."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from keras import layers
 from mtl_tf.layers.conv_block import KAIMING_NORMAL_FAN_OUT, conv, conv_block
 from mtl_tf.layers.resize import resize_to
 
-_CHANNELS = 96
+_CHANNELS = 64
 
 
 def conv_head(features: list[Any], channels: int, name: str) -> Any:

@@ -91,7 +91,5 @@ def conv_block(
     Returns:
         Features `[B, ceil(H / strides), ceil(W / strides), filters]`.
     """
-    x = conv(
-        x, filters, kernel_size, strides, dilation, False, kernel_initializer, name=names[0]
-    )
+    x = conv(x, filters, kernel_size, strides, dilation, False, kernel_initializer, name=names[0])
     return layers.ReLU()(batch_norm(x, name=names[1]))

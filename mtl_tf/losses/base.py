@@ -26,7 +26,7 @@ def validity(y_true: Any, sample_weight: Any | None) -> Any:
 
 
 def valid_or_zero(y_true: Any, weights: Any) -> Any:
-    """`y_true [B, H, W, C]` with 0 where `weights [B, H, W]` is 0, so that nothing invalid counts."""
+    """`y_true [B, H, W, C]` with 0 where `weights [B, H, W]` is 0."""
     y_true = ops.convert_to_tensor(y_true)
     return ops.where(ops.expand_dims(weights, -1) > 0, y_true, ops.zeros_like(y_true))
 

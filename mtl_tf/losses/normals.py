@@ -11,7 +11,7 @@ _SQUARED_LENGTH_FLOOR = 1e-12
 
 
 def unit_vectors(vectors: Any) -> Any:
-    """Vectors `[..., 3]` scaled to length 1; shorter than 1e-6 are left, so gradients stay finite."""
+    """Vectors `[..., 3]` of length 1; shorter than 1e-6 are left, for finite gradients."""
     squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
     is_long = squared > _SQUARED_LENGTH_FLOOR
     return vectors * ops.where(is_long, ops.rsqrt(ops.where(is_long, squared, 1.0)), 1.0)

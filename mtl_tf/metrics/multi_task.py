@@ -1,6 +1,6 @@
 """Delta-m: the mean relative change of a multi-task model against single-task models.
 
-Three definitions are in use under one name; all are here, by name (survey, Eq. 10; LibMTL; Nash-MTL).
+Three definitions are in use under one name; all are here (survey, Eq. 10; LibMTL; Nash-MTL).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,9 +1,9 @@
 """Mean IoU and F of saliency maps over thresholds (survey, section 4).
 
-The sigmoid of the prediction is binarised at 15 thresholds from 0.2 to 0.9. Per image: Jaccard index
-(1 where prediction and target are both empty), precision and recall. These are averaged over images;
-`miou` is the largest mean Jaccard over thresholds, `max_f` the largest F1 (beta² = 1) of mean
-precision and mean recall. Other work (ATRC, InvPT) reports another maxF: do not compare.
+The sigmoid of the prediction is binarised at 15 thresholds from 0.2 to 0.9. Per image: Jaccard
+index (1 where prediction and target are both empty), precision and recall, then their means over
+images. `miou` is the largest mean Jaccard over thresholds, `max_f` the largest F1 (beta² = 1) of
+mean precision and mean recall. Other work (ATRC, InvPT) reports another maxF: do not compare.
 """
 
 import keras

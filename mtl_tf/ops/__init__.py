@@ -1,4 +1,4 @@
-"""Native ops of `mtl_tf`: one function each, with a pure-TensorFlow reference of the same signature.
+"""Native ops of `mtl_tf`, each with a pure-TensorFlow reference of the same signature.
 
 ============ ================================================= ======================
 op           computes                                          reference

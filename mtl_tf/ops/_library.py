@@ -26,7 +26,7 @@ class NativeStatus:
         library: path of the TensorFlow op library, or `None`.
         built_for: TensorFlow version the ops were compiled against, or `None`.
         running: TensorFlow version of this process.
-        cpu_isa: instruction set chosen for this CPU (`"baseline"`, `"avx2"`, `"avx512"`), or `None`.
+        cpu_isa: instruction set chosen (`"baseline"`, `"avx2"`, `"avx512"`), or `None`.
         compiler: the C++ compiler used, or `None`.
         cuda_architectures: GPU architectures compiled in; empty for a CPU-only build.
         xla: whether the ops run inside `jit_compile=True`.
@@ -109,8 +109,10 @@ def _bindings() -> ModuleType | None:
 
 @functools.cache
 def _load() -> tuple[Any | None, str]:
-    """(module of ops, "") or (None, why not). A library built for another TensorFlow is not opened:
-    its symbols may be missing or, worse, have another meaning.
+    """(module of ops, "") or (None, why not).
+
+    A library built for another TensorFlow is not opened: its symbols may be missing or, worse, have
+    another meaning.
     """
     path, bindings = _library_path(), _bindings()
     if path is None or bindings is None:

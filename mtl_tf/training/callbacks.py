@@ -1,6 +1,7 @@
 """Callbacks: an atomic backup of a run that can be killed at any moment."""
 
 import json
+import math
 import pathlib
 import shutil
 from typing import Any
@@ -60,7 +61,9 @@ class Backup(keras.callbacks.Callback):
         self.model.load_weights(latest / _WEIGHTS)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves the state and the logs of a finished epoch."""
+        """Saves the state and the logs of a finished epoch, unless its loss is not finite."""
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            return
         self.epoch = epoch + 1
         self.history.append({name: float(value) for name, value in (logs or {}).items()})
         unfinished = self.folder / "unfinished"

@@ -10,6 +10,7 @@ import tensorflow as tf
 from mtl_tf import balancing as balancing_module
 from mtl_tf.balancing.base import Balancing
 from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.training.logs import TaskLogs
 from mtl_tf.training.task_losses import outputs_of, task_losses
 
 
@@ -20,21 +21,7 @@ class _Compiled:
     balancing: Balancing
     loss_factors: tuple[float, ...]
     loss_functions: dict[str, Any]
-    logs: "_Logs"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Logs:
-    """Everything a trainer logs: running means and metrics, all by task."""
-
-    total: keras.metrics.Mean
-    losses: dict[str, keras.metrics.Mean]
-    weights: dict[str, keras.metrics.Mean]
-    metrics: dict[str, list[keras.metrics.Metric]]
-
-    def all(self) -> list[keras.metrics.Metric]:
-        groups = [*self.metrics.values(), self.losses.values(), self.weights.values()]
-        return [self.total, *(metric for group in groups for metric in group)]
+    logs: TaskLogs
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -115,7 +102,7 @@ class MultiTaskTrainer(keras.Model):
                 task.name: keras.losses.get((loss or {}).get(task.name) or task.loss())
                 for task in self.tasks
             },
-            logs=self._new_logs(metrics or {}),
+            logs=TaskLogs(self.tasks, metrics or {}, self.model.output),
         )
 
     def _built(self, balancing: Balancing) -> Balancing:
@@ -126,18 +113,6 @@ class MultiTaskTrainer(keras.Model):
         if balancing.trainable_variables and not optimizer.built:
             optimizer.exclude_from_weight_decay(var_list=balancing.trainable_variables)
         return balancing
-
-    def _new_logs(self, metrics: Mapping[str, Any]) -> _Logs:
-        return _Logs(
-            total=keras.metrics.Mean("loss"),
-            losses={t.name: keras.metrics.Mean(f"{t.name}_loss") for t in self.tasks},
-            weights={t.name: keras.metrics.Mean(f"{t.name}_weight") for t in self.tasks},
-            metrics={
-                task.name: _as_metrics(metrics.get(task.name, task.metrics(task.channels)))
-                for task in self.tasks
-                if task.name in self.model.output
-            },
-        )
 
     @property
     def balancing(self) -> Balancing | None:
@@ -190,8 +165,9 @@ class MultiTaskTrainer(keras.Model):
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        self._update_logs(total, losses, is_present, targets, outputs, masks, weights)
-        return self._results(with_weights=True)
+        compiled.logs.update(total, losses, is_present, weights)
+        compiled.logs.update_metrics(outputs, targets, masks)
+        return compiled.logs.results(with_weights=True)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Losses and metrics of a batch, without an update."""
@@ -202,50 +178,16 @@ class MultiTaskTrainer(keras.Model):
         total = tf.add_n(
             [compiled.balancing(losses * compiled.loss_factors, is_present), *self.model.losses]
         )
-        self._update_logs(total, losses, is_present, targets, outputs, masks, None)
-        return self._results(with_weights=False)
+        compiled.logs.update(total, losses, is_present)
+        compiled.logs.update_metrics(outputs, targets, masks)
+        return compiled.logs.results(with_weights=False)
 
     def _task_losses(self, outputs: Any, targets: Any, masks: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return task_losses(self.tasks, self._compiled.loss_functions, outputs, targets, masks)
 
-    def _update_logs(
-        self,
-        total: tf.Tensor,
-        losses: tf.Tensor,
-        is_present: tf.Tensor,
-        targets: Mapping[str, tf.Tensor],
-        outputs: Mapping[str, tf.Tensor],
-        masks: Mapping[str, tf.Tensor] | None,
-        weights: tf.Tensor | None,
-    ) -> None:
-        logs = self._compiled.logs
-        logs.total.update_state(total)
-        for k, task in enumerate(self.tasks):
-            logs.losses[task.name].update_state(losses[k], is_present[k])
-            if weights is not None:
-                logs.weights[task.name].update_state(weights[k], is_present[k])
-            for metric in logs.metrics.get(task.name, ()):
-                mask = None if masks is None else masks[task.name]
-                metric.update_state(targets[task.name], outputs[task.name], mask)
-
-    def _results(self, with_weights: bool) -> dict[str, Any]:
-        logs = self._compiled.logs
-        results = {"loss": logs.total.result()}
-        for task in self.tasks:
-            results[f"{task.name}_loss"] = logs.losses[task.name].result()
-            if with_weights:
-                results[f"{task.name}_weight"] = logs.weights[task.name].result()
-            for metric in logs.metrics.get(task.name, ()):
-                value = metric.result()
-                if isinstance(value, dict):
-                    results[f"{task.name}_{task.main_metric}"] = value[task.main_metric]
-                else:
-                    results[f"{task.name}_{metric.name}"] = value
-        return results
-
     def get_metrics_result(self) -> dict[str, Any]:
         """The logs of the epoch so far."""
-        return self._results(with_weights=True)
+        return self._compiled.logs.results(with_weights=True)
 
     # === Epochs and saving ===
 
@@ -289,11 +231,6 @@ class MultiTaskTrainer(keras.Model):
         return cls(model, config["tasks"], name=config["name"])
 
 
-def _as_metrics(metrics: Any) -> list[keras.metrics.Metric]:
-    items = metrics if isinstance(metrics, list | tuple) else [metrics]
-    return [keras.metrics.get(metric) for metric in items]
-
-
 def _check_outputs(task: Task, outputs: Any) -> None:
     if not isinstance(outputs, Mapping):
         raise ValueError(
@@ -307,6 +244,6 @@ def _check_outputs(task: Task, outputs: Any) -> None:
     for name in names:
         if outputs[name].shape[-1] != task.channels:
             raise ValueError(
-                f"Output {name!r} has {outputs[name].shape[-1]} channels, but task {task.name!r} has "
-                f"{task.channels}: give the same tasks to the architecture and to the trainer"
+                f"Output {name!r} has {outputs[name].shape[-1]} channels, but task {task.name!r} "
+                f"has {task.channels}: give the same tasks to the architecture and to the trainer"
             )

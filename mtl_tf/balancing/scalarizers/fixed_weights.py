@@ -1,4 +1,4 @@
-"""Fixed weights (Vandenhende et al., TPAMI 2021, section 3.1): the baseline that is hard to beat."""
+"""Fixed weights (Vandenhende et al., TPAMI 2021, section 3.1): hard to beat."""
 
 from collections.abc import Sequence
 from typing import Any

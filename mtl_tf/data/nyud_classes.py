@@ -1,0 +1,56 @@
+"""The 40 and the 13 semantic classes of NYU Depth v2 (Gupta et al. 2013; Couprie et al. 2013)."""
+
+import numpy as np
+
+CLASSES_40 = (
+    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf",
+    "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror",
+    "floor mat", "clothes", "ceiling", "books", "refridgerator", "television", "paper", "towel",
+    "shower curtain", "box", "whiteboard", "person", "night stand", "toilet", "sink", "lamp",
+    "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop",
+)  # fmt: skip
+"""Names of the 40 classes, in the order of their ids."""
+
+CLASSES_13 = (
+    "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa",
+    "table", "tv", "wall", "window",
+)  # fmt: skip
+"""Names of the 13 classes, in the order of their ids."""
+
+CLASS_40_TO_13 = np.array(
+    [11, 4, 5, 0, 3, 8, 9, 11, 12, 5, 7, 5, 12, 9, 5, 12, 5, 6, 6, 4,
+     6, 2, 1, 5, 10, 6, 6, 6, 6, 6, 6, 5, 6, 6, 6, 6, 6, 6, 5, 6]
+)  # fmt: skip
+"""Class of the 13 for each class of the 40."""
+
+IGNORED = 255
+"""Class id of unlabelled pixels inside the readers."""
+
+
+def to_13_classes(labels: np.ndarray) -> np.ndarray:
+    """Class ids of the 40 (255 = unlabelled) to ids of the 13, any shape, uint8."""
+    table = np.full(256, IGNORED, np.uint8)
+    table[: len(CLASS_40_TO_13)] = CLASS_40_TO_13
+    return table[labels]
+
+
+def class_borders(labels: np.ndarray) -> np.ndarray:
+    """Edges between classes: pixels whose right or lower neighbour has another known class.
+
+    Args:
+        labels: `[H, W]` class ids, 255 = unlabelled; borders with unlabelled pixels do not count.
+
+    Returns:
+        `[H, W]` float32, 0 or 1, on both sides of each border.
+    """
+    edges = np.zeros(labels.shape, bool)
+    for axis in (0, 1):
+        a = np.take(labels, range(labels.shape[axis] - 1), axis)
+        b = np.take(labels, range(1, labels.shape[axis]), axis)
+        border = (a != b) & (a != IGNORED) & (b != IGNORED)
+        first = [slice(None), slice(None)]
+        second = [slice(None), slice(None)]
+        first[axis], second[axis] = slice(None, -1), slice(1, None)
+        edges[tuple(first)] |= border
+        edges[tuple(second)] |= border
+    return edges.astype(np.float32)

@@ -1,0 +1,173 @@
+"""Joint transforms of an image and its targets (survey, supplement: augmentation).
+
+A flip negates the x component of normals, a zoom divides depth, a rotation turns normals. Images
+and normals are interpolated bicubically and clipped, everything else is taken from the nearest
+pixel; pixels that come from outside the image become invalid, they are not background.
+"""
+
+import dataclasses
+import math
+
+import cv2
+import numpy as np
+
+from mtl_tf.data.sample import Sample
+
+IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """Random transforms of a training image; the defaults are the survey's for NYUD-v2.
+
+    Attributes:
+        flip: mirror left and right with probability 0.5.
+        zoom: factors, one drawn at random; below 1 leaves a border of invalid pixels.
+        random_position: zoom about a random point instead of the centre.
+        rotation_deg: turn by up to that many degrees.
+        brightness: multiply the image by a factor within `1 ± brightness`.
+    """
+
+    flip: bool = True
+    zoom: tuple[float, ...] = (1.0, 1.2, 1.5)
+    random_position: bool = False
+    rotation_deg: float = 0.0
+    brightness: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.zoom or min(self.zoom) <= 0:
+            raise ValueError(f"zoom must hold positive factors. Received: {self.zoom}")
+        if not 0 <= self.brightness < 1:
+            raise ValueError(f"brightness must be in [0, 1). Received: {self.brightness}")
+
+
+def normalise(image: np.ndarray) -> np.ndarray:
+    """RGB uint8 `[..., 3]` to float32 with ImageNet's mean and standard deviation."""
+    return ((image.astype(np.float32) / 255.0) - IMAGENET_MEAN) / IMAGENET_STD
+
+
+def denormalise(image: np.ndarray) -> np.ndarray:
+    """The inverse of `normalise`: float32 `[..., 3]` to RGB uint8."""
+    rgb = np.asarray(image, np.float32) * IMAGENET_STD + IMAGENET_MEAN
+    return np.clip(np.rint(rgb * 255.0), 0, 255).astype(np.uint8)
+
+
+def flip(sample: Sample) -> Sample:
+    """Mirrors left and right; the x component of normals changes its sign."""
+    targets = {task: target[:, ::-1] for task, target in sample.targets.items()}
+    if "normals" in targets:
+        targets["normals"] = targets["normals"] * np.array([-1, 1, 1], np.float32)
+    masks = {task: mask[:, ::-1] for task, mask in sample.masks.items()}
+    return Sample(np.ascontiguousarray(sample.image[:, ::-1]), targets, masks)
+
+
+def resize(sample: Sample, height: int, width: int) -> Sample:
+    """The whole sample at another size.
+
+    Images are averaged over the pixels they shrink; an edge survives in every pixel it touches.
+    """
+    if sample.image.shape[:2] == (height, width):
+        return sample
+    size = (width, height)
+    image = cv2.resize(sample.image, size, interpolation=cv2.INTER_AREA)
+    targets, masks = {}, {}
+    for task, target in sample.targets.items():
+        mask = sample.masks[task].astype(np.uint8)
+        masks[task] = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
+        if task == "edges":
+            resized = (cv2.resize(target, size, interpolation=cv2.INTER_AREA) > 1e-3) * 1.0
+        elif task == "normals":
+            resized = cv2.resize(target, size, interpolation=cv2.INTER_AREA)
+        else:
+            resized = cv2.resize(target, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        targets[task] = _restored(resized, task, target, masks)
+    return Sample(image, targets, masks)
+
+
+def zoom_and_rotate(
+    sample: Sample,
+    height: int,
+    width: int,
+    factor: float = 1.0,
+    angle_deg: float = 0.0,
+    position: tuple[float, float] = (0.5, 0.5),
+) -> Sample:
+    """Magnifies, turns counter-clockwise and resizes in one step.
+
+    Args:
+        sample: of any size.
+        height: new height.
+        width: new width.
+        factor: magnification; depth is divided by it. Below 1 leaves an invalid border.
+        angle_deg: rotation; normals turn with the image.
+        position: where the visible part lies: (0, 0) at the top left, (1, 1) at the bottom right.
+
+    Returns:
+        A sample `height x width`.
+    """
+    from_height, from_width = sample.image.shape[:2]
+    scale = factor * np.array([width / from_width, height / from_height])
+    cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    linear = np.array([[cosine, sine], [-sine, cosine]]) @ np.diag(scale)
+    # The point of the source that comes to lie in the middle of the result.
+    free = (1.0 - 1.0 / factor) * (np.array(position) - 0.5)
+    source = np.array([from_width, from_height]) * (0.5 + free) - 0.5
+    offset = np.array([width, height]) / 2 - 0.5 - linear @ source
+    matrix = np.concatenate([linear, offset[:, None]], axis=1)
+
+    def warp(array: np.ndarray, interpolation: int) -> np.ndarray:
+        return cv2.warpAffine(array, matrix, (width, height), flags=interpolation)
+
+    image = warp(sample.image, cv2.INTER_CUBIC)
+    targets, masks = {}, {}
+    for task, target in sample.targets.items():
+        masks[task] = warp(sample.masks[task].astype(np.uint8), cv2.INTER_NEAREST) > 0
+        if task == "normals":
+            turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float32)
+            warped = warp(target, cv2.INTER_CUBIC) @ turn.T
+        elif target.dtype == np.int32:
+            warped = warp(target.astype(np.int16), cv2.INTER_NEAREST)
+        else:
+            warped = warp(target, cv2.INTER_NEAREST)
+        if task == "depth":
+            warped = warped / np.float32(factor)
+        targets[task] = _restored(warped, task, target, masks)
+    return Sample(image, targets, masks)
+
+
+def _restored(
+    array: np.ndarray, task: str, like: np.ndarray, masks: dict[str, np.ndarray]
+) -> np.ndarray:
+    """`[H, W, C]` in the dtype of `like`; normals made unit again, or invalid where too short."""
+    array = array[..., None] if array.ndim == 2 else array
+    if task == "normals":
+        length = np.linalg.norm(array, axis=-1, keepdims=True)
+        masks[task] &= length[..., 0] > 0.5
+        array = array / np.maximum(length, 1e-6)
+    return np.where(masks[task][..., None], array, 0).astype(like.dtype)
+
+
+def augment(
+    sample: Sample,
+    height: int,
+    width: int,
+    augmentation: Augmentation,
+    generator: np.random.Generator,
+) -> Sample:
+    """A randomly transformed sample `height x width`; all randomness comes from `generator`."""
+    factor = float(generator.choice(augmentation.zoom))
+    angle = float(generator.uniform(-1, 1)) * augmentation.rotation_deg
+    position = generator.uniform(0, 1, 2) if augmentation.random_position else (0.5, 0.5)
+    mirrored, light = generator.random() < 0.5, generator.uniform(-1, 1)
+    if factor == 1.0 and angle == 0.0:
+        sample = resize(sample, height, width)
+    else:
+        where = (float(position[0]), float(position[1]))
+        sample = zoom_and_rotate(sample, height, width, factor, angle, where)
+    if augmentation.flip and mirrored:
+        sample = flip(sample)
+    if augmentation.brightness:
+        lit = sample.image * np.float32(1.0 + light * augmentation.brightness)
+        sample = dataclasses.replace(sample, image=np.clip(lit, 0, 255).astype(np.uint8))
+    return sample

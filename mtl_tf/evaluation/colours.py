@@ -1,0 +1,93 @@
+"""Predictions and targets as pictures, in the colours the field uses.
+
+Semantic classes: the NYU-40 palette by class name (ScanNet's), more colours for other names. Depth:
+a colour map from near to far. Normals: `(n + 1) / 2` as RGB. Edges and saliency: grey.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+
+_NYU_40 = {
+    "wall": (174, 199, 232), "floor": (152, 223, 138), "cabinet": (31, 119, 180),
+    "bed": (255, 187, 120), "chair": (188, 189, 34), "sofa": (140, 86, 75),
+    "table": (255, 152, 150), "door": (214, 39, 40), "window": (197, 176, 213),
+    "bookshelf": (148, 103, 189), "picture": (196, 156, 148), "counter": (23, 190, 207),
+    "blinds": (178, 76, 76), "desk": (247, 182, 210), "shelves": (66, 188, 102),
+    "curtain": (219, 219, 141), "dresser": (140, 57, 197), "pillow": (202, 185, 52),
+    "mirror": (51, 176, 203), "floor mat": (200, 54, 131), "clothes": (92, 193, 61),
+    "ceiling": (78, 71, 183), "books": (172, 114, 82), "refridgerator": (255, 127, 14),
+    "television": (91, 163, 138), "paper": (153, 98, 156), "towel": (140, 153, 101),
+    "shower curtain": (158, 218, 229), "box": (100, 125, 154), "whiteboard": (178, 127, 135),
+    "person": (120, 185, 128), "night stand": (146, 111, 194), "toilet": (44, 160, 44),
+    "sink": (112, 128, 144), "lamp": (96, 207, 209), "bathtub": (227, 119, 194),
+    "bag": (213, 92, 176), "otherstructure": (94, 106, 211), "otherfurniture": (82, 84, 163),
+    "otherprop": (100, 85, 144),
+}  # fmt: skip
+_SAME_COLOUR = {"furniture": "cabinet", "objects": "otherprop", "tv": "television",
+                "rug": "floor mat"}  # fmt: skip
+_PARTS = ((30, 30, 30), (255, 85, 85), (255, 170, 0), (255, 255, 100),
+          (100, 220, 120), (80, 160, 255), (190, 120, 255))  # fmt: skip
+DEPTH_COLOURS = "plasma"
+"""Colour map of depth, from near to far."""
+
+INVALID = (0, 0, 0)
+"""Colour of pixels without a label."""
+
+
+def class_colours(names: Sequence[str]) -> np.ndarray:
+    """Colours `[C, 3]` uint8 of semantic classes by name; unknown names get colours left over."""
+    used = {_SAME_COLOUR.get(name, name) for name in names}
+    spare = iter([colour for name, colour in _NYU_40.items() if name not in used] * len(names))
+    colours = [_NYU_40.get(_SAME_COLOUR.get(name, name)) or next(spare) for name in names]
+    return np.array(colours, np.uint8)
+
+
+def colourise(
+    task: str,
+    values: np.ndarray,
+    class_names: Sequence[str] = (),
+    depth_range_m: tuple[float, float] = (0.0, 10.0),
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """A picture of one prediction or target.
+
+    Args:
+        task: name of the task.
+        values: `[H, W, C]`: class ids (C = 1) or class scores (C > 1) for segmentation, metres,
+            unit vectors, or probabilities.
+        class_names: names of the semantic classes, for `semseg`.
+        depth_range_m: depths shown in the first and the last colour.
+        mask: `[H, W]`, invalid pixels become black.
+
+    Returns:
+        RGB `[H, W, 3]` uint8.
+
+    Raises:
+        ValueError: for an unknown task.
+    """
+    if task in ("semseg", "human_parts"):
+        ids = values[..., 0].astype(int) if values.shape[-1] == 1 else values.argmax(-1)
+        colours = np.array(_PARTS, np.uint8)
+        if task == "semseg":
+            names = class_names or [
+                str(i) for i in range(int(max(values.shape[-1], ids.max() + 1)))
+            ]
+            colours = class_colours(names)
+        picture = colours[ids]
+    elif task == "depth":
+        near, far = depth_range_m
+        share = np.clip((values[..., 0] - near) / max(far - near, 1e-6), 0, 1)
+        picture = matplotlib.colormaps[DEPTH_COLOURS](share)[..., :3] * 255
+    elif task == "normals":
+        length = np.linalg.norm(values, axis=-1, keepdims=True)
+        picture = (values / np.maximum(length, 1e-6) + 1) / 2 * 255
+    elif task in ("edges", "saliency"):
+        picture = np.repeat(np.clip(values, 0, 1), 3, axis=-1) * 255
+    else:
+        raise ValueError(f"Unknown task {task!r}: it has no usual colours")
+    picture = np.rint(picture).astype(np.uint8)
+    if mask is not None:
+        picture = np.where(np.asarray(mask)[..., None] > 0, picture, np.uint8(INVALID[0]))
+    return picture

@@ -1,0 +1,59 @@
+"""Curves and colour bars of a report, as SVG inside data URIs."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from mtl_tf.evaluation.colours import DEPTH_COLOURS
+
+
+def curve(lines: Mapping[str, Sequence[float]], log: bool = False) -> str:
+    """A line chart over epochs as a data URI.
+
+    Args:
+        lines: values of each epoch, by name.
+        log: logarithmic vertical axis.
+
+    Returns:
+        `data:image/svg+xml;base64,...`
+    """
+    figure = Figure(figsize=(5.2, 3.1), layout="constrained")
+    axes = figure.subplots()
+    for name, values in lines.items():
+        axes.plot(range(1, len(values) + 1), values, marker=".", linewidth=1.6, label=name)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    if log and all(v > 0 for values in lines.values() for v in values):
+        axes.set_yscale("log")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    return _as_uri(figure)
+
+
+def depth_bar(near_m: float = 0.0, far_m: float = 10.0) -> str:
+    """The colours of depth with their metres, as a data URI."""
+    figure = Figure(figsize=(4.5, 0.6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(
+        np.linspace(0, 1, 256)[None],
+        aspect="auto",
+        cmap=DEPTH_COLOURS,
+        extent=(near_m, far_m, 0, 1),
+    )
+    axes.set_yticks([])
+    axes.set_xticks(
+        np.linspace(near_m, far_m, 6), [f"{m:g} m" for m in np.linspace(near_m, far_m, 6)]
+    )
+    return _as_uri(figure)
+
+
+def _as_uri(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "mtl_tf"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,173 @@
+"""The report of a run: numbers as JSON and Markdown, and one HTML page with curves and pictures."""
+
+import base64
+import io
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from mtl_tf.evaluation.colours import class_colours, colourise
+from mtl_tf.evaluation.curves import curve, depth_bar
+from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.metrics import HIGHER_IS_BETTER, MAIN_METRICS
+from mtl_tf.tasks import TASKS
+
+_UNITS = {
+    "rmse": "m", "abs_error": "m", "log_rmse": "", "mean": "°", "median": "°",
+}  # fmt: skip
+_PICTURE_WIDTH = 256
+
+
+def write_report(
+    folder: str | os.PathLike[str],
+    summary: Mapping[str, Any],
+    pictures: Sequence[Mapping[str, Any]] = (),
+    class_names: Sequence[str] = (),
+) -> pathlib.Path:
+    """Writes `results.json`, `report.md` and the self-contained `report.html`.
+
+    Args:
+        folder: where to write; it must exist.
+        summary: `results` and `baseline` (`{task: {metric: value}}`), `history` (a dictionary of
+            logs for each epoch), `config` and `environment` (flat dictionaries).
+        pictures: of images: `image [H, W, 3]` uint8, raw `outputs`, `targets` and `masks` by task.
+        class_names: names of the semantic classes.
+
+    Returns:
+        Path of `report.html`.
+    """
+    folder = pathlib.Path(folder)
+    rows = _table(summary["results"], summary["baseline"])
+    write_atomically(folder / "results.json", json.dumps(summary, indent=2))
+    write_atomically(folder / "report.md", _markdown(rows))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    tasks = list(summary["results"])
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        rows=rows,
+        better=sum(1 for row in rows if row["is_main"] and row["is_better"]),
+        tasks=tasks,
+        curves=_curves(summary["history"], tasks),
+        pictures=[_picture_row(picture, tasks, class_names) for picture in pictures],
+        legend=[
+            (name, "rgb({},{},{})".format(*colour))
+            for name, colour in zip(class_names, class_colours(class_names), strict=True)
+        ] if "semseg" in tasks else [],
+        depth_bar=depth_bar() if "depth" in tasks else None,
+    )  # fmt: skip
+    write_atomically(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def formatted(metric: str, value: float, task: str) -> str:
+    """A metric as people write it: shares in percent, depth in metres, angles in degrees."""
+    if task == "normals" and metric == "rmse":
+        return f"{value:.2f}°"
+    if metric in _UNITS:
+        unit = _UNITS[metric]
+        number = f"{value:.2f}" if unit == "°" else f"{value:.3f}"
+        return number + ("" if unit in ("", "°") else " ") + unit
+    return f"{100 * value:.1f} %"
+
+
+def _table(results: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for task, metrics in results.items():
+        for metric, value in metrics.items():
+            higher = HIGHER_IS_BETTER[task][metric]
+            trivial = baseline[task][metric]
+            rows.append(
+                {
+                    "task": task,
+                    "metric": metric,
+                    "direction": "↑" if higher else "↓",
+                    "ours": formatted(metric, value, task),
+                    "baseline": formatted(metric, trivial, task),
+                    "is_main": metric == MAIN_METRICS[task],
+                    "is_better": value > trivial if higher else value < trivial,
+                }
+            )
+    return rows
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["| task | metric | model | trivial baseline |", "|---|---|---:|---:|"]
+    for row in rows:
+        metric = f"{row['metric']} {row['direction']}"
+        ours = f"**{row['ours']}**" if row["is_better"] else row["ours"]
+        lines.append(f"| {row['task']} | {metric} | {ours} | {row['baseline']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _curves(history: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> list[dict[str, str]]:
+    def series(suffix: str, prefix: str = "") -> dict[str, list[float]]:
+        names = {task: f"{prefix}{task}_{suffix}" for task in tasks}
+        return {
+            task: [epoch.get(name, float("nan")) for epoch in history]
+            for task, name in names.items()
+            if history and name in history[0]
+        }
+
+    curves = [
+        ("Training loss, each task relative to its first epoch", _relative(series("loss"))),
+        (
+            "Validation loss, each task relative to its first epoch",
+            _relative(series("loss", "val_")),
+        ),
+        ("Weight of each task's loss", series("weight")),
+    ]
+    return [
+        {"title": title, "source": curve(lines, log=title.startswith("Weight")),
+         "alt": _description(title, lines)}
+        for title, lines in curves
+        if lines
+    ]  # fmt: skip
+
+
+def _relative(lines: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {task: [v / (values[0] or 1.0) for v in values] for task, values in lines.items()}
+
+
+def _description(title: str, lines: Mapping[str, Sequence[float]]) -> str:
+    ends = ", ".join(f"{task} {v[0]:.3g} to {v[-1]:.3g}" for task, v in lines.items())
+    return f"{title}: from the first to the last epoch {ends}"
+
+
+def _picture_row(
+    picture: Mapping[str, Any], tasks: Sequence[str], class_names: Sequence[str]
+) -> list[dict[str, str]]:
+    cells = [{"caption": "image", "source": _embedded(picture["image"]), "alt": "input image"}]
+    for task in tasks:
+        raw, mask = picture["outputs"][task], picture["masks"][task]
+        target = picture["targets"][task]
+        predicted = TASKS[task].activation(raw).numpy()
+        for kind, values, valid in (("predicted", predicted, None), ("target", target, mask)):
+            shown = colourise(task, values, class_names, mask=valid)
+            cells.append(
+                {
+                    "caption": f"{task}, {kind}",
+                    "source": _embedded(shown),
+                    "alt": f"{task}: {kind}",
+                }
+            )
+    return cells
+
+
+def _embedded(picture: np.ndarray) -> str:
+    """A picture as a data URI, no wider than 256 pixels."""
+    image = Image.fromarray(picture)
+    if image.width > _PICTURE_WIDTH:
+        height = round(image.height * _PICTURE_WIDTH / image.width)
+        image = image.resize((_PICTURE_WIDTH, height), Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

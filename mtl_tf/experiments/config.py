@@ -1,0 +1,147 @@
+"""The configuration of a run: flat, frozen, validated; unknown names and bad values are errors."""
+
+import json
+import pathlib
+from typing import Any, Literal
+
+import pydantic
+
+TaskName = Literal["semseg", "depth", "normals", "edges", "saliency", "human_parts"]
+ALL_TASKS: tuple[TaskName, ...] = (
+    "semseg", "human_parts", "saliency", "normals", "edges", "depth",
+)  # fmt: skip
+
+
+class Config(pydantic.BaseModel):
+    """Everything a run depends on.
+
+    Attributes:
+        data: data set, a name from `mtl_tf.data.TABLE`.
+        root: folder of the data set, where it needs one.
+        tasks: the tasks, in order.
+        num_classes: semantic classes (NYU Depth v2: 13 or 40).
+        height: of the input, pixels.
+        width: of the input, pixels.
+        train_size: training images (rendered rooms).
+        val_size: validation images (rendered rooms).
+        zoom: zoom factors of the augmentation.
+        random_position: zoom about a random point instead of the centre.
+        brightness: brightness augmentation, a fraction.
+        architecture: a name from `mtl_tf.architectures.TABLE`.
+        backbone: a name from `mtl_tf.backbones.TABLE`.
+        head: a name from `mtl_tf.heads.TABLE`.
+        output_stride: down-sampling factor of the backbone.
+        balancing: a name from `mtl_tf.balancing.TABLE`.
+        loss_weights: factor of each task's loss before balancing, 1 where missing.
+        optimizer: `adam` or `sgd` (momentum 0.9).
+        learning_rate: at the start.
+        schedule: `poly` ((1 - epoch / epochs) ** 0.9) or `constant`.
+        epochs: passes over the training images.
+        batch_size: images in a batch.
+        seed: of weights, order and augmentation.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    data: Literal["nyud", "rendered_rooms"] = "rendered_rooms"
+    root: pathlib.Path | None = None
+    tasks: tuple[TaskName, ...] = ALL_TASKS
+    num_classes: Literal[13, 40] = 13
+    height: pydantic.PositiveInt = 96
+    width: pydantic.PositiveInt = 128
+    train_size: pydantic.PositiveInt = 1000
+    val_size: pydantic.PositiveInt = 100
+    zoom: tuple[pydantic.PositiveFloat, ...] = (1.0,)
+    random_position: bool = False
+    brightness: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    architecture: Literal["single_task", "shared_trunk"] = "shared_trunk"
+    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet18"
+    head: Literal["conv", "deeplab"] = "conv"
+    output_stride: Literal[8, 16, 32] = 32
+    balancing: Literal["fixed_weights", "uncertainty"] = "fixed_weights"
+    loss_weights: dict[TaskName, pydantic.PositiveFloat] = pydantic.Field(default_factory=dict)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: pydantic.PositiveFloat = 5e-4
+    schedule: Literal["poly", "constant"] = "poly"
+    epochs: pydantic.PositiveInt = 12
+    batch_size: pydantic.PositiveInt = 8
+    seed: int = pydantic.Field(0, ge=0)
+
+    @pydantic.model_validator(mode="after")
+    def _root_where_needed(self) -> "Config":
+        if self.data == "nyud" and self.root is None:
+            raise ValueError("root: data 'nyud' needs the folder of the data set (--root FOLDER)")
+        return self
+
+    def to_json(self) -> str:
+        """The configuration as JSON text."""
+        return self.model_dump_json(indent=2)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "data": "rendered_rooms",
+        "tasks": ALL_TASKS,
+        "train_size": 600,
+        "val_size": 60,
+        "epochs": 10,
+        "loss_weights": {"edges": 20.0, "normals": 5.0, "saliency": 5.0, "human_parts": 2.0},
+        "learning_rate": 1e-3,
+    },
+    "quick": {
+        "data": "nyud",
+        "tasks": ("semseg", "depth", "normals", "edges"),
+        "num_classes": 13,
+        "epochs": 18,
+        "zoom": (1.0, 1.2, 1.5),
+        "random_position": True,
+        "brightness": 0.2,
+        "loss_weights": {"edges": 10.0, "normals": 4.0},
+        "learning_rate": 1e-3,
+    },
+}
+"""Named configurations; what they leave out has the default of `Config`."""
+
+
+def make_config(preset: str | None = None, **values: Any) -> Config:
+    """A configuration from a preset and values that override it.
+
+    Args:
+        preset: a name from `PRESETS`, or `None` for the defaults.
+        **values: attributes of `Config`.
+
+    Returns:
+        The frozen configuration.
+
+    Raises:
+        ValueError: naming each unknown key (with the known ones) and each bad value (with what is
+            allowed).
+    """
+    if preset is not None and preset not in PRESETS:
+        raise ValueError(f"Unknown preset {preset!r}. Known: {sorted(PRESETS)}")
+    merged = {**(PRESETS[preset] if preset else {}), **values}
+    try:
+        return Config(**merged)
+    except pydantic.ValidationError as error:
+        raise ValueError(_readable(error)) from error
+
+
+def read_config(path: pathlib.Path) -> Config:
+    """The configuration stored with a run; `ValueError` naming the file if it is damaged."""
+    try:
+        return make_config(**json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not the configuration of a run: {error}") from error
+
+
+def _readable(error: pydantic.ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{key}: unknown; known are {', '.join(Config.model_fields)}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            received = f". Received: {problem['input']!r}" if key else ""
+            lines.append(f"{key}: {message}{received}" if key else message)
+    return "\n".join(lines)

@@ -1,0 +1,37 @@
+"""What `mtl-tf doctor` prints: versions, devices, native ops."""
+
+import os
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import mtl_tf
+
+
+def diagnosis() -> dict[str, str]:
+    """Facts about this installation, by name; runs the native Gramian where it is available."""
+    status = mtl_tf.ops.native_status()
+    devices = [device.name for device in tf.config.list_physical_devices()]
+    facts = {
+        "mtl_tf": mtl_tf.__version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": f"{keras.__version__} ({keras.backend.backend()} backend)",
+        "numpy": np.__version__,
+        "devices": ", ".join(devices),
+        "processors": str(os.cpu_count()),
+        "native ops": "available" if status.available else f"not available: {status.reason}",
+        "MTL_TF_NATIVE": status.mode,
+        "built for tensorflow": str(status.built_for),
+        "built with": str(status.compiler),
+        "instruction set": str(status.cpu_isa),
+        "cuda architectures": ", ".join(status.cuda_architectures) or "none",
+        "library": str(status.library),
+    }
+    if status.available:
+        ones = tf.ones([1000])
+        works = float(mtl_tf.ops.gramian([[ones], [2 * ones]])[0, 1]) == 2000.0
+        facts["gramian"] = "runs and is right" if works else "runs but is WRONG: please report this"
+    return facts
