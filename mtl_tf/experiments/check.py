@@ -33,7 +33,8 @@ def check_data(
     """
     dataset = data.NYUDv2(root, tasks=_tasks(root, num_classes), num_classes=num_classes)
     print(f"{root}: {type(dataset.layout).__name__}, tasks {', '.join(dataset.tasks)}")  # noqa: T201
-    problems, rows = [], []
+    problems: list[str] = []
+    rows: list[np.ndarray] = []
     ids = [i for split in ("train", "val") for i in dataset.ids(split)]
     step = max(1, len(ids) // _ROWS)
     valid: dict[str, list[float]] = {task: [] for task in dataset.tasks}

@@ -22,7 +22,7 @@ _PICTURES = 6
 
 def load_data(config: Config) -> data.DenseDataset:
     """The data set of a configuration."""
-    row = data.TABLE[config.data]
+    row: Any = data.TABLE[config.data]
     arguments: dict[str, Any] = {
         "tasks": config.tasks,
         "input_shape": (config.height, config.width, 3),
@@ -42,7 +42,8 @@ def load_data(config: Config) -> data.DenseDataset:
 
 def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training.MultiTaskTrainer:
     """The compiled trainer of a configuration, with `steps` optimizer steps in an epoch."""
-    model = architectures.TABLE[config.architecture].cls(
+    architecture: Any = architectures.TABLE[config.architecture].cls
+    model = architecture(
         config.backbone,
         tasks,
         (config.height, config.width, 3),
@@ -58,7 +59,8 @@ def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training
         else keras.optimizers.SGD(rate, momentum=0.9)
     )
     trainer = training.MultiTaskTrainer(model, tasks)
-    trainer.compile(optimizer, balancing=config.balancing, loss_weights=config.loss_weights)
+    weights = {str(task): weight for task, weight in config.loss_weights.items()}
+    trainer.compile(optimizer, balancing=config.balancing, loss_weights=weights)
     return trainer
 
 

@@ -58,7 +58,7 @@ class MultiTaskTrainer(keras.Model):
         self.tasks: tuple[Task, ...] = as_tasks(tasks)
         for task in self.tasks:
             _check_outputs(task, model.output)
-        self._compiled: _Compiled | None = None
+        self._compiled: Any = None  # a _Compiled, once `compile` has been called
         self.built = True  # the wrapped model is; `call` makes nothing
 
     # === Compiling ===
@@ -109,7 +109,7 @@ class MultiTaskTrainer(keras.Model):
         if not balancing.built:
             balancing.build((len(self.tasks),))
             balancing.built = True
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if balancing.trainable_variables and not optimizer.built:
             optimizer.exclude_from_weight_decay(var_list=balancing.trainable_variables)
         return balancing

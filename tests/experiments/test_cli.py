@@ -1,0 +1,117 @@
+"""The command line end to end on tiny rooms, and its errors."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mtl_tf import cli
+
+TINY = ["train", "--data", "rendered_rooms", "--height", "32", "--width", "64", "--train-size", "8",
+        "--val-size", "3", "--batch-size", "4", "--epochs", "2", "--tasks", "semseg,depth,edges",
+        "--loss-weights", '{"edges": 10}', "--quiet"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert cli.main([*TINY, "--out", str(folder)]) == 0
+    return folder
+
+
+def test_train_writes_everything(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert {"config.json", "model.keras", "classes.json", "results.json", "report.md",
+            "report.html"} <= names  # fmt: skip
+    assert not [name for name in names if "unfinished" in name]
+    results = json.loads((finished / "results.json").read_text())
+    assert list(results["results"]) == ["semseg", "depth", "edges"]
+    assert len(results["history"]) == 2
+    assert results["config"]["loss_weights"] == {"edges": 10.0}
+
+
+def test_training_twice_into_one_folder_is_refused_but_resumes(finished, capsys):
+    assert cli.main([*TINY, "--out", str(finished)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    before = json.loads((finished / "results.json").read_text())
+    assert cli.main([*TINY, "--out", str(finished), "--resume"]) == 0
+    after = json.loads((finished / "results.json").read_text())
+    assert after["history"] == before["history"]
+    for task, metrics in before["results"].items():
+        assert after["results"][task] == pytest.approx(metrics, rel=1e-5)
+    assert cli.main([*TINY, "--out", str(finished), "--resume", "--epochs", "3"]) == 2
+    assert "another configuration" in capsys.readouterr().err
+
+
+def test_evaluate_gives_the_stored_numbers(finished, capsys):
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(finished)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    stored = json.loads((finished / "results.json").read_text())["results"]
+    for task, metrics in stored.items():
+        assert printed[task] == pytest.approx(metrics, rel=1e-4, abs=1e-6)
+
+
+def test_predict_writes_a_map_of_each_task_at_the_photos_size(finished, tmp_path, capsys):
+    photo = tmp_path / "photo.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)).save(photo)
+    arguments = ["predict", str(photo), "--model", str(finished / "model.keras")]
+    assert cli.main([*arguments, "--out", str(tmp_path / "maps")]) == 0
+    for task in ("semseg", "depth", "edges"):
+        assert Image.open(tmp_path / "maps" / f"photo_{task}.png").size == (70, 50)
+    photo.write_bytes(photo.read_bytes()[:300])
+    assert cli.main(arguments) == 2
+    assert "photo.jpg" in capsys.readouterr().err
+
+
+def test_data_check_lists_every_broken_file_and_draws_a_sheet(data_root, tmp_path, capsys):
+    root = tmp_path / "nyud"
+    ids = (data_root / "nyud" / "ids.txt").read_text().split()[:12]
+    for folder, suffix in (("rgb", "jpg"), ("seg40", "png"), ("depth", "png"), ("edge", "png"),
+                           ("normal", "jpg")):  # fmt: skip
+        (root / folder).mkdir(parents=True)
+        for i in ids:
+            shutil.copy(data_root / "nyud" / folder / f"{i}.{suffix}", root / folder)
+    (root / "ids.txt").write_text("\n".join(ids))
+    sheet = tmp_path / "sheet.png"
+    assert cli.main(["data", "check", str(root), "--sheet", str(sheet)]) == 0
+    assert "12 images, 0 broken" in capsys.readouterr().out
+    assert Image.open(sheet).size[0] == 5 * 192
+    for i in ids[3:5]:
+        damaged = root / "depth" / f"{i}.png"
+        damaged.chmod(0o644)
+        damaged.write_bytes(damaged.read_bytes()[:500])
+    assert cli.main(["data", "check", str(root), "--sheet", str(sheet)]) == 1
+    captured = capsys.readouterr()
+    assert "2 broken" in captured.out
+    assert all(f"{i}.png" in captured.err for i in ids[3:5])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--epochs", "0"], "epochs"),
+        (["train", "--data", "nyud", "--root", "/nowhere"], "/nowhere"),
+        (["evaluate", "/nowhere"], "config.json"),
+        (["predict", "x.jpg", "--model", "/nowhere.keras"], "x.jpg"),
+        (["data", "check", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_errors_are_one_message_and_exit_code_2(arguments, message, capsys, tmp_path):
+    if arguments[0] == "train":
+        arguments = [*arguments, "--out", str(tmp_path / "run")]
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mtl-tf: ")
+    assert message in error
+
+
+def test_doctor_and_list(capsys):
+    assert cli.main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert "native ops" in printed
+    assert "tensorflow" in printed
+    assert cli.main(["data", "list"]) == 0
+    assert "rendered_rooms" in capsys.readouterr().out

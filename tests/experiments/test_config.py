@@ -1,0 +1,62 @@
+"""The configuration names what is wrong and what is allowed."""
+
+import pytest
+
+from mtl_tf import architectures, backbones, balancing, data, experiments, heads
+from mtl_tf.experiments.config import Config, read_config
+
+
+def allowed(name):
+    return set(Config.model_fields[name].annotation.__args__)
+
+
+def test_choices_are_the_tables():
+    assert allowed("data") == set(data.TABLE)
+    assert allowed("architecture") == set(architectures.TABLE)
+    assert allowed("backbone") == set(backbones.TABLE)
+    assert allowed("balancing") == set(balancing.TABLE)
+    assert allowed("head") == set(heads.TABLE)
+
+
+@pytest.mark.parametrize("preset", experiments.PRESETS)
+def test_presets_are_valid(preset):
+    config = experiments.make_config(preset, root="somewhere")
+    assert set(config.loss_weights) <= set(config.tasks)
+
+
+def test_values_override_the_preset():
+    config = experiments.make_config("demo", epochs=3, tasks=("depth",))
+    assert (config.epochs, config.tasks, config.train_size) == (3, ("depth",), 600)
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"epoch": 3}, ("epoch: unknown", "epochs")),
+        ({"epochs": 0}, ("epochs", "greater than 0", "Received: 0")),
+        ({"backbone": "resnet19"}, ("backbone", "resnet18", "resnet19")),
+        ({"tasks": ("colour",)}, ("tasks", "semseg", "colour")),
+        ({"data": "nyud"}, ("root",)),
+        ({"brightness": 2}, ("brightness", "less than 1")),
+        ({"learning_rate": "fast"}, ("learning_rate", "fast")),
+    ],
+)
+def test_errors_name_the_key_and_what_is_allowed(values, parts):
+    with pytest.raises(ValueError) as error:
+        experiments.make_config(**values)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_unknown_preset_is_told():
+    with pytest.raises(ValueError, match="demo"):
+        experiments.make_config("fast")
+
+
+def test_stored_configuration_reads_back(tmp_path):
+    config = experiments.make_config("quick", root="/data/nyud")
+    (tmp_path / "config.json").write_text(config.to_json())
+    assert read_config(tmp_path / "config.json") == config
+    (tmp_path / "config.json").write_text(config.to_json()[:-3])
+    with pytest.raises(ValueError, match=r"config\.json"):
+        read_config(tmp_path / "config.json")

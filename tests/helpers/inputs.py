@@ -1,0 +1,44 @@
+"""Small random inputs in the shape of real batches."""
+
+import numpy as np
+import tensorflow as tf
+
+TASKS = {"semseg": 5, "depth": 1, "normals": 3, "edges": 1, "saliency": 1, "human_parts": 7}
+
+
+def batch(tasks=TASKS, size=4, height=32, width=64, seed=0):
+    """`(image, targets, masks)` as float32 / int32 NumPy arrays; every pixel is valid."""
+    r = np.random.default_rng(seed)
+    shape = (size, height, width)
+    targets = {}
+    for task, channels in tasks.items():
+        if task in ("semseg", "human_parts"):
+            targets[task] = r.integers(0, channels, (*shape, 1)).astype(np.int32)
+        elif task == "normals":
+            vectors = r.standard_normal((*shape, 3))
+            vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+            targets[task] = vectors.astype(np.float32)
+        elif task == "depth":
+            targets[task] = r.uniform(1, 5, (*shape, 1)).astype(np.float32)
+        else:
+            targets[task] = (r.random((*shape, 1)) < 0.3).astype(np.float32)
+    masks = {task: np.ones(shape, np.float32) for task in tasks}
+    return r.standard_normal((*shape, 3)).astype(np.float32), targets, masks
+
+
+def dataset(tasks=TASKS, size=8, batch_size=4, **kwargs):
+    """A `tf.data.Dataset` of `batch`."""
+    return tf.data.Dataset.from_tensor_slices(batch(tasks, size, **kwargs)).batch(batch_size)
+
+
+def small_model(tasks=TASKS, height=32, width=64):
+    """A backbone of two convolutions and a shared trunk on it: fast, with batch normalisation."""
+    import keras
+
+    import mtl_tf as mtl
+
+    image = keras.Input((height, width, 3))
+    fine = mtl.layers.conv_block(image, 8, 3, 2)
+    coarse = mtl.layers.conv_block(fine, 8, 3, 2)
+    backbone = keras.Model(image, [fine, coarse], name="tiny")
+    return mtl.architectures.SharedTrunk(backbone, tasks, (height, width, 3))

@@ -1,0 +1,86 @@
+"""Loading of the compiled ops: every way it can fail is told, none crashes."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+import tensorflow as tf
+
+import mtl_tf as mtl
+from mtl_tf.ops import _library
+
+ONES = [[[1.0, 2.0]], [[3.0, 4.0]]]
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Runs the loader anew in the test, and again after it."""
+    caches = (_library._load, _library._bindings, _library._warn_once)
+    for cache in caches:
+        cache.cache_clear()
+    yield monkeypatch
+    monkeypatch.undo()
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_status_names_versions_and_library():
+    status = mtl.ops.native_status()
+    assert status.running == tf.__version__
+    if status.available:
+        assert status.library.endswith(".so")
+        assert status.cpu_isa in ("baseline", "avx2", "avx512")
+        assert status.built_for.split(".")[:2] == tf.__version__.split(".")[:2]
+    else:
+        assert status.reason
+
+
+def test_off_uses_the_reference(fresh):
+    fresh.setenv("MTL_TF_NATIVE", "off")
+    assert _library.tensorflow_ops() is None
+    assert not mtl.ops.native_status().available
+    assert mtl.ops.gramian(ONES)[0, 1] == 11.0
+
+
+def test_unknown_mode_is_told(fresh):
+    fresh.setenv("MTL_TF_NATIVE", "fast")
+    with pytest.raises(ValueError, match="auto"):
+        mtl.ops.native_status()
+
+
+def test_missing_library_warns_once_or_fails_loudly(fresh):
+    fresh.setattr(_library, "_library_path", lambda: None)
+    with pytest.warns(RuntimeWarning, match="not installed"):
+        assert mtl.ops.gramian(ONES)[0, 1] == 11.0
+    assert mtl.ops.gramian(ONES)[0, 1] == 11.0
+    fresh.setenv("MTL_TF_NATIVE", "on")
+    with pytest.raises(RuntimeError, match="not installed"):
+        mtl.ops.gramian(ONES)
+
+
+def test_another_tensorflow_is_named_and_not_loaded(fresh):
+    other = types.SimpleNamespace(
+        TENSORFLOW_VERSION="2.19.1", COMPILER="GNU", cpu_isa=lambda: "baseline"
+    )
+    fresh.setattr(_library, "_bindings", lambda: other)
+    fresh.setattr(_library, "_library_path", lambda: "never_opened.so")
+    fresh.setattr(tf, "load_op_library", lambda path: pytest.fail("opened a foreign library"))
+    status = mtl.ops.native_status()
+    assert not status.available
+    assert "2.19.1" in status.reason
+    assert tf.__version__ in status.reason
+
+
+def test_damaged_library_is_told(fresh, tmp_path):
+    damaged = tmp_path / "_tensorflow_ops.so"
+    damaged.write_bytes(b"not a library")
+    if _library._bindings() is None:
+        pytest.skip("pure-Python install")
+    fresh.setattr(_library, "_library_path", lambda: damaged)
+    assert str(damaged) in mtl.ops.native_status().reason
+
+
+def test_importing_does_not_load_the_library():
+    code = "import mtl_tf, sys; sys.exit('mtl_tf.ops._kernels' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0

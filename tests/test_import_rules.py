@@ -1,0 +1,83 @@
+"""Who may import whom: what is not written here is forbidden."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+PACKAGE = ROOT / "mtl_tf"
+ALLOWED = {
+    "ops": set(),
+    "layers": {"ops"},
+    "losses": {"ops"},
+    "metrics": {"ops"},
+    "balancing": {"ops"},
+    "data": set(),
+    "tasks": {"losses", "metrics"},
+    "backbones": {"layers"},
+    "heads": {"layers"},
+    "architectures": {"backbones", "heads", "layers"},
+    "training": {"balancing", "tasks", "ops"},
+    "evaluation": {"tasks", "metrics"},
+}
+EVERYTHING = {"experiments", "cli", "__init__", "__main__"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "mtl_tf":
+                yield from (f"mtl_tf.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_only_what_its_room_allows(path):
+    for name in imports(path):
+        assert not name.startswith(("keras.src", "tensorflow.python")), f"{path} imports {name}"
+        parts = name.split(".")
+        if parts[0] != "mtl_tf" or room(path) in EVERYTHING:
+            continue
+        target = parts[1] if len(parts) > 1 else "__init__"
+        allowed = ALLOWED[room(path)] | {room(path)}
+        assert target in allowed, f"{path} imports {name}; {room(path)} may import {allowed}"
+
+
+def test_only_the_command_line_parses_arguments():
+    parsers = [p for p in MODULES if "argparse" in imports(p)]
+    assert parsers == [PACKAGE / "cli.py"]
+
+
+def test_only_one_module_opens_the_native_library():
+    openers = [p.name for p in MODULES if "load_op_library" in p.read_text()]
+    assert openers == ["_library.py"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("kernels", ("tensorflow/", "pybind11/", "bindings/")),
+        ("tensorflow", ("pybind11/", "bindings/")),
+        ("bindings", ("tensorflow/",)),
+    ],
+)
+def test_native_layers_do_not_see_each_other(folder, forbidden):
+    for path in (ROOT / "ops" / folder).iterdir():
+        for line in path.read_text().splitlines():
+            if line.startswith("#include"):
+                assert not any(f in line for f in forbidden), f"{path}: {line}"
+
+
+def test_no_catch_all_modules():
+    names = {path.stem for path in MODULES}
+    assert not names & {"utils", "helpers", "common", "misc"}

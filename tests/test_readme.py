@@ -1,0 +1,35 @@
+"""The README's Python example runs, and its commands exist."""
+
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\n(.*?)```", README, re.S).group(1)
+    assert len(code.strip().splitlines()) <= 12
+    small = (
+        code.replace("epochs=10", "epochs=1")
+        .replace(
+            "RenderedRooms(", "RenderedRooms(input_shape=(32, 64, 3), train_size=8, val_size=2, "
+        )
+        .replace("(96, 128, 3)", "(32, 64, 3)")
+    )
+    assert small != code
+    names = {}
+    exec(compile(small, "README.md", "exec"), names)
+    assert names["results"]["depth"]["rmse"] > 0
+
+
+def test_make_targets_named_in_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make (\w+)`?", README)):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_pictures_and_pages_linked_in_the_readme_exist():
+    for link in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (ROOT / link).exists(), link

@@ -1,0 +1,100 @@
+"""An interrupted and resumed run equals the uninterrupted one."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import mtl_tf as mtl
+from tests.helpers.inputs import small_model
+
+TASKS = {"depth": 1, "saliency": 1}
+
+
+class InterruptedRunError(Exception):
+    """What kills a run in these tests."""
+
+
+class InterruptAt(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise InterruptedRunError
+
+
+def rooms():
+    return mtl.data.RenderedRooms(
+        TASKS, input_shape=(32, 64, 3), train_size=8, val_size=4, batch_size=4, cache=True
+    )
+
+
+def trainer(seed, balancing):
+    keras.utils.set_random_seed(seed)
+    made = mtl.MultiTaskTrainer(small_model(TASKS), TASKS)
+    rate = mtl.training.Poly(1e-2, epochs=4, steps_per_epoch=2)
+    made.compile(keras.optimizers.Adam(rate), balancing=balancing)
+    return made
+
+
+@pytest.mark.parametrize("balancing", sorted(mtl.balancing.TABLE))
+@pytest.mark.parametrize("kind", ["keras", "backup"])
+def test_the_loss_curve_is_the_same(kind, balancing, tmp_path):
+    def callback():
+        if kind == "keras":
+            return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        return mtl.training.Backup(tmp_path / "backup")
+
+    whole = trainer(0, balancing).fit(rooms().train(), epochs=4, verbose=0).history
+    with pytest.raises(InterruptedRunError):
+        trainer(0, balancing).fit(
+            rooms().train(), epochs=4, verbose=0, callbacks=[callback(), InterruptAt(2)]
+        )
+    resumed = trainer(1, balancing)
+    backup = callback()
+    begin = backup.epoch if kind == "backup" else 0
+    history = resumed.fit(
+        rooms().train(), epochs=4, verbose=0, callbacks=[backup], initial_epoch=begin
+    ).history
+    for name, values in whole.items():
+        np.testing.assert_allclose(history[name], values[2:], rtol=2e-3, err_msg=name)
+    if kind == "backup":
+        assert [epoch["loss"] for epoch in backup.history][2:] == history["loss"]
+        assert len(backup.history) == 4
+
+
+def test_backup_keeps_the_last_whole_epoch_and_nothing_else(tmp_path):
+    made = trainer(0, None)
+    made.fit(rooms().train(), epochs=2, verbose=0, callbacks=[mtl.training.Backup(tmp_path)])
+    assert [p.name for p in tmp_path.iterdir()] == ["epoch_000002"]
+    (tmp_path / "unfinished").mkdir()
+    assert mtl.training.Backup(tmp_path).epoch == 2
+
+
+def test_backup_does_not_save_a_loss_that_is_not_finite(tmp_path):
+    made = trainer(0, None)
+    backup = mtl.training.Backup(tmp_path)
+    backup.set_model(made)
+    backup.on_epoch_end(0, {"loss": float("nan")})
+    assert backup.epoch == 0
+
+
+def test_damaged_backup_is_told(tmp_path):
+    (tmp_path / "epoch_000001").mkdir()
+    (tmp_path / "epoch_000001" / "metadata.json").write_text(json.dumps({"epoch": 1})[:-1])
+    with pytest.raises(ValueError, match="epoch_000001"):
+        mtl.training.Backup(tmp_path)
+
+
+def test_poly_is_constant_within_an_epoch_and_ends_at_zero():
+    schedule = mtl.training.Poly(0.1, epochs=10, steps_per_epoch=4)
+    rates = [float(schedule(step)) for step in (0, 3, 4, 20, 40, 50)]
+    expected = [0.1, 0.1, 0.1 * 0.9**0.9, 0.1 * 0.535887, 0.0, 0.0]
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+    again = mtl.training.Poly.from_config(schedule.get_config())
+    assert float(again(20)) == rates[3]
+    with pytest.raises(ValueError, match="epochs"):
+        mtl.training.Poly(0.1, epochs=0, steps_per_epoch=4)

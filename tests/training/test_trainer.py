@@ -1,0 +1,191 @@
+"""The training step under `model.fit`: gradients, weights, absent tasks, logs, resume, saving."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mtl_tf as mtl
+from tests.helpers.inputs import TASKS, batch, dataset, small_model
+
+METHODS = sorted(mtl.balancing.TABLE)
+
+
+def trainer(tasks=TASKS, optimizer=None, **kwargs):
+    keras.utils.set_random_seed(0)
+    made = mtl.MultiTaskTrainer(small_model(tasks), tasks)
+    made.compile(optimizer or keras.optimizers.Adam(1e-2), **kwargs)
+    return made
+
+
+@pytest.mark.parametrize("balancing", METHODS)
+def test_every_trainable_variable_moves_and_the_loss_falls(balancing):
+    made = trainer(balancing=balancing)
+    before = [v.numpy() for v in made.trainable_variables]
+    history = made.fit(dataset(), epochs=4, verbose=0).history
+    for old, variable in zip(before, made.trainable_variables, strict=True):
+        assert np.any(old != variable.numpy()), variable.path
+    assert history["semseg_loss"][-1] < history["semseg_loss"][0]
+
+
+def test_update_equals_the_gradient_of_the_weighted_sum():
+    weights = {"semseg": 2.0, "depth": 0.5}
+    tasks = {"semseg": 5, "depth": 1}
+    made = trainer(tasks, keras.optimizers.SGD(0.1), loss_weights=weights)
+    image, targets, masks = batch(tasks)
+    before = [v.numpy() for v in made.trainable_variables]
+    with tf.GradientTape() as tape:
+        outputs = made.model(image, training=True)
+        losses = {t: mtl.TASKS[t].loss()(targets[t], outputs[t], masks[t]) for t in tasks}
+        total = tf.add_n([weights[t] * losses[t] for t in tasks])
+    gradients = tape.gradient(total, made.trainable_variables)
+    logs = made.train_step((image, targets, masks))
+    np.testing.assert_allclose(logs["loss"], total, rtol=1e-5)
+    for task in tasks:
+        np.testing.assert_allclose(logs[f"{task}_loss"], losses[task], rtol=1e-5)
+        np.testing.assert_allclose(logs[f"{task}_weight"], weights[task], rtol=1e-6)
+    for old, gradient, variable in zip(before, gradients, made.trainable_variables, strict=True):
+        np.testing.assert_allclose(variable, old - 0.1 * gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("balancing", METHODS)
+def test_a_task_without_labels_leaves_its_head_and_the_others_alone(balancing):
+    def step(with_depth_masked):
+        made = trainer(optimizer=keras.optimizers.SGD(0.1), balancing=balancing)
+        image, targets, masks = batch()
+        if with_depth_masked:
+            masks["depth"] *= 0
+            targets["depth"] = targets["depth"] * np.nan
+        before = {v.path: v.numpy() for v in made.trainable_variables}
+        logs = made.train_step((image, targets, masks))
+        return before, {v.path: v.numpy() for v in made.trainable_variables}, logs
+
+    before, after, logs = step(with_depth_masked=True)
+    _, complete, _ = step(with_depth_masked=False)
+    assert np.isfinite(logs["loss"])
+    assert logs["depth_loss"] == 0.0
+    for path, value in after.items():
+        assert np.all(np.isfinite(value)), path
+        if "decoders.depth" in path:
+            np.testing.assert_array_equal(value, before[path])
+        elif "decoders" in path:
+            np.testing.assert_array_equal(value, complete[path])
+
+
+def test_logs_have_loss_weight_and_main_metric_of_each_task():
+    made = trainer(balancing="uncertainty")
+    history = made.fit(dataset(), validation_data=dataset(seed=1), verbose=0).history
+    for task in TASKS:
+        metric = mtl.TASKS[task].main_metric
+        assert {f"{task}_loss", f"{task}_weight", f"{task}_{metric}"} <= set(history)
+        assert {f"val_{task}_loss", f"val_{task}_{metric}"} <= set(history)
+    np.testing.assert_allclose(history["depth_weight"], 0.5 * np.exp(0.5), rtol=0.05)
+
+
+def test_evaluate_agrees_with_the_losses_and_metrics_alone():
+    made = trainer()
+    image, targets, masks = batch(size=4)
+    logs = made.evaluate(dataset(size=4), return_dict=True, verbose=0)
+    outputs = made.predict(image, verbose=0)
+    for task in TASKS:
+        loss = mtl.TASKS[task].loss()(targets[task], outputs[task], masks[task])
+        np.testing.assert_allclose(logs[f"{task}_loss"], loss, rtol=1e-4)
+        metric = mtl.TASKS[task].metrics(TASKS[task])[0]
+        metric.update_state(targets[task], outputs[task], masks[task])
+        main = mtl.TASKS[task].main_metric
+        np.testing.assert_allclose(logs[f"{task}_{main}"], metric.result()[main], rtol=1e-4)
+
+
+def test_deeply_supervised_outputs_add_to_their_tasks_loss():
+    image = keras.Input((32, 64, 3))
+    x = mtl.layers.conv_block(image, 4, 3, 4)
+    coarse = mtl.layers.conv(x, 1)
+    outputs = {"depth": mtl.layers.resize_to(coarse, 32, 64), "depth/initial": coarse}
+    made = mtl.MultiTaskTrainer(keras.Model(image, outputs), {"depth": 1})
+    made.compile("sgd")
+    logs = made.evaluate(dataset({"depth": 1}), return_dict=True, verbose=0)
+    single = mtl.MultiTaskTrainer(keras.Model(image, {"depth": outputs["depth"]}), {"depth": 1})
+    single.compile("sgd")
+    alone = single.evaluate(dataset({"depth": 1}), return_dict=True, verbose=0)
+    np.testing.assert_allclose(logs["depth_loss"], 2 * alone["depth_loss"], rtol=1e-5)
+    np.testing.assert_allclose(logs["depth_rmse"], alone["depth_rmse"], rtol=1e-5)
+
+
+def test_layer_losses_of_the_model_are_minimised_too():
+    image = keras.Input((32, 64, 3))
+    kernel = keras.layers.Conv2D(1, 1, kernel_regularizer=keras.regularizers.L2(1.0))
+    model = keras.Model(image, {"depth": kernel(image)})
+    made = mtl.MultiTaskTrainer(model, {"depth": 1})
+    made.compile(keras.optimizers.SGD(0.0))
+    logs = made.fit(dataset({"depth": 1}), verbose=0).history
+    penalty = np.sum(kernel.kernel.numpy() ** 2)
+    np.testing.assert_allclose(logs["loss"][0] - logs["depth_loss"][0], penalty, rtol=1e-4)
+
+
+def test_mixed_precision_trains_with_float32_outputs():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        made = trainer()
+        history = made.fit(dataset(), epochs=2, verbose=0).history
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert isinstance(made.optimizer, keras.mixed_precision.LossScaleOptimizer)
+    assert all(output.dtype == "float32" for output in made.model.output.values())
+    assert np.isfinite(history["loss"]).all()
+    np.testing.assert_allclose(history["depth_weight"], 1.0, rtol=1e-3)
+
+
+def test_compiling_again_replaces_the_method_and_its_variables():
+    made = trainer(balancing="uncertainty")
+    number = len(made.trainable_variables)
+    made.fit(dataset(), verbose=0)
+    made.compile("sgd", balancing="fixed_weights")
+    assert len(made.trainable_variables) == number - 1
+    made.fit(dataset(), verbose=0)
+
+
+def test_loss_and_metrics_may_be_given_by_task():
+    made = trainer(loss={"depth": "mean_squared_error"}, metrics={"depth": ["mae"], "edges": []})
+    history = made.fit(dataset(), verbose=0).history
+    assert "depth_mean_absolute_error" in history
+    assert "depth_rmse" not in history
+    assert "edges_f" not in history
+
+
+def test_uncertainty_is_excluded_from_weight_decay():
+    def log_variances(weight_decay):
+        optimizer = keras.optimizers.SGD(0.1, weight_decay=weight_decay)
+        made = trainer(balancing="uncertainty", optimizer=optimizer)
+        made.train_step(batch())
+        return made.balancing.log_variances.numpy()
+
+    np.testing.assert_array_equal(log_variances(0.5), log_variances(None))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: mtl.MultiTaskTrainer(small_model({"depth": 1}), {"edges": 1}), "no output"),
+        (lambda: mtl.MultiTaskTrainer(small_model({"semseg": 5}), {"semseg": 6}), "channels"),
+        (lambda: mtl.MultiTaskTrainer(small_model(), {"colour": 1}), "Unknown task"),
+        (lambda: trainer(balancing="nothing"), "balancing must be"),
+        (lambda: trainer(loss_weights={"deth": 1.0}), "deth"),
+        (lambda: trainer(metrics=["mae"]), "dictionary by task"),
+        (
+            lambda: trainer().train_step((batch()[0], batch({"depth": 1})[1], None)),
+            "semseg",
+        ),
+    ],
+)
+def test_bad_arguments_are_told(change, message):
+    with pytest.raises(ValueError, match=message):
+        change()
+
+
+def test_the_trainer_saves_and_reloads_its_model(tmp_path):
+    made = trainer({"depth": 1})
+    with pytest.warns(UserWarning, match="compile"):
+        made.save(tmp_path / "trainer.keras")
+        again = keras.saving.load_model(tmp_path / "trainer.keras")
+    image = batch()[0]
+    np.testing.assert_array_equal(made(image)["depth"], again(image)["depth"])
