@@ -22,8 +22,7 @@ def waiting_share(config):
     dataset = experiments.load_data(config)
     train = dataset.train()
     trainer = build_trainer(config, dataset.tasks, int(train.cardinality()))
-    for batch in train:  # the first epoch fills the cache
-        pass
+    *_, batch = train  # the first epoch fills the cache
     trainer.make_train_function()
     step = trainer.train_function
     step(iter([batch]))

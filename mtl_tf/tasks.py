@@ -96,12 +96,15 @@ def as_tasks(tasks: Mapping[str, int] | Iterable[str | Task]) -> tuple[Task, ...
             raise ValueError(
                 f"Unknown task {name!r}. Known: {sorted(TASKS)}. Pass an mtl_tf.Task for your own"
             )
-        if channels is not None and channels < 1:
-            raise ValueError(f"Task {name!r} needs at least one channel. Received: {channels}")
         known = TASKS[name]
         resolved.append(
             known if channels is None else dataclasses.replace(known, channels=channels)
         )
+    for task in resolved:
+        if task.channels < 1:
+            raise ValueError(
+                f"Task {task.name!r} needs at least one channel. Received: {task.channels}"
+            )
     names = [task.name for task in resolved]
     if not names:
         raise ValueError("tasks must name at least one task. Received none")

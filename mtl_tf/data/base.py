@@ -71,6 +71,13 @@ class DenseDataset(abc.ABC):
         self.class_names = tuple(class_names)
         self.options = options
 
+    @staticmethod
+    def checked_split(split: str) -> str:
+        """`"train"` or `"val"`, which `"test"` stands for too; `ValueError` for another split."""
+        if split not in ("train", "val", "test"):
+            raise ValueError(f"split must be 'train', 'val' or 'test'. Received: {split!r}")
+        return "val" if split == "test" else split
+
     @abc.abstractmethod
     def ids(self, split: str) -> list[str]:
         """Ids of the images of `"train"`, `"val"` or `"test"`."""

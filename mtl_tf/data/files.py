@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mtl_tf.data.sample import DataError
 
@@ -50,18 +50,22 @@ def _decoded(path: pathlib.Path, mode: str | None) -> Image.Image:
             return image if mode is None or image.mode == mode else image.convert(mode)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+    except Exception as error:  # Pillow raises many kinds, one for images that are too large
         raise DataError(f"{path} is damaged or not an image: {error}") from error
 
 
 def read_array(path: pathlib.Path) -> np.ndarray:
     """A NumPy array; pickled objects are refused."""
     try:
-        return np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            array = np.lib.format.read_array(stream, allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy also raises TokenError, SyntaxError, MemoryError
         raise DataError(f"{path} is damaged or not a NumPy array: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{path} must hold numbers. It has dtype {array.dtype}")
+    return array
 
 
 def checked_classes(labels: np.ndarray, valid: np.ndarray, number: int, path: Any) -> None:
@@ -75,7 +79,8 @@ def checked_classes(labels: np.ndarray, valid: np.ndarray, number: int, path: An
 
 def checked_depth(depth: np.ndarray, path: Any) -> np.ndarray:
     """Depth `[H, W]` float32 in metres; `DataError` if it has NaN, infinite or negative values."""
-    depth = np.squeeze(depth).astype(np.float32)
+    with np.errstate(over="ignore"):
+        depth = np.squeeze(depth).astype(np.float32)
     if depth.ndim != 2 or not np.isfinite(depth).all() or (depth < 0).any():
         raise DataError(
             f"{path} must hold one finite depth in metres per pixel, 0 where unknown. It has shape "

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from mtl_tf.data.base import CHANNELS, DenseDataset, Options
 from mtl_tf.data.nyud_classes import CLASSES_13, CLASSES_40, to_13_classes
 from mtl_tf.data.nyud_layouts import open_layout
-from mtl_tf.data.sample import Sample, make_sample
+from mtl_tf.data.sample import DataError, Sample, make_sample
 from mtl_tf.data.transforms import Augmentation
 
 
@@ -55,6 +55,9 @@ class NYUDv2(DenseDataset):
         if val_every < 2:
             raise ValueError(f"val_every must be at least 2. Received: {val_every}")
         self.layout = open_layout(pathlib.Path(root), val_every)
+        for split, ids in self.layout.splits.items():
+            if not ids:
+                raise DataError(f"{root}: there is no image for {split}")
         if num_classes not in (13, 40) or num_classes > self.layout.num_classes:
             raise ValueError(
                 f"num_classes must be 13 or at most {self.layout.num_classes} for this layout. "
@@ -72,7 +75,7 @@ class NYUDv2(DenseDataset):
 
     def ids(self, split: str) -> list[str]:
         """Ids of `"train"`, `"val"` or `"test"` (the same as `"val"`)."""
-        return self.layout.splits["val" if split == "test" else split]
+        return self.layout.splits[self.checked_split(split)]
 
     def load(self, image_id: str) -> Sample:
         """The image and the targets at their own size."""

@@ -58,7 +58,7 @@ class RenderedRooms(DenseDataset):
 
     def ids(self, split: str) -> list[str]:
         """Numbers of the images of `"train"`, `"val"` or `"test"` (the same as `"val"`)."""
-        first = 0 if split == "train" else _VAL_BEGINS_AT
+        first = 0 if self.checked_split(split) == "train" else _VAL_BEGINS_AT
         return [str(first + i) for i in range(self.sizes[split])]
 
     def load(self, image_id: str) -> Sample:

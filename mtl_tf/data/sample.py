@@ -44,7 +44,7 @@ def make_sample(
     for task, target in targets.items():
         if target.shape[:2] != image.shape[:2]:
             raise DataError(
-                f"{name}: the {task} target is {target.shape[0]}x{target.shape[1]}, but the image "
+                f"{name}: the {task} target is {'x'.join(map(str, target.shape[:2]))}, the image "
                 f"is {image.shape[0]}x{image.shape[1]}: they must have one size"
             )
         target = target[..., None] if target.ndim == 2 else target

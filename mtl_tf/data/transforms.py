@@ -36,7 +36,7 @@ class Augmentation:
     brightness: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.zoom or min(self.zoom) <= 0:
+        if not self.zoom or not all(0 < factor < math.inf for factor in self.zoom):
             raise ValueError(f"zoom must hold positive factors. Received: {self.zoom}")
         if not 0 <= self.brightness < 1:
             raise ValueError(f"brightness must be in [0, 1). Received: {self.brightness}")
@@ -65,20 +65,23 @@ def flip(sample: Sample) -> Sample:
 def resize(sample: Sample, height: int, width: int) -> Sample:
     """The whole sample at another size.
 
-    Images are averaged over the pixels they shrink; an edge survives in every pixel it touches.
+    Shrinking averages images and normals and keeps an edge in every pixel it touches; enlarging
+    interpolates images and normals bicubically.
     """
     if sample.image.shape[:2] == (height, width):
         return sample
     size = (width, height)
-    image = cv2.resize(sample.image, size, interpolation=cv2.INTER_AREA)
+    shrinks = height <= sample.image.shape[0] and width <= sample.image.shape[1]
+    smooth = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    image = cv2.resize(sample.image, size, interpolation=smooth)
     targets, masks = {}, {}
     for task, target in sample.targets.items():
         mask = sample.masks[task].astype(np.uint8)
         masks[task] = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
-        if task == "edges":
+        if task == "edges" and shrinks:
             resized = (cv2.resize(target, size, interpolation=cv2.INTER_AREA) > 1e-3) * 1.0
         elif task == "normals":
-            resized = cv2.resize(target, size, interpolation=cv2.INTER_AREA)
+            resized = cv2.resize(target, size, interpolation=smooth)
         else:
             resized = cv2.resize(target, size, interpolation=cv2.INTER_NEAREST_EXACT)
         targets[task] = _restored(resized, task, target, masks)
@@ -122,14 +125,13 @@ def zoom_and_rotate(
     image = warp(sample.image, cv2.INTER_CUBIC)
     targets, masks = {}, {}
     for task, target in sample.targets.items():
-        masks[task] = warp(sample.masks[task].astype(np.uint8), cv2.INTER_NEAREST) > 0
+        # One dtype for all: OpenCV's rounding of the nearest pixel depends on it.
+        masks[task] = warp(sample.masks[task].astype(np.float32), cv2.INTER_NEAREST) > 0
         if task == "normals":
             turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float32)
             warped = warp(target, cv2.INTER_CUBIC) @ turn.T
-        elif target.dtype == np.int32:
-            warped = warp(target.astype(np.int16), cv2.INTER_NEAREST)
         else:
-            warped = warp(target, cv2.INTER_NEAREST)
+            warped = warp(target.astype(np.float32), cv2.INTER_NEAREST)
         if task == "depth":
             warped = warped / np.float32(factor)
         targets[task] = _restored(warped, task, target, masks)
@@ -160,6 +162,9 @@ def augment(
     angle = float(generator.uniform(-1, 1)) * augmentation.rotation_deg
     position = generator.uniform(0, 1, 2) if augmentation.random_position else (0.5, 0.5)
     mirrored, light = generator.random() < 0.5, generator.uniform(-1, 1)
+    zoomed = round(height * factor), round(width * factor)
+    if zoomed[0] < sample.image.shape[0] and zoomed[1] < sample.image.shape[1]:
+        sample = resize(sample, *zoomed)
     if factor == 1.0 and angle == 0.0:
         sample = resize(sample, height, width)
     else:
@@ -169,5 +174,5 @@ def augment(
         sample = flip(sample)
     if augmentation.brightness:
         lit = sample.image * np.float32(1.0 + light * augmentation.brightness)
-        sample = dataclasses.replace(sample, image=np.clip(lit, 0, 255).astype(np.uint8))
+        sample = dataclasses.replace(sample, image=np.clip(np.rint(lit), 0, 255).astype(np.uint8))
     return sample

@@ -7,6 +7,13 @@ import keras
 from keras import ops
 
 
+def shapes_fit(a: Any, b: Any) -> bool:
+    """Whether two shapes are equal as far as both are known."""
+    return len(a) == len(b) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True)
+    )
+
+
 def validity(y_true: Any, sample_weight: Any | None) -> Any:
     """Weights `[B, H, W]` float32: `sample_weight`, or ones without it.
 
@@ -16,7 +23,7 @@ def validity(y_true: Any, sample_weight: Any | None) -> Any:
     if sample_weight is None:
         return ops.ones(ops.shape(y_true)[:-1], "float32")
     sample_weight = ops.cast(sample_weight, "float32")
-    if len(sample_weight.shape) != len(y_true.shape) - 1:
+    if not shapes_fit(sample_weight.shape, y_true.shape[:-1]):
         raise ValueError(
             "sample_weight must be the validity mask [B, H, W] of y_true [B, H, W, C]. "
             f"Received: sample_weight.shape={tuple(sample_weight.shape)}, "
@@ -42,10 +49,11 @@ class DenseLoss(keras.losses.Loss, abc.ABC):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> Any:
         """Mean loss over valid pixels, a float32 scalar."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        if y_true.shape[1:-1] != y_pred.shape[1:-1] and None not in y_true.shape[1:-1]:
+        if not shapes_fit(y_true.shape[:-1], y_pred.shape[:-1]):
             raise ValueError(
-                f"{type(self).__name__} needs y_true and y_pred of one height and width. Received: "
-                f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+                f"{type(self).__name__} needs y_true and y_pred of one batch size, height and "
+                f"width. Received: y_true.shape={tuple(y_true.shape)}, "
+                f"y_pred.shape={tuple(y_pred.shape)}"
             )
         weights = validity(y_true, sample_weight)
         return self.masked(valid_or_zero(y_true, weights), ops.cast(y_pred, "float32"), weights)

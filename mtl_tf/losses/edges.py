@@ -27,7 +27,7 @@ def balanced_binary_cross_entropy(
     if positive_weight is None:
         positive_weight = weighted_mean(1.0 - is_positive, weights)
     balance = is_positive * positive_weight + (1.0 - is_positive) * (1.0 - positive_weight)
-    values = ops.relu(logits) - logits * is_positive + ops.log1p(ops.exp(-ops.abs(logits)))
+    values = ops.softplus(logits * (1.0 - 2.0 * is_positive))
     return weighted_mean(balance * values, weights)
 
 

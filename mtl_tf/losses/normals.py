@@ -47,4 +47,9 @@ class NormalsL1(DenseLoss):
 
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
         """See `normals_l1`."""
+        if y_true.shape[-1] != y_pred.shape[-1]:
+            raise ValueError(
+                "NormalsL1 needs y_true and y_pred [B, H, W, 3]. Received: "
+                f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={tuple(y_pred.shape)}"
+            )
         return normals_l1(y_true, y_pred, weights)

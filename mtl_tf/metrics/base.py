@@ -13,6 +13,11 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name, dtype="float32")
 
+    @property
+    def channels(self) -> int:
+        """Channels of the prediction."""
+        return 1
+
     def add_sum(self, name: str, shape: tuple[int, ...] = ()) -> Any:
         """A float64 sum `shape`, zero at the start."""
         return self.add_variable(shape=shape, initializer="zeros", dtype="float64", name=name)
@@ -29,16 +34,21 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
             ValueError: if shapes do not fit together.
         """
         y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(y_pred, tf.float32)
-        if not y_true.shape[:-1].is_compatible_with(y_pred.shape[:-1]):
-            raise ValueError(
-                f"{type(self).__name__} needs y_true and y_pred of one batch size, height and "
-                f"width. Received: y_true.shape={tuple(y_true.shape)}, "
-                f"y_pred.shape={tuple(y_pred.shape)}"
-            )
         if sample_weight is None:
             valid = tf.ones(tf.shape(y_true)[:-1], tf.bool)
         else:
-            valid = tf.convert_to_tensor(sample_weight) > 0
+            valid = tf.cast(sample_weight, tf.float32) > 0
+        shape = y_true.shape[:-1]
+        if not (
+            y_pred.shape.is_compatible_with([*shape, self.channels])
+            and valid.shape.is_compatible_with(shape)
+        ):
+            raise ValueError(
+                f"{type(self).__name__} needs y_true [B, H, W, C], y_pred "
+                f"[B, H, W, {self.channels}] and sample_weight [B, H, W]. Received: "
+                f"y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}, "
+                f"sample_weight.shape={valid.shape}"
+            )
         y_true = tf.where(valid[..., None], y_true, tf.zeros_like(y_true))
         self.add(y_true, y_pred, valid)
 
@@ -49,6 +59,10 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
     @abc.abstractmethod
     def result(self) -> dict[str, tf.Tensor]:
         """The metrics by name."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {"name": self.name}
 
 
 def sum_where(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:

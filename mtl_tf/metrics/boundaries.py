@@ -63,6 +63,10 @@ class EdgeMetrics(DenseMetric):
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
         """Adds a batch to the four counts."""
         height, width = y_true.shape[1:3]
+        if height is None or width is None:
+            raise ValueError(
+                f"EdgeMetrics needs a known height and width. Received: y_true.shape={y_true.shape}"
+            )
         radius = round(self.tolerance * math.hypot(height, width))
         target = (tf.cast(y_true[..., 0], tf.float32) >= 0.5) & valid
         predicted = (tf.sigmoid(y_pred[..., 0]) >= self.threshold) & valid

@@ -70,13 +70,16 @@ def delta_m(
     if definition not in _DEFINITIONS:
         raise ValueError(f"definition must be one of {_DEFINITIONS}. Received: {definition!r}")
     names = [getattr(task, "name", task) for task in tasks]
+    unknown = [name for name in names if name not in MAIN_METRICS]
+    if unknown:
+        raise ValueError(f"Unknown tasks {unknown}. Known: {sorted(MAIN_METRICS)}")
     if not names:
         raise ValueError("tasks must name at least one task. Received none")
     changes = {
         task: [
             _relative_gain(results, single_task_results, task, metric)
             for metric in (
-                (_main_metric(task),) if definition == "survey" else _TABLE_METRICS[task]
+                (MAIN_METRICS[task],) if definition == "survey" else _TABLE_METRICS[task]
             )
         ]
         for task in names
@@ -85,12 +88,6 @@ def delta_m(
         flat = [gain for gains in changes.values() for gain in gains]
         return -sum(flat) / len(flat)
     return sum(sum(gains) / len(gains) for gains in changes.values()) / len(changes)
-
-
-def _main_metric(task: str) -> str:
-    if task not in MAIN_METRICS:
-        raise ValueError(f"Unknown task {task!r}. Known: {sorted(MAIN_METRICS)}")
-    return MAIN_METRICS[task]
 
 
 def _relative_gain(results: Results, baseline: Results, task: str, metric: str) -> float:

@@ -48,11 +48,17 @@ class NormalsMetrics(DenseMetric):
         self.histogram = self.add_sum("histogram", (_NUM_BINS,))
         self.within = {key: self.add_sum(key) for key in _THRESHOLDS_DEG}
 
+    @property
+    def channels(self) -> int:
+        """Channels of the prediction."""
+        return 3
+
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
         """Adds a batch to the sums and the histogram."""
         target = tf.cast(y_true, tf.float32)
         valid &= tf.reduce_any(target != 0, axis=-1)
-        angle = angle_deg(y_pred, target)
+        has_direction = tf.reduce_any(y_pred != 0, axis=-1)
+        angle = tf.where(has_direction, angle_deg(y_pred, target), 90.0)
         bins = tf.where(valid, tf.cast(angle / _BIN_DEG, tf.int32), -1)
         counts = tf.math.unsorted_segment_sum(tf.ones_like(bins), bins, num_segments=_NUM_BINS)
         self.histogram.assign_add(tf.cast(counts, tf.float64))

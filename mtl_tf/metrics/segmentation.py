@@ -51,6 +51,11 @@ class SegmentationMetrics(DenseMetric):
         self.skip_background_images = skip_background_images
         self.confusion = self.add_sum("confusion", (num_classes, num_classes))
 
+    @property
+    def channels(self) -> int:
+        """Channels of the prediction."""
+        return self.num_classes
+
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
         """Adds a batch to the confusion matrix."""
         target = tf.cast(y_true[..., 0], tf.int32)

@@ -28,4 +28,4 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
             [zero if g is None else tf.cast(tf.reshape(g, [-1]), tf.float64) for g in column]
         )
         total += tf.matmul(jacobian, jacobian, transpose_b=True)
-    return total
+    return (total + tf.transpose(total)) / 2  # symmetric to the last bit

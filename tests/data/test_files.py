@@ -52,6 +52,8 @@ BAD_ARRAYS = {
     "truncated.npy": encoded(COLOUR, "npy")[:-1],
     "header_only.npy": encoded(COLOUR, "npy")[:40],
     "pickled.npy": encoded(np.array([{"a": 1}], object), "npy"),
+    "complex.npy": encoded(COLOUR + 1j, "npy"),
+    "words.npy": encoded(COLOUR.astype(str), "npy"),
     "text.npy": b"hello\n",
     "empty.npy": b"",
     "broken_zip.npy": b"PK\x03\x04" + bytes(60),
@@ -147,15 +149,13 @@ def test_arrays_are_read_as_they_are(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [np.nan, np.inf, -np.inf, -0.1, "text", 1 + 2j, 1e300, np.zeros((2, 3)), np.zeros(4)],
-    ids=["nan", "inf", "-inf", "negative", "text", "complex", "too large", "3-d", "1-d"],
+    [np.nan, np.inf, -np.inf, -0.1, 1e300, np.zeros((2, 3)), np.zeros(4)],
+    ids=["nan", "inf", "-inf", "negative", "too large", "3-d", "1-d"],
 )
 def test_depth_must_be_finite_metres(bad: object) -> None:
     depth = np.full((2, 3), 2.0)
     if np.ndim(bad):
         depth = np.zeros((2, 3, 2)) if np.ndim(bad) == 2 else np.asarray(bad)
-    elif isinstance(bad, str | complex):
-        depth = np.full((2, 3), bad)
     else:
         depth[1, 2] = bad
     with pytest.raises(DataError, match=r"some/depth\.npy"):

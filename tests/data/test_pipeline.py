@@ -15,7 +15,7 @@ from mtl_tf.data.transforms import Augmentation, denormalise
 
 TASKS = {"semseg": 5, "depth": 1, "normals": 3}
 STILL = Augmentation(flip=False, zoom=(1.0,))
-STRONG = Augmentation(zoom=(0.9, 1.3), random_position=True, rotation_deg=10, brightness=0.2)
+STRONG = Augmentation(zoom=(0.8,), random_position=True, rotation_deg=10, brightness=0.2)
 
 
 class Tiny(DenseDataset):

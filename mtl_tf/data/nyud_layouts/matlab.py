@@ -1,0 +1,94 @@
+"""NYU Depth v2 as its authors publish it."""
+
+import functools
+import pathlib
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import h5py
+import numpy as np
+import scipy.io
+
+from mtl_tf.data import files
+from mtl_tf.data.nyud_classes import IGNORED, class_borders
+from mtl_tf.data.nyud_layouts.base import Arrays, Layout
+from mtl_tf.data.sample import DataError
+
+
+class Matlab(Layout):
+    """The official `nyu_depth_v2_labeled.mat` (HDF5) with `splits.mat` and a 40-class map."""
+
+    tasks = ("semseg", "depth", "edges")
+
+    def __init__(self, archive: pathlib.Path) -> None:
+        self.archive = archive
+        number = self._array("images").shape[0]
+        self.splits = {}
+        for split, key in (("train", "trainNdxs"), ("val", "testNdxs")):
+            listed = [int(i) for i in np.ravel(_matlab(archive.parent / "splits.mat", key))]
+            if not listed or min(listed) < 1:
+                raise DataError(f"{archive.parent / 'splits.mat'}: {key} must list images 1, 2, ..")
+            self.splits[split] = [f"{i:04d}" for i in listed if i <= number]
+            if len(self.splits[split]) < len(listed):
+                warnings.warn(
+                    f"{archive} holds {number} images; {split} has {len(self.splits[split])} of "
+                    f"the {len(listed)} listed in splits.mat", stacklevel=3,
+                )  # fmt: skip
+
+    @functools.cached_property
+    def _class_map(self) -> np.ndarray:
+        """Class id (255 = unlabelled) for each raw label 0..894."""
+        folder = self.archive.parent
+        for name, key in (("classMapping40", "mapClass"), ("nyuv2_40class_mapping", "mapping")):
+            if (folder / f"{name}.mat").is_file():
+                mapped = np.ravel(_matlab(folder / f"{name}.mat", key)).astype(np.int64)
+                if not mapped.size or mapped.min() < 0 or mapped.max() > 40:
+                    raise DataError(f"{folder / name}.mat: {key} must hold classes 0..40")
+                return np.concatenate([[IGNORED], mapped - 1]).astype(np.uint8)
+        raise DataError(f"{folder / 'classMapping40.mat'} is missing: semantic classes need it")
+
+    @functools.cached_property
+    def _file(self) -> h5py.File:
+        return h5py.File(self.archive, "r")
+
+    def _array(self, key: str) -> Any:
+        try:
+            found = self._file[key]
+            if found.ndim != (4 if key == "images" else 3) or found.dtype.kind not in "iuf":
+                raise TypeError(f"shape {found.shape}, type {found.dtype}")
+            return found
+        except Exception as error:  # h5py raises OSError, KeyError, RuntimeError, AttributeError ..
+            raise DataError(f"{self.archive} is damaged or lacks {key!r}: {error}") from error
+
+    def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
+        """See `Layout.load`."""
+        position = int(image_id) - 1
+        try:  # HDF5 shows MATLAB's axes reversed: [3, W, H] and [W, H]
+            image = np.ascontiguousarray(self._array("images")[position].transpose(2, 1, 0))
+            depth = self._array("depths")[position].T
+            raw = self._array("labels")[position].T
+        except Exception as error:  # h5py: OSError, ValueError, IndexError ..
+            raise DataError(f"{self.archive}, image {image_id}: damaged ({error})") from error
+        targets, masks = {}, {}
+        if "depth" in tasks:
+            targets["depth"] = files.checked_depth(depth, f"{self.archive}, image {image_id}")
+            masks["depth"] = targets["depth"] > 0
+        if {"semseg", "edges"} & set(tasks):
+            if raw.dtype.kind not in "iu":
+                raise DataError(f"{self.archive}: labels must be integers, not {raw.dtype}")
+            known = np.ones(raw.shape, bool)
+            files.checked_classes(raw, known, len(self._class_map), self.archive)
+            labels = self._class_map[raw]
+            targets |= {"semseg": labels, "edges": class_borders(labels)}
+            masks |= {"semseg": labels != IGNORED, "edges": labels != IGNORED}
+        return image, {t: targets[t] for t in tasks}, {t: masks[t] for t in tasks}
+
+
+def _matlab(path: pathlib.Path, key: str) -> np.ndarray:
+    try:
+        return np.asarray(scipy.io.loadmat(path)[key], np.float64)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: it belongs beside nyu_depth_v2_labeled.mat") from error
+    except Exception as error:  # SciPy raises a dozen kinds
+        raise DataError(f"{path} is damaged or lacks {key!r}: {error!r}") from error

@@ -1,0 +1,60 @@
+"""NYU Depth v2 as MTAN, LibMTL and Auto-Lambda have it."""
+
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from mtl_tf.data import files
+from mtl_tf.data.nyud_classes import IGNORED, class_borders
+from mtl_tf.data.nyud_layouts.base import Arrays, Layout, read_normals, require_files
+from mtl_tf.data.sample import DataError
+
+
+class Mtan(Layout):
+    """MTAN's preprocessed folders: NumPy arrays 288x384, 13 classes (-1 = unlabelled)."""
+
+    num_classes = 13
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self.splits = {}
+        for split in ("train", "val"):
+            stems = [p.stem for p in (root / split / "image").glob("*.npy")]
+            if not stems:
+                raise DataError(f"{root / split / 'image'} holds no .npy file")
+            ordered = sorted(stems, key=lambda s: (len(s), s))
+            self.splits[split] = [f"{split}/{stem}" for stem in ordered]
+        ids = [i for split in self.splits.values() for i in split]
+        kinds = ("label", "depth", "normal")
+        require_files(self._path(kind, i) for i in ids for kind in kinds)
+
+    def _path(self, kind: str, image_id: str) -> pathlib.Path:
+        split, stem = image_id.split("/")
+        return self.root / split / kind / f"{stem}.npy"
+
+    def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
+        """See `Layout.load`."""
+        path = self._path("image", image_id)
+        image = files.read_array(path)
+        inside = image.size and ((image >= 0) & (image <= 1)).all()
+        if image.ndim != 3 or image.shape[2] != 3 or not inside:
+            raise DataError(f"{path} must hold an image [H, W, 3] within 0..1, not {image.shape}")
+        label_path = self._path("label", image_id)
+        labels = np.squeeze(files.read_array(label_path))
+        if labels.ndim != 2 or not np.isfinite(labels).all():
+            raise DataError(f"{label_path} must hold classes [H, W]. It has shape {labels.shape}")
+        labels = np.rint(labels)
+        known = labels >= 0
+        files.checked_classes(labels, known, 13, label_path)
+        labels = np.where(known, labels, IGNORED).astype(np.uint8)
+        targets: Arrays = {"semseg": labels, "edges": class_borders(labels)}
+        masks: Arrays = {"semseg": known, "edges": known}
+        if "depth" in tasks:
+            path = self._path("depth", image_id)
+            targets["depth"] = files.checked_depth(files.read_array(path), path)
+            masks["depth"] = targets["depth"] > 0
+        if "normals" in tasks:
+            targets["normals"], masks["normals"] = read_normals(self._path("normal", image_id))
+        image = np.rint(image * 255).astype(np.uint8)
+        return image, {t: targets[t] for t in tasks}, {t: masks[t] for t in tasks}

@@ -1,0 +1,58 @@
+"""NYU Depth v2 as ASTMT, the survey and InvPT have it."""
+
+import pathlib
+from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
+
+from mtl_tf.data import files
+from mtl_tf.data.nyud_classes import IGNORED
+from mtl_tf.data.nyud_layouts.base import Arrays, Layout, read_normals
+from mtl_tf.data.sample import DataError
+
+
+class NyudMt(Layout):
+    """`NYUD_MT`: JPEG images, PNG classes (0 = unlabelled, 1..40), NumPy depth and normals."""
+
+    _FILES: ClassVar = {"image": ("images", (".jpg", ".png")),
+              "semseg": ("segmentation", (".png",)),
+              "depth": ("depth", (".npy",)), "normals": ("normals", (".npy", ".png")),
+              "edges": ("edge", (".npy", ".png"))}  # fmt: skip
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self.splits = {
+            split: files.read_lines(root / "gt_sets" / f"{split}.txt") for split in ("train", "val")
+        }
+        for image_id in [i for ids in self.splits.values() for i in ids]:
+            self._path("image", image_id)
+
+    def _path(self, task: str, image_id: str) -> pathlib.Path:
+        folder, suffixes = self._FILES[task]
+        return files.find_file(self.root / folder, image_id, suffixes)
+
+    def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
+        """See `Layout.load`."""
+        targets: Arrays = {}
+        masks: Arrays = {}
+        for task in tasks:
+            path = self._path(task, image_id)
+            if task == "semseg":
+                codes = files.read_map(path)
+                masks[task] = codes != 0
+                targets[task] = np.where(masks[task], codes - 1, IGNORED).astype(np.uint8)
+                files.checked_classes(targets[task], masks[task], 40, path)
+            elif task == "depth":
+                targets[task] = files.checked_depth(files.read_array(path), path)
+                masks[task] = targets[task] > 0
+            elif task == "normals":
+                targets[task], masks[task] = read_normals(path)
+            else:
+                edges = files.read_map(path) if path.suffix == ".png" else files.read_array(path)
+                edges = np.squeeze(edges)
+                if edges.ndim != 2 or not np.isfinite(edges).all():
+                    raise DataError(f"{path} must hold finite edges [H, W], not {edges.shape}")
+                targets[task] = (edges >= (128 if edges.max(initial=0) > 1 else 0.5)) * 1.0
+                masks[task] = np.ones(targets[task].shape, bool)
+        return files.read_image(self._path("image", image_id)), targets, masks
