@@ -28,8 +28,9 @@ METHODS = {
 
 
 def documented_arguments(doc):
-    """Names under `Args:` (or `Attributes:` of a dataclass) of a docstring."""
-    section = re.search(r"^( *)(?:Args|Attributes):\n((?:\1 +.*\n?|\n)*)", doc + "\n", re.M)
+    """Names under `Args:` of a docstring, or under `Attributes:` of a dataclass."""
+    heading = "Args" if re.search(r"^ *Args:$", doc, re.M) else "Attributes"
+    section = re.search(rf"^( *){heading}:\n((?:\1 +.*\n?|\n)*)", doc + "\n", re.M)
     if section is None:
         return []
     indent = len(section.group(1)) + 4
@@ -42,20 +43,24 @@ def real_arguments(function):
     return [p.name for p in parameters if p.name not in skipped]
 
 
+def expected_arguments(function):
+    """What a docstring has to name: a dataclass's fields, else a constructor's arguments."""
+    if hasattr(function, "__dataclass_fields__"):
+        return list(function.__dataclass_fields__)
+    if inspect.isclass(function) and not inspect.isfunction(function.__init__):
+        return []
+    return real_arguments(function)
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_has_a_docstring_with_its_real_arguments(name):
     function = PUBLIC[name]
     doc = inspect.getdoc(function)
     assert doc, f"{name} has no docstring"
-    arguments = [a for a in documented_arguments(doc) if a not in ("args", "kwargs")]
-    is_dataclass = hasattr(function, "__dataclass_fields__")
-    expected = list(function.__dataclass_fields__) if is_dataclass else real_arguments(function)
     if inspect.isclass(function) and inspect.isabstract(function):
         return
-    if inspect.isfunction(function) and not documented_arguments(doc) and len(expected) <= 3:
-        pytest.skip("a short function that says all in a line")
-    if not inspect.isclass(function) or arguments or expected:
-        assert arguments == expected, f"{name} documents {arguments}, takes {expected}"
+    documented = [a for a in documented_arguments(doc) if a not in ("args", "kwargs")]
+    assert documented == expected_arguments(function)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -66,8 +71,11 @@ def test_methods_have_docstrings(name):
 @pytest.mark.parametrize("name", [n for n in PUBLIC if inspect.isclass(PUBLIC[n])])
 def test_classes_that_raise_say_so(name):
     cls = PUBLIC[name]
-    if "raise ValueError" in inspect.getsource(cls.__init__) if "__init__" in vars(cls) else False:
-        assert "Raises:" in inspect.getdoc(cls), f"{name} raises and does not say what"
+    constructors = [vars(cls).get(m) for m in ("__init__", "__post_init__")]
+    for constructor in constructors:
+        has_source = constructor is not None and constructor.__code__.co_filename != "<string>"
+        if has_source and "raise ValueError" in inspect.getsource(constructor):
+            assert "Raises:" in inspect.getdoc(cls), f"{name} raises and does not say what"
 
 
 FROM_PAPERS = ("architectures", "balancing", "losses", "metrics")

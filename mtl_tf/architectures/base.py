@@ -56,7 +56,14 @@ def prediction(x: Any, image: Any, task: str) -> Any:
 
 
 class Architecture(keras.Model, abc.ABC):
-    """Base of all architectures: a functional model that saves the arguments it was made with."""
+    """Base of all architectures: a functional model that saves the arguments it was made with.
+
+    Args:
+        image: the input.
+        outputs: `{task: prediction}`.
+        name: name of the model.
+        arguments: what the subclass's constructor was given.
+    """
 
     def __init__(self, image: Any, outputs: dict[str, Any], name: str, **arguments: Any) -> None:
         super().__init__(inputs=image, outputs=outputs, name=name)

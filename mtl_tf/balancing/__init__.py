@@ -47,7 +47,13 @@ TABLE: dict[str, Row] = {
 
 
 def get(balancing: "str | Balancing | None") -> Balancing:
-    """A balancing method from a name, an object, or `None` for equal fixed weights.
+    """The balancing method meant by a name or an object.
+
+    Args:
+        balancing: a name from `TABLE`, an object, or `None` for equal fixed weights.
+
+    Returns:
+        The method.
 
     Raises:
         ValueError: for an unknown name, or anything else.

@@ -7,7 +7,11 @@ import keras
 
 
 class Balancing(keras.layers.Layer, abc.ABC):
-    """Base of all balancing methods: a Keras layer, so that its state is saved with the trainer."""
+    """Base of all balancing methods: a Keras layer, so that its state is saved with the trainer.
+
+    Args:
+        name: name of the layer.
+    """
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name, dtype="float32", autocast=False)

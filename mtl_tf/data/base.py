@@ -47,6 +47,16 @@ class DenseDataset(abc.ABC):
         tasks: `{task: channels}`, as architectures, trainer and evaluation take it.
         input_shape: `(H, W, 3)` of the images in a batch.
         class_names: names of the semantic classes.
+
+    Args:
+        tasks: names of the tasks wanted.
+        available: `{task: channels}` of the tasks there are.
+        input_shape: `(H, W, 3)` of the images in a batch.
+        class_names: names of the semantic classes.
+        options: batch size, augmentation, seed, cache, threads.
+
+    Raises:
+        ValueError: for a task that is not available, or a shape or batch size that makes no sense.
     """
 
     def __init__(

@@ -27,6 +27,9 @@ class Augmentation:
         random_position: zoom about a random point instead of the centre.
         rotation_deg: turn by up to that many degrees.
         brightness: multiply the image by a factor within `1 ± brightness`.
+
+    Raises:
+        ValueError: if a zoom factor is not positive and finite, or brightness not in [0, 1).
     """
 
     flip: bool = True
@@ -43,12 +46,26 @@ class Augmentation:
 
 
 def normalise(image: np.ndarray) -> np.ndarray:
-    """RGB uint8 `[..., 3]` to float32 with ImageNet's mean and standard deviation."""
+    """Scales an image as the networks expect it.
+
+    Args:
+        image: RGB `[..., 3]` uint8.
+
+    Returns:
+        `[..., 3]` float32, with ImageNet's mean subtracted and standard deviation divided out.
+    """
     return ((image.astype(np.float32) / 255.0) - IMAGENET_MEAN) / IMAGENET_STD
 
 
 def denormalise(image: np.ndarray) -> np.ndarray:
-    """The inverse of `normalise`: float32 `[..., 3]` to RGB uint8."""
+    """The inverse of `normalise`.
+
+    Args:
+        image: normalised `[..., 3]` float32.
+
+    Returns:
+        RGB `[..., 3]` uint8.
+    """
     rgb = np.asarray(image, np.float32) * IMAGENET_STD + IMAGENET_MEAN
     return np.clip(np.rint(rgb * 255.0), 0, 255).astype(np.uint8)
 

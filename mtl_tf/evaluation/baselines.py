@@ -87,7 +87,8 @@ def _gradient_logits(images: np.ndarray, smoothing: float, share: float) -> tf.T
     for image in images:
         smooth = cv2.GaussianBlur(image, (0, 0), smoothing)
         gradient = np.hypot(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1)).max(-1)
-        logits.append(np.where(gradient > np.quantile(gradient, 1 - share), _CERTAIN, -_CERTAIN))
+        is_edge = (gradient >= np.quantile(gradient, 1 - share)) & (gradient > 0)
+        logits.append(np.where(is_edge, _CERTAIN, -_CERTAIN))
     return tf.constant(np.stack(logits)[..., None], tf.float32)
 
 

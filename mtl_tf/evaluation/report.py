@@ -51,18 +51,20 @@ def write_report(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     tasks = list(summary["results"])
+    depth_range_m = _depth_range(pictures) if "depth" in tasks else (0.0, 10.0)
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         rows=rows,
         better=sum(1 for row in rows if row["is_main"] and row["is_better"]),
         tasks=tasks,
         curves=_curves(summary["history"], tasks),
-        pictures=[_picture_row(picture, tasks, class_names) for picture in pictures],
+        pictures=[_embedded_pictures(p, tasks, class_names, depth_range_m) for p in pictures],
+        depth_range=[f"{metres:g}" for metres in depth_range_m],
         legend=[
             (name, "rgb({},{},{})".format(*colour))
             for name, colour in zip(class_names, class_colours(class_names), strict=True)
         ] if "semseg" in tasks else [],
-        depth_bar=depth_bar() if "depth" in tasks else None,
+        depth_bar=depth_bar(*depth_range_m) if "depth" in tasks else None,
     )  # fmt: skip
     write_atomically(folder / "report.html", page)
     return folder / "report.html"
@@ -142,24 +144,29 @@ def _description(title: str, lines: Mapping[str, Sequence[float]]) -> str:
     return f"{title}: from the first to the last epoch {ends}"
 
 
-def _picture_row(
-    picture: Mapping[str, Any], tasks: Sequence[str], class_names: Sequence[str]
-) -> list[dict[str, str]]:
-    cells = [{"caption": "image", "source": _embedded(picture["image"]), "alt": "input image"}]
+def _depth_range(pictures: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Metres from 0 to above 99 % of the shown targets, for one colour scale in all pictures."""
+    shown = [p["targets"]["depth"][p["masks"]["depth"] > 0] for p in pictures]
+    depths = np.concatenate(shown) if shown else np.zeros(0)
+    return (0.0, float(np.ceil(np.percentile(depths, 99)))) if depths.size else (0.0, 10.0)
+
+
+def _embedded_pictures(
+    picture: Mapping[str, Any],
+    tasks: Sequence[str],
+    class_names: Sequence[str],
+    depth_range_m: tuple[float, float],
+) -> dict[str, Any]:
+    """The image, and for each task the coloured prediction and target, as data URIs."""
+    embedded: dict[str, Any] = {"image": _embedded(picture["image"]), "predicted": {}, "target": {}}
     for task in tasks:
-        raw, mask = picture["outputs"][task], picture["masks"][task]
-        target = picture["targets"][task]
-        predicted = TASKS[task].activation(raw).numpy()
+        predicted = TASKS[task].activation(picture["outputs"][task]).numpy()
+        target, mask = picture["targets"][task], picture["masks"][task]
         for kind, values, valid in (("predicted", predicted, None), ("target", target, mask)):
-            shown = colourise(task, values, class_names, mask=valid)
-            cells.append(
-                {
-                    "caption": f"{task}, {kind}",
-                    "source": _embedded(shown),
-                    "alt": f"{task}: {kind}",
-                }
-            )
-    return cells
+            names = class_names if task == "semseg" else ()
+            coloured = colourise(task, values, names, depth_range_m, valid)
+            embedded[kind][task] = _embedded(coloured)
+    return embedded
 
 
 def _embedded(picture: np.ndarray) -> str:

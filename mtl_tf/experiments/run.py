@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import platform
-import time
 from typing import Any
 
 import keras
@@ -99,7 +98,6 @@ def run(
     callbacks: list[Any] = [backup, keras.callbacks.TerminateOnNaN()]
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
-    started = time.monotonic()
     trainer.fit(
         train,
         validation_data=dataset.val(),
@@ -115,8 +113,7 @@ def run(
         )
     write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
     _save_model(trainer.model, folder / "model.keras")
-    seconds = time.monotonic() - started
-    return judge(config, folder, trainer.model, dataset, backup.history, seconds)
+    return judge(config, folder, trainer.model, dataset, backup.history)
 
 
 def judge(
@@ -125,7 +122,6 @@ def judge(
     model: keras.Model,
     dataset: data.DenseDataset,
     history: list[dict[str, float]],
-    seconds: float,
 ) -> dict[str, Any]:
     """Evaluates a trained model beside the trivial baseline and writes the report."""
     results = evaluation.evaluate(model, dataset.test(), dataset.tasks)
@@ -140,7 +136,7 @@ def judge(
         "baseline": baseline,
         "history": history,
         "config": json.loads(config.to_json()),
-        "environment": _environment(model, seconds),
+        "environment": _environment(model, sum(epoch["epoch_s"] for epoch in history)),
     }
     step = max(1, len(dataset.ids("test")) // _PICTURES)
     pictures = [

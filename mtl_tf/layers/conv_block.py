@@ -64,7 +64,16 @@ def conv(
 
 
 def batch_norm(x: Any, momentum: float = 0.9, name: str | None = None) -> Any:
-    """Batch normalisation with epsilon 1e-5 of features `[B, H, W, C]`."""
+    """Batch normalisation with epsilon 1e-5.
+
+    Args:
+        x: features `[B, H, W, C]`.
+        momentum: of the moving mean and variance.
+        name: name of the layer.
+
+    Returns:
+        Features `[B, H, W, C]`.
+    """
     return layers.BatchNormalization(momentum=momentum, epsilon=EPSILON, name=name)(x)
 
 

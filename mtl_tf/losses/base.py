@@ -46,6 +46,9 @@ def weighted_mean(values: Any, weights: Any) -> Any:
 class DenseLoss(keras.losses.Loss, abc.ABC):
     """Base of the dense losses: a scalar from `(y_true, y_pred, sample_weight)`."""
 
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name=name)
+
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> Any:
         """Mean loss over valid pixels, a float32 scalar."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -57,6 +60,10 @@ class DenseLoss(keras.losses.Loss, abc.ABC):
             )
         weights = validity(y_true, sample_weight)
         return self.masked(valid_or_zero(y_true, weights), ops.cast(y_pred, "float32"), weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {"name": self.name}
 
     @abc.abstractmethod
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:

@@ -33,6 +33,9 @@ class SegmentationCrossEntropy(DenseLoss):
 
     Source: Vandenhende et al., TPAMI 2021, section 4.
 
+    Args:
+        name: name of the loss.
+
     Raises:
         ValueError: if shapes do not fit together.
     """

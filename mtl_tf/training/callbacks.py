@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 import shutil
+import time
 from typing import Any
 
 import keras
@@ -27,7 +28,8 @@ class Backup(keras.callbacks.Callback):
 
     Attributes:
         epoch: number of finished epochs in the backup: the epoch to begin with.
-        history: list of the logs of the finished epochs, one dictionary each.
+        history: list of the logs of the finished epochs, one dictionary each, with the seconds an
+            epoch took as `epoch_s`.
 
     Raises:
         ValueError: if the folder holds a backup whose metadata cannot be read.
@@ -37,6 +39,7 @@ class Backup(keras.callbacks.Callback):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.epoch = 0
+        self._begun = time.monotonic()
         self.history: list[dict[str, float]] = []
         latest = self._latest()
         if latest is not None:
@@ -60,12 +63,17 @@ class Backup(keras.callbacks.Callback):
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.load_weights(latest / _WEIGHTS)
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes the time."""
+        self._begun = time.monotonic()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves the state and the logs of a finished epoch, unless its loss is not finite."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             return
         self.epoch = epoch + 1
-        self.history.append({name: float(value) for name, value in (logs or {}).items()})
+        entry = {name: float(value) for name, value in (logs or {}).items()}
+        self.history.append({**entry, "epoch_s": time.monotonic() - self._begun})
         unfinished = self.folder / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
