@@ -3,9 +3,28 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from mtl_tf.tasks import Task
+
+
+class _PixelLoss(keras.losses.Loss):
+    """A loss function of `(target, prediction)`, averaged over valid pixels."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(name="pixel_loss", reduction="mean_with_sample_weight")
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each pixel, `[B, H, W]`."""
+        return self.function(y_true, y_pred)
+
+
+def as_loss(loss: Any) -> Any:
+    """A loss object from that, or from a name or a function Keras knows."""
+    loss = keras.losses.get(loss)
+    return loss if isinstance(loss, keras.losses.Loss) else _PixelLoss(loss)
 
 
 def outputs_of(task: str, outputs: Mapping[str, Any]) -> list[str]:

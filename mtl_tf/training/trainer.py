@@ -11,7 +11,7 @@ from mtl_tf import balancing as balancing_module
 from mtl_tf.balancing.base import Balancing
 from mtl_tf.tasks import Task, as_tasks
 from mtl_tf.training.logs import TaskLogs
-from mtl_tf.training.task_losses import outputs_of, task_losses
+from mtl_tf.training.task_losses import as_loss, outputs_of, task_losses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class MultiTaskTrainer(keras.Model):
                 float((loss_weights or {}).get(task.name, 1.0)) for task in self.tasks
             ),
             loss_functions={
-                task.name: keras.losses.get((loss or {}).get(task.name) or task.loss())
+                task.name: as_loss((loss or {}).get(task.name) or task.loss())
                 for task in self.tasks
             },
             logs=TaskLogs(self.tasks, metrics or {}, self.model.output),

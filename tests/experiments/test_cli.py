@@ -14,6 +14,12 @@ TINY = ["train", "--data", "rendered_rooms", "--height", "32", "--width", "64", 
         "--loss-weights", '{"edges": 10}', "--quiet"]  # fmt: skip
 
 
+def size_of(path):
+    """Width and height of a picture."""
+    with Image.open(path) as image:
+        return image.size
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "run"
@@ -60,7 +66,7 @@ def test_predict_writes_a_map_of_each_task_at_the_photos_size(finished, tmp_path
     arguments = ["predict", str(photo), "--model", str(finished / "model.keras")]
     assert cli.main([*arguments, "--out", str(tmp_path / "maps")]) == 0
     for task in ("semseg", "depth", "edges"):
-        assert Image.open(tmp_path / "maps" / f"photo_{task}.png").size == (70, 50)
+        assert size_of(tmp_path / "maps" / f"photo_{task}.png") == (70, 50)
     photo.write_bytes(photo.read_bytes()[:300])
     assert cli.main(arguments) == 2
     assert "photo.jpg" in capsys.readouterr().err
@@ -78,7 +84,7 @@ def test_data_check_lists_every_broken_file_and_draws_a_sheet(data_root, tmp_pat
     sheet = tmp_path / "sheet.png"
     assert cli.main(["data", "check", str(root), "--sheet", str(sheet)]) == 0
     assert "12 images, 0 broken" in capsys.readouterr().out
-    assert Image.open(sheet).size[0] == 5 * 192
+    assert size_of(sheet)[0] == 5 * 192
     for i in ids[3:5]:
         damaged = root / "depth" / f"{i}.png"
         damaged.chmod(0o644)
