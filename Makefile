@@ -42,7 +42,7 @@ $(VENV)/.tools: pyproject.toml
 	    "setuptools>=77" "pybind11>=3.0" "cmake>=3.25" ninja
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.tools CMakeLists.txt $(wildcard ops/*/*.cc ops/*/*.h)
+$(VENV)/.installed: $(VENV)/.tools CMakeLists.txt cmake/FindTensorFlow.cmake $(wildcard ops/*/*.cc ops/*/*.h)
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu]"
 	touch $@
 

@@ -2,12 +2,9 @@
 
 import argparse
 import json
-import os
 import pathlib
 import sys
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,7 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"mtl-tf: {error}", file=sys.stderr)
         return 2
 
@@ -85,11 +82,11 @@ def _help_of(name: str) -> str:
 
 
 def _option(text: str) -> Any:
-    """A value of the command line: JSON where it is JSON, a list at commas, else the text."""
+    """A value of the command line: JSON where it is JSON, else the text."""
     try:
         return json.loads(text)
     except ValueError:
-        return text.split(",") if "," in text else text
+        return text
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -101,14 +98,16 @@ def _train(options: argparse.Namespace) -> int:
             values = json.loads(options.config.read_text())
         except ValueError as error:
             raise ValueError(f"{options.config} is not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"{options.config} must hold an object of options")
+    preset = options.preset or values.pop("preset", None)
     for key, text in vars(options).items():
         if key.startswith("option_") and text is not None:
             name = key.removeprefix("option_")
-            value = _option(text)
-            is_list = name in ("tasks", "zoom") and not isinstance(value, list)
-            values[name] = [value] if is_list else value
-    config = make_config(options.preset, **values)
-    out = options.out or pathlib.Path("runs") / (options.preset or config.data)
+            is_list = name in ("tasks", "zoom") and not text.startswith("[")
+            values[name] = text.split(",") if is_list else _option(text)
+    config = make_config(preset, **values)
+    out = options.out or pathlib.Path("runs") / (preset or config.data)
     summary = run(
         config, out, resume=options.resume, tensorboard=options.tensorboard,
         verbose=2 if options.quiet else "auto",
@@ -141,6 +140,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from mtl_tf.experiments.predict import predict_photo
 
+    stems = [photo.stem for photo in options.photos]
+    if options.out is not None and len(set(stems)) < len(stems):
+        raise ValueError(f"photos must have different names to share {options.out}")
     for photo in options.photos:
         for path in predict_photo(options.model, photo, options.out):
             print(path)

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from mtl_tf.metrics import resized
 from mtl_tf.tasks import Task, as_tasks
 
 Predictor = Callable[[tf.Tensor], dict[str, tf.Tensor]]
@@ -44,7 +46,8 @@ def evaluate_predictor(
 ) -> dict[str, dict[str, float]]:
     """`evaluate` for any function from images to raw predictions."""
     metrics: dict[str, Any] = {}
-    for image, targets, masks in dataset:
+    for batch in dataset:
+        image, targets, masks = keras.utils.unpack_x_y_sample_weight(batch)
         outputs = predict(image)
         judged = [task for task in tasks if task.name in outputs]
         if not judged:
@@ -56,17 +59,11 @@ def evaluate_predictor(
             prediction = resized(outputs[task.name], target)
             if task.name not in metrics:
                 metrics[task.name] = task.metrics(task.channels)[0]
-            metrics[task.name].update_state(target, prediction, masks[task.name])
+            mask = None if masks is None else masks[task.name]
+            metrics[task.name].update_state(target, prediction, mask)
     if not metrics:
         raise ValueError("The data set is empty: there is nothing to evaluate")
     return {
         name: {key: float(value) for key, value in metric.result().items()}
         for name, metric in metrics.items()
     }
-
-
-def resized(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """A raw prediction `[B, h, w, C]` at the height and width of `target [B, H, W, ...]`."""
-    if prediction.shape[1:3] == target.shape[1:3]:
-        return prediction
-    return tf.image.resize(prediction, tf.shape(target)[1:3])

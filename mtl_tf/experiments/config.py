@@ -67,6 +67,11 @@ class Config(pydantic.BaseModel):
     batch_size: pydantic.PositiveInt = 8
     seed: int = pydantic.Field(0, ge=0)
 
+    @pydantic.field_validator("root")
+    @classmethod
+    def _absolute(cls, root: pathlib.Path | None) -> pathlib.Path | None:
+        return None if root is None else root.expanduser().resolve()
+
     @pydantic.model_validator(mode="after")
     def _root_where_needed(self) -> "Config":
         if self.data == "nyud" and self.root is None:

@@ -58,6 +58,8 @@ def predict_photo(
     class_names = json.loads(names_path.read_text()) if names_path.is_file() else ()
     paths = []
     for task, raw in outputs.items():
+        if task not in TASKS:
+            continue
         full = tf.image.resize(raw, photo.shape[:2])[0]
         values = TASKS[task].activation(full).numpy()
         names = class_names if task == "semseg" else ()

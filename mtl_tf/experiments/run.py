@@ -89,11 +89,13 @@ def run(
         ValueError: if `out` holds a run and `resume` is not given, or one of another configuration.
     """
     folder = pathlib.Path(out)
-    _claim(folder, config, resume)
+    _check_claim(folder, config, resume)
     keras.utils.set_random_seed(config.seed)
     dataset = load_data(config)
     train = dataset.train()
     trainer = build_trainer(config, dataset.tasks, int(train.cardinality()))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "config.json", config.to_json())
     backup = training.Backup(folder / "backup")
     callbacks: list[Any] = [backup, keras.callbacks.TerminateOnNaN()]
     if tensorboard:
@@ -108,8 +110,8 @@ def run(
     )
     if backup.epoch < config.epochs:
         raise ValueError(
-            f"The loss became NaN or infinite in epoch {backup.epoch + 1}: lower learning_rate "
-            f"(now {config.learning_rate:g}) and resume, or start afresh in another folder"
+            f"The loss became NaN or infinite in epoch {backup.epoch + 1}: start afresh in another "
+            f"folder (--out) with a lower learning_rate (now {config.learning_rate:g})"
         )
     write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
     _save_model(trainer.model, folder / "model.keras")
@@ -159,7 +161,7 @@ def _picture(model: keras.Model, batch: Any) -> dict[str, Any]:
     }
 
 
-def _claim(folder: pathlib.Path, config: Config, resume: bool) -> None:
+def _check_claim(folder: pathlib.Path, config: Config, resume: bool) -> None:
     stored = folder / "config.json"
     if stored.exists():
         if not resume:
@@ -171,8 +173,6 @@ def _claim(folder: pathlib.Path, config: Config, resume: bool) -> None:
                 f"{folder} holds a run with another configuration (see {stored}): resume with the "
                 "same options or choose another folder (--out)"
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(stored, config.to_json())
 
 
 def _save_model(model: keras.Model, path: pathlib.Path) -> None:

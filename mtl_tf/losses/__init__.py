@@ -14,6 +14,7 @@ mask) and return a float32 scalar: the mean over valid pixels, 0 with zero gradi
 none. What stands in an invalid pixel of `y_true` (255, NaN, infinity) has no influence.
 """
 
+from mtl_tf.losses.base import DenseLoss
 from mtl_tf.losses.depth import DepthL1, depth_l1
 from mtl_tf.losses.edges import BalancedBinaryCrossEntropy, balanced_binary_cross_entropy
 from mtl_tf.losses.normals import NormalsL1, normals_l1
@@ -21,6 +22,7 @@ from mtl_tf.losses.segmentation import SegmentationCrossEntropy, segmentation_cr
 
 __all__ = [
     "BalancedBinaryCrossEntropy",
+    "DenseLoss",
     "DepthL1",
     "NormalsL1",
     "SegmentationCrossEntropy",

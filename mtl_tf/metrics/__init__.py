@@ -15,6 +15,7 @@ raw predictions `y_pred [B, H, W, C]` and the validity mask `sample_weight [B, H
 pixels or images as the survey does (Vandenhende et al., TPAMI 2021, section 4). Sums are float64.
 """
 
+from mtl_tf.metrics.base import resized
 from mtl_tf.metrics.boundaries import EdgeMetrics
 from mtl_tf.metrics.depth import DepthMetrics
 from mtl_tf.metrics.multi_task import HIGHER_IS_BETTER, MAIN_METRICS, delta_m
@@ -31,4 +32,5 @@ __all__ = [
     "SaliencyMetrics",
     "SegmentationMetrics",
     "delta_m",
+    "resized",
 ]

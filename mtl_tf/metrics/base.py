@@ -65,6 +65,21 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
         return {"name": self.name}
 
 
+def resized(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Brings a raw prediction to the size of its target, bilinearly.
+
+    Args:
+        prediction: `[B, h, w, C]`.
+        target: `[B, H, W, C']`.
+
+    Returns:
+        The prediction `[B, H, W, C]`.
+    """
+    if prediction.shape[1:3].is_fully_defined() and prediction.shape[1:3] == target.shape[1:3]:
+        return prediction
+    return tf.image.resize(prediction, tf.shape(target)[1:3])
+
+
 def sum_where(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     """float64 sum of `values [...]` where `valid [...]`; others may be NaN."""
     values = tf.cast(values, tf.float64)

@@ -16,9 +16,8 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
 
     Args:
         task_gradients: K lists of V tensors: the gradients of K losses with respect to V shared
-            variables. Any shapes; float32, bfloat16 or float16 run natively, other dtypes and
-            devices without a native kernel use `mtl_tf.ops.reference.gramian`. `None` stands for
-            zero.
+            variables. Any shapes; float32, bfloat16 or float16 run natively (on the CPU, outside
+            `jit_compile`), other dtypes use `mtl_tf.ops.reference.gramian`. `None` stands for zero.
 
     Returns:
         Tensor `[K, K]` float64.

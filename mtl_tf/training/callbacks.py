@@ -16,8 +16,9 @@ _METADATA = "metadata.json"
 class Backup(keras.callbacks.Callback):
     """Saves model, optimizer and balancing state and the history after every epoch.
 
-    Unlike `keras.callbacks.BackupAndRestore` it writes a new folder and renames it, so a run killed
-    while saving keeps its last epoch, and it keeps the history of the earlier epochs.
+    Unlike `keras.callbacks.BackupAndRestore` it writes a new folder and renames it, so a process
+    killed while saving keeps its last epoch; and it keeps the states of random generators (dropout)
+    and the history of the earlier epochs.
 
         backup = mtl.training.Backup("run/backup")
         trainer.fit(dataset, epochs=100, initial_epoch=backup.epoch, callbacks=[backup])
@@ -62,6 +63,14 @@ class Backup(keras.callbacks.Callback):
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.load_weights(latest / _WEIGHTS)
+        states = json.loads((latest / _METADATA).read_text())["random_states"]
+        for variable, state in zip(self._random_states(), states, strict=True):
+            variable.assign(state)
+
+    def _random_states(self) -> list[Any]:
+        """States of random generators, such as dropout's, which weight files leave out."""
+        weights = {id(weight) for weight in self.model.weights}
+        return [v for v in self.model.variables if id(v) not in weights]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the time."""
@@ -73,14 +82,19 @@ class Backup(keras.callbacks.Callback):
             return
         self.epoch = epoch + 1
         entry = {name: float(value) for name, value in (logs or {}).items()}
+        self.history = self.history[:epoch]
         self.history.append({**entry, "epoch_s": time.monotonic() - self._begun})
         unfinished = self.folder / "unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         self.model.save_weights(unfinished / _WEIGHTS)
-        metadata = {"epoch": self.epoch, "history": self.history}
+        states = [variable.numpy().tolist() for variable in self._random_states()]
+        metadata = {"epoch": self.epoch, "history": self.history, "random_states": states}
         (unfinished / _METADATA).write_text(json.dumps(metadata))
-        old = list(self.folder.glob("epoch_*"))
-        unfinished.rename(self.folder / f"epoch_{self.epoch:06d}")
-        for folder in old:
-            shutil.rmtree(folder)
+        finished = self.folder / f"epoch_{self.epoch:06d}"
+        if finished.exists():
+            shutil.rmtree(finished)
+        unfinished.rename(finished)
+        for folder in self.folder.glob("epoch_*"):
+            if folder != finished:
+                shutil.rmtree(folder)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mtl_tf.metrics import resized
 from mtl_tf.tasks import Task
 
 
@@ -60,7 +61,7 @@ class TaskLogs:
         for task, metrics in self.metrics.items():
             for metric in metrics:
                 mask = None if masks is None else masks[task]
-                metric.update_state(targets[task], outputs[task], mask)
+                metric.update_state(targets[task], resized(outputs[task], targets[task]), mask)
 
     def results(self, with_weights: bool) -> dict[str, tf.Tensor]:
         """The logs by name; of a metric with many results, the task's main one."""
@@ -80,4 +81,10 @@ class TaskLogs:
 
 def _as_metrics(metrics: Any) -> list[keras.metrics.Metric]:
     items = metrics if isinstance(metrics, list | tuple) else [metrics]
-    return [keras.metrics.get(metric) for metric in items]
+    found = [keras.metrics.get(metric) for metric in items]
+    return [
+        metric
+        if isinstance(metric, keras.metrics.Metric)
+        else keras.metrics.MeanMetricWrapper(metric, name=metric.__name__)
+        for metric in found
+    ]

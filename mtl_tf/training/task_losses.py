@@ -6,15 +6,23 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mtl_tf.losses import DenseLoss
+from mtl_tf.metrics import resized
 from mtl_tf.tasks import Task
 
 
 class _PixelLoss(keras.losses.Loss):
-    """A loss function of `(target, prediction)`, averaged over valid pixels."""
+    """A Keras loss of `(target, prediction)` as the mean over valid pixels."""
 
     def __init__(self, function: Any) -> None:
         super().__init__(name="pixel_loss", reduction="mean_with_sample_weight")
         self.function = function
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The mean over valid pixels; targets of others have no influence."""
+        if sample_weight is not None:
+            y_true = tf.where(sample_weight[..., None] > 0, y_true, tf.zeros_like(y_true))
+        return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each pixel, `[B, H, W]`."""
@@ -22,9 +30,15 @@ class _PixelLoss(keras.losses.Loss):
 
 
 def as_loss(loss: Any) -> Any:
-    """A loss object from that, or from a name or a function Keras knows."""
+    """A loss object whose mean is over valid pixels, from one or from a name or function of Keras.
+
+    A Keras loss with its default reduction would divide by the number of all pixels.
+    """
     loss = keras.losses.get(loss)
-    return loss if isinstance(loss, keras.losses.Loss) else _PixelLoss(loss)
+    if not isinstance(loss, keras.losses.Loss):
+        return _PixelLoss(loss)
+    is_default = loss.reduction == "sum_over_batch_size"
+    return _PixelLoss(loss.call) if is_default and not isinstance(loss, DenseLoss) else loss
 
 
 def outputs_of(task: str, outputs: Mapping[str, Any]) -> list[str]:
@@ -61,9 +75,7 @@ def task_losses(
         mask = None if weights is None else _entry(weights, task.name, "weights")
         terms = []
         for name in outputs_of(task.name, outputs):
-            prediction = outputs[name]
-            if prediction.shape[1:3] != target.shape[1:3]:
-                prediction = tf.image.resize(prediction, tf.shape(target)[1:3])
+            prediction = resized(outputs[name], target)
             terms.append(loss_functions[task.name](target, prediction, mask))
         losses.append(tf.cast(tf.add_n(terms), tf.float32))
         is_present.append(tf.constant(True) if mask is None else tf.reduce_any(mask > 0))

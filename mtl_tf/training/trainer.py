@@ -34,9 +34,9 @@ class MultiTaskTrainer(keras.Model):
         trainer.model.save("model.keras")
 
     A batch is `(image [B, H, W, 3], {task: target [B, H, W, C]}, {task: validity mask [B, H, W]})`.
-    A task without a valid pixel in a batch takes no part in that step. The logs hold `loss` (what
-    is minimised) and for each task `<task>_loss`, `<task>_weight` (the derivative of `loss` with
-    respect to it, in training) and its metrics.
+    A task without a valid pixel in a batch adds no gradient to that step. The logs hold `loss`
+    (what is minimised) and for each task `<task>_loss`, `<task>_weight` (the derivative of `loss`
+    with respect to it, in training) and its metrics.
 
     Source: the frame of Vandenhende et al., TPAMI 2021, section 3.
 

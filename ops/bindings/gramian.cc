@@ -27,21 +27,27 @@ GradientType ToGradientType(const py::array& array) {
 }
 
 ParallelFor Threads(int num_threads) {
-  return
-      [num_threads](int64_t count, int64_t /*cost_ns*/, const std::function<void(int64_t)>& body) {
-        const int64_t used = std::max<int64_t>(1, std::min<int64_t>(num_threads, count));
-        std::vector<std::thread> threads;
-        for (int64_t t = 0; t < used; ++t) {
-          threads.emplace_back([=, &body] {
-            for (int64_t i = t * count / used; i < (t + 1) * count / used; ++i) body(i);
-          });
-        }
-        for (std::thread& thread : threads) thread.join();
-      };
+  return [num_threads](int64_t count, int64_t /*cost_ns*/,
+                       const std::function<void(int64_t)>& body) {
+    const int64_t available = std::max<int64_t>(1, std::thread::hardware_concurrency());
+    const int64_t used = std::max<int64_t>(1, std::min({int64_t{num_threads}, count, available}));
+    if (used == 1) return RunInOrder(count, 0, body);
+    std::vector<std::thread> threads;
+    for (int64_t t = 0; t < used; ++t) {
+      threads.emplace_back([=, &body] {
+        for (int64_t i = t * count / used; i < (t + 1) * count / used; ++i) body(i);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  };
 }
 
 py::array_t<double> GramianOfArrays(const TaskGradients& task_gradients, int num_threads) {
   if (task_gradients.empty()) throw py::value_error("expected at least one task, received none");
+  if (task_gradients.size() > kMaxGramianTasks) {
+    throw py::value_error("expected at most " + std::to_string(kMaxGramianTasks) +
+                          " tasks, received " + std::to_string(task_gradients.size()));
+  }
   if (num_threads < 1) {
     throw py::value_error("expected num_threads >= 1, received " + std::to_string(num_threads));
   }
@@ -61,8 +67,9 @@ py::array_t<double> GramianOfArrays(const TaskGradients& task_gradients, int num
       if (!array || array->size() == 0) continue;
       const std::string where =
           "tensor " + std::to_string(v) + " of task " + std::to_string(k) + ": ";
-      if (!(array->flags() & py::array::c_style)) {
-        throw py::value_error(where + "expected a C-contiguous array");
+      const auto address = reinterpret_cast<uintptr_t>(array->data());
+      if (!(array->flags() & py::array::c_style) || address % array->itemsize() != 0) {
+        throw py::value_error(where + "expected a C-contiguous, aligned array");
       }
       if (sizes[v] != 0 && sizes[v] != array->size()) {
         throw py::value_error(where + "expected " + std::to_string(sizes[v]) +

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "kernels/gramian.h"
+#include "kernels/gramian_block.h"
 
 namespace mtl {
 namespace {
@@ -50,10 +50,8 @@ const char* CpuIsaName(CpuIsa isa) {
   }
 }
 
-MTL_DECLARE_KERNEL(void, GramianKernel, (const GramianArgs&, const ParallelFor&))
+MTL_DECLARE_KERNEL(void, GramianBlockKernel, (const GramianBlock&))
 
-void Gramian(const GramianArgs& args, const ParallelFor& parallel_for) {
-  MTL_SELECT_KERNEL(GramianKernel)(args, parallel_for);
-}
+void AddGramianBlock(const GramianBlock& block) { MTL_SELECT_KERNEL(GramianBlockKernel)(block); }
 
 }  // namespace mtl

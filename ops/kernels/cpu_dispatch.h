@@ -1,11 +1,11 @@
 // Chooses, once per process, the best instruction set that both the build and the CPU have.
 //
-// Every kernel source is compiled once per instruction set with MTL_ISA set to its name, and
+// A `*_block.cc` source is compiled once per instruction set with MTL_ISA set to its name, and
 // defines its function inside `namespace mtl::MTL_ISA`. The public function picks one of them:
 //
-//   MTL_DECLARE_KERNEL(void, GramianKernel, (const GramianArgs&, const ParallelFor&));
+//   MTL_DECLARE_KERNEL(void, GramianBlockKernel, (const GramianBlock&))
 //   ...
-//   MTL_SELECT_KERNEL(GramianKernel)(args, parallel_for);
+//   MTL_SELECT_KERNEL(GramianBlockKernel)(block);
 //
 // MTL_TF_CPU_ISA=baseline|avx2|avx512 lowers the choice (never above what the CPU has), so that
 // tests can run every path.

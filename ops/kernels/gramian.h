@@ -14,8 +14,10 @@ namespace mtl {
 
 enum class GradientType { float32, bfloat16, float16 };
 
+constexpr int kMaxGramianTasks = 256;
+
 struct GramianArgs {
-  int num_tasks;                 // K >= 1
+  int num_tasks;                 // K, 1 to 256
   int num_tensors;               // V >= 0
   const void* const* gradients;  // [K, V] row-major; elements of tensor v of task k; null = zero
   const int64_t* sizes;          // [V] number of elements of tensor v

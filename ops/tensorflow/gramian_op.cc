@@ -36,6 +36,9 @@ class GramianOp : public tf::OpKernel {
  public:
   explicit GramianOp(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("num_tasks", &num_tasks_));
+    OP_REQUIRES(context, num_tasks_ <= kMaxGramianTasks,
+                tf::errors::InvalidArgument("expected at most ", kMaxGramianTasks,
+                                            " tasks, received ", num_tasks_));
     OP_REQUIRES(context, context->num_inputs() % num_tasks_ == 0,
                 tf::errors::InvalidArgument("num_gradients must be a multiple of num_tasks=",
                                             num_tasks_, ", received ", context->num_inputs()));

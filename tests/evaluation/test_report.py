@@ -108,6 +108,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     files.write_atomically(path, "old")
 
     def fail(self, content):
+        with self.open("wb") as stream:
+            stream.write(content[: len(content) // 2])
         raise OSError("disk full")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", fail)

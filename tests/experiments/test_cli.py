@@ -114,6 +114,12 @@ def test_errors_are_one_message_and_exit_code_2(arguments, message, capsys, tmp_
     assert message in error
 
 
+def test_a_wrong_root_does_not_spoil_the_folder(tmp_path, data_root, capsys):
+    out = ["--out", str(tmp_path / "run"), "--data", "nyud"]
+    assert cli.main(["train", *out, "--root", "/nowhere"]) == 2
+    assert not (tmp_path / "run").exists()
+
+
 def test_doctor_and_list(capsys):
     assert cli.main(["doctor"]) == 0
     printed = capsys.readouterr().out

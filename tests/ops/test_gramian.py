@@ -147,6 +147,7 @@ def test_every_instruction_set_is_right(isa):
         ([[np.ones(2, "f")], [np.ones(3, "f")]], "elements"),
         ([[np.ones(2, "f")], [np.ones(2, np.float16)]], "dtype"),
         ([[np.ones((4, 4), "f")[:, ::2]]], "contiguous"),
+        ([[np.frombuffer(bytearray(41), "f", 10, 1)]], "aligned"),
         ([[np.ones(2, "f")], []], "tensors"),
     ],
 )

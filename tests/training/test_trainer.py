@@ -189,3 +189,25 @@ def test_the_trainer_saves_and_reloads_its_model(tmp_path):
         again = keras.saving.load_model(tmp_path / "trainer.keras")
     image = batch()[0]
     np.testing.assert_array_equal(made(image)["depth"], again(image)["depth"])
+
+
+@pytest.mark.parametrize("loss", ["mse", "MeanSquaredError", keras.losses.MeanSquaredError()])
+def test_keras_losses_are_means_over_valid_pixels(loss):
+    made = trainer({"depth": 1}, loss={"depth": loss})
+    image, targets, masks = batch({"depth": 1})
+    masks["depth"][:, :16] = 0
+    targets["depth"][:, :16] = np.nan
+    outputs = made.predict(image, verbose=0)["depth"]
+    logs = made.test_step((image, targets, masks))
+    expected = np.mean((outputs - targets["depth"])[:, 16:].astype(np.float64) ** 2)
+    np.testing.assert_allclose(logs["depth_loss"], expected, rtol=1e-4)
+
+
+def test_evaluates_at_the_size_of_larger_targets():
+    made = trainer({"depth": 1})
+    image, _, _ = batch({"depth": 1})
+    _, targets, masks = batch({"depth": 1}, height=64, width=128)
+    larger = [(image, targets, masks)]
+    results = mtl.evaluation.evaluate(made, larger, {"depth": 1})["depth"]
+    logs = made.test_step(larger[0])
+    np.testing.assert_allclose(logs["depth_rmse"], results["rmse"], rtol=1e-5)
