@@ -46,9 +46,8 @@ def depth_bar(near_m: float = 0.0, far_m: float = 10.0) -> str:
         extent=(near_m, far_m, 0, 1),
     )
     axes.set_yticks([])
-    axes.set_xticks(
-        np.linspace(near_m, far_m, 6), [f"{m:g} m" for m in np.linspace(near_m, far_m, 6)]
-    )
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter("{x:g} m")
     return _as_uri(figure)
 
 

@@ -87,9 +87,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "demo": {
         "data": "rendered_rooms",
         "tasks": ALL_TASKS,
-        "train_size": 600,
+        "train_size": 480,
         "val_size": 60,
-        "epochs": 10,
+        "epochs": 5,
         "loss_weights": {"edges": 20.0, "normals": 5.0, "saliency": 5.0, "human_parts": 2.0},
         "learning_rate": 1e-3,
     },

@@ -26,7 +26,7 @@ def test_presets_are_valid(preset):
 
 def test_values_override_the_preset():
     config = experiments.make_config("demo", epochs=3, tasks=("depth",))
-    assert (config.epochs, config.tasks, config.train_size) == (3, ("depth",), 600)
+    assert (config.epochs, config.tasks, config.train_size) == (3, ("depth",), 480)
 
 
 @pytest.mark.parametrize(
