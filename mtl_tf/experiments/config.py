@@ -89,8 +89,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "tasks": ALL_TASKS,
         "train_size": 480,
         "val_size": 60,
-        "epochs": 5,
-        "loss_weights": {"edges": 20.0, "normals": 5.0, "saliency": 5.0, "human_parts": 2.0},
+        "epochs": 6,
+        "loss_weights": {"edges": 30.0, "normals": 5.0, "saliency": 5.0, "human_parts": 2.0},
         "learning_rate": 1e-3,
     },
     "quick": {

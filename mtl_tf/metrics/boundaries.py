@@ -46,7 +46,7 @@ class EdgeMetrics(DenseMetric):
     """
 
     def __init__(
-        self, threshold: float = 0.8, tolerance: float = 0.0025, name: str = "edge_metrics"
+        self, threshold: float = 0.85, tolerance: float = 0.0025, name: str = "edge_metrics"
     ) -> None:
         super().__init__(name=name)
         if not 0.0 < threshold < 1.0:
