@@ -44,21 +44,18 @@ class SaliencyMetrics(DenseMetric):
         target = ((tf.cast(y_true, tf.float32) >= 0.5) & valid[..., None])[..., 0]
         score = tf.sigmoid(y_pred[..., 0])
         has_label = tf.cast(tf.reduce_any(valid, axis=(1, 2)), tf.float64)
-        num_target = _count(target)
-        jaccard, precision, recall = [], [], []
-        for threshold in _THRESHOLDS:
-            predicted = (score >= threshold) & valid
-            hits, num_predicted = _count(predicted & target), _count(predicted)
-            union = num_target + num_predicted - hits
-            jaccard.append(tf.where(union > 0, tf.math.divide_no_nan(hits, union), 1.0))
-            precision.append(tf.math.divide_no_nan(hits, num_predicted))
-            recall.append(tf.math.divide_no_nan(hits, num_target))
+        predicted = (score[..., None] >= tf.constant(_THRESHOLDS)) & valid[..., None]
+        num_target = _count(target[..., None])
+        num_predicted = _count(predicted)
+        hits = _count(predicted & target[..., None])
+        union = num_target + num_predicted - hits
+        one = tf.ones_like(union)
         for total, values in (
-            (self.jaccard, jaccard),
-            (self.precision, precision),
-            (self.recall, recall),
+            (self.jaccard, tf.where(union > 0, tf.math.divide_no_nan(hits, union), one)),
+            (self.precision, tf.math.divide_no_nan(hits, num_predicted)),
+            (self.recall, tf.math.divide_no_nan(hits, num_target)),
         ):
-            total.assign_add(tf.reduce_sum(tf.stack(values) * has_label, axis=1))
+            total.assign_add(tf.reduce_sum(values * has_label[:, None], axis=0))
         self.num_images.assign_add(tf.reduce_sum(has_label))
 
     def result(self) -> dict[str, tf.Tensor]:
@@ -74,5 +71,5 @@ class SaliencyMetrics(DenseMetric):
 
 
 def _count(mask: tf.Tensor) -> tf.Tensor:
-    """Number of true pixels of each image, `[B]` float64."""
+    """Number of true pixels of each image and threshold, `[B, T]` float64."""
     return tf.reduce_sum(tf.cast(mask, tf.float64), axis=(1, 2))
