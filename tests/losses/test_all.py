@@ -1,5 +1,7 @@
 """What every loss must do."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ every_loss = pytest.mark.parametrize("name", CASES)
 
 def test_every_public_loss_has_a_case():
     public = {getattr(losses, name) for name in losses.__all__ if name[0].isupper()}
-    assert {type(case.loss()) for case in CASES.values()} == public
+    final = {cls for cls in public if not inspect.isabstract(cls)}
+    assert {type(case.loss()) for case in CASES.values()} == final
 
 
 @every_loss
