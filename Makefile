@@ -26,7 +26,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell mtl_tf ops tests benchmarks docs examples *.md
-	$(BIN)/clang-format --dry-run --Werror ops/*/*.cc ops/*/*.h
+	$(BIN)/clang-format --dry-run --Werror ops/*/*.cc ops/*/*.h ops/*/*.cu* ops/*/*/*.h
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict
@@ -42,7 +42,7 @@ $(VENV)/.tools: pyproject.toml
 	    "setuptools>=77" "pybind11>=3.0" "cmake>=3.25" ninja
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.tools CMakeLists.txt cmake/FindTensorFlow.cmake $(wildcard ops/*/*.cc ops/*/*.h)
+$(VENV)/.installed: $(VENV)/.tools CMakeLists.txt cmake/FindTensorFlow.cmake $(wildcard ops/*/*.c* ops/*/*.h ops/*/*/*.h)
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu]"
 	touch $@
 

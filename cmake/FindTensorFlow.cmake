@@ -1,7 +1,7 @@
-# Finds the TensorFlow that Python imports, and defines the target TensorFlow::framework.
+# Finds the TensorFlow that Python imports, and defines the targets TensorFlow::framework and
+# TensorFlow::cc (the library with XLA).
 #
-# Sets TensorFlow_FOUND, TensorFlow_VERSION, TensorFlow_INCLUDE_DIR, TensorFlow_LIBRARY and
-# TensorFlow_COMPILE_FLAGS. The wheel is located without importing it: importing takes seconds.
+# Sets TensorFlow_FOUND, TensorFlow_VERSION, TensorFlow_INCLUDE_DIR and TensorFlow_LIBRARY. The wheel is located without importing it: importing takes seconds.
 
 execute_process(
   COMMAND "${Python_EXECUTABLE}" -c
@@ -21,19 +21,26 @@ if(NOT _tensorflow_missing)
   set(TensorFlow_INCLUDE_DIR "${_tensorflow_root}/include")
   find_library(TensorFlow_LIBRARY NAMES libtensorflow_framework.so.2 PATHS "${_tensorflow_root}"
                NO_DEFAULT_PATH)
+  find_library(TensorFlow_CC_LIBRARY NAMES libtensorflow_cc.so.2 PATHS "${_tensorflow_root}"
+               NO_DEFAULT_PATH)
 endif()
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
   TensorFlow
-  REQUIRED_VARS TensorFlow_LIBRARY TensorFlow_INCLUDE_DIR
+  REQUIRED_VARS TensorFlow_LIBRARY TensorFlow_CC_LIBRARY TensorFlow_INCLUDE_DIR
   VERSION_VAR TensorFlow_VERSION)
 
 if(TensorFlow_FOUND AND NOT TARGET TensorFlow::framework)
   add_library(TensorFlow::framework SHARED IMPORTED)
+  add_library(TensorFlow::cc SHARED IMPORTED)
+  set_target_properties(TensorFlow::cc PROPERTIES IMPORTED_LOCATION "${TensorFlow_CC_LIBRARY}")
+  # XLA's headers include two libraries that the wheel keeps elsewhere.
+  set(_tensorflow_external "${TensorFlow_INCLUDE_DIR}/external")
   set_target_properties(
     TensorFlow::framework
     PROPERTIES IMPORTED_LOCATION "${TensorFlow_LIBRARY}"
-               INTERFACE_INCLUDE_DIRECTORIES "${TensorFlow_INCLUDE_DIR}"
+               INTERFACE_INCLUDE_DIRECTORIES
+               "${TensorFlow_INCLUDE_DIR};${_tensorflow_external}/highwayhash;${_tensorflow_external}/farmhash_archive/src"
                INTERFACE_COMPILE_OPTIONS "-D_GLIBCXX_USE_CXX11_ABI=1")
 endif()

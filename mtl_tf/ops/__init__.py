@@ -1,18 +1,39 @@
 """Native ops of `mtl_tf`, each with a pure-TensorFlow reference of the same signature.
 
-============ ================================================= ======================
-op           computes                                          reference
-============ ================================================= ======================
-`gramian`    `G[i, j] = <g_i, g_j>` of K tasks' gradients       `reference.gramian`
-============ ================================================= ======================
+===================== ========================================================================
+op                    computes
+===================== ========================================================================
+`gramian`             `G[i, j] = <g_i, g_j>` of K tasks' gradients
+`weighted_sum`        `d = Σ_k w_k g_k`
+`balance`             the weights `w` of a Gramian: MGDA, UPGrad, CAGrad, Nash-MTL, ...
+`gradient_projection` PCGrad end to end: Gramian, projections, weighted sum
+`grad_drop`           the sum of the gradients of one sign per element
+===================== ========================================================================
 
-`native_status()` says whether the compiled ops are in use and why not. The environment variable
-`MTL_TF_NATIVE` chooses: `auto` (default; falls back to the reference with one warning), `on` (fails
-loudly if the compiled ops cannot be loaded) or `off` (always the reference).
+The reference of an op is `reference.<op>`. `native_status()` says whether the compiled ops are in
+use and why not. The environment variable `MTL_TF_NATIVE` chooses: `auto` (default; falls back to the
+reference with one warning), `on` (fails loudly if the compiled ops cannot be loaded) or `off`
+(always the reference).
 """
 
 from mtl_tf.ops import reference
+from mtl_tf.ops._balance import BalanceReport, BalanceStatus
 from mtl_tf.ops._library import NativeStatus, native_status
+from mtl_tf.ops.balance import balance
+from mtl_tf.ops.grad_drop import grad_drop
+from mtl_tf.ops.gradient_projection import gradient_projection
 from mtl_tf.ops.gramian import gramian
+from mtl_tf.ops.weighted_sum import weighted_sum
 
-__all__ = ["NativeStatus", "gramian", "native_status", "reference"]
+__all__ = [
+    "BalanceReport",
+    "BalanceStatus",
+    "NativeStatus",
+    "balance",
+    "grad_drop",
+    "gradient_projection",
+    "gramian",
+    "native_status",
+    "reference",
+    "weighted_sum",
+]

@@ -73,6 +73,8 @@ def native_status() -> NativeStatus:
         running=tf.__version__,
         cpu_isa=bindings.cpu_isa() if bindings else None,
         compiler=bindings.COMPILER if bindings else None,
+        cuda_architectures=_cuda_architectures(),
+        xla=loaded is not None,
     )
 
 
@@ -107,6 +109,11 @@ def _bindings() -> ModuleType | None:
         return None
 
 
+def _cuda_architectures() -> tuple[str, ...]:
+    bindings = _bindings()
+    return tuple(filter(None, bindings.CUDA_ARCHITECTURES.split(","))) if bindings else ()
+
+
 @functools.cache
 def _load() -> tuple[Any | None, str]:
     """(module of ops, "") or (None, why not).
@@ -126,6 +133,11 @@ def _load() -> tuple[Any | None, str]:
             f"the compiled ops were built for TensorFlow {built_for}, but TensorFlow {running} is "
             f"running. Install tensorflow-cpu=={built_for}, or rebuild: "
             "pip install --no-build-isolation --force-reinstall --no-deps mtl-tf"
+        )
+    if tf.config.list_physical_devices("GPU") and not _cuda_architectures():
+        return None, (
+            "TensorFlow sees a GPU, but the ops were compiled without CUDA. Put nvcc on PATH and "
+            "reinstall with MTL_TF_CUDA=ON, or hide the GPU (CUDA_VISIBLE_DEVICES=-1)"
         )
     try:
         return tf.load_op_library(str(path)), ""

@@ -3,62 +3,53 @@
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
-from mtl_tf.ops._gradients import TaskGradients, dense_task_gradients
-
-_NATIVE_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
+from mtl_tf.ops._gradients import TaskGradients, dense_task_gradients, groups, part
 
 
 def gramian(task_gradients: TaskGradients) -> tf.Tensor:
     """Inner products of all pairs of task gradients: `G[i, j] = <g_i, g_j>`.
 
-    One pass over memory, without concatenating the gradients: products are added in float32 inside
-    blocks of 1024 elements, blocks in float64. The result does not depend on the number of threads.
+    One pass over memory, without concatenating the gradients: products are added in float32 in
+    chains of 32, chains in float64. The result does not depend on the number of threads.
 
     Args:
         task_gradients: K lists of V tensors: the gradients of K losses with respect to V shared
-            variables. Any shapes; float32, bfloat16 or float16 run natively (on the CPU, outside
-            `jit_compile`), other dtypes use `mtl_tf.ops.reference.gramian`. `None` stands for zero.
+            variables. Any shapes; float32, bfloat16 or float16 and up to 64 tasks run natively,
+            anything else uses `mtl_tf.ops.reference.gramian`. `None` stands for zero.
 
     Returns:
-        Tensor `[K, K]` float64.
+        Tensor `[K, K]` float64, symmetric to the last bit.
 
     Raises:
-        ValueError: if the lists differ in length or a tensor's shape differs between tasks.
+        ValueError: if the lists differ in length, or a tensor's shape or dtype between tasks.
     """
     rows = dense_task_gradients(task_gradients)
+    num_tasks = len(rows)
     library = _library.tensorflow_ops()
-    columns: dict[tf.DType, list[tuple[tf.Tensor | None, ...]]] = {}
-    for column in zip(*rows, strict=True):
-        dtypes = {g.dtype for g in column if g is not None}
-        if dtypes:
-            key = dtypes.pop() if len(dtypes) == 1 else tf.float64
-            columns.setdefault(key, []).append(column)
-    total = tf.zeros([len(rows), len(rows)], tf.float64)
-    for dtype, group in columns.items():
-        tasks = list(zip(*group, strict=True))
-        if library is None or dtype not in _NATIVE_DTYPES:
-            total += reference.gramian(tasks)
-        else:
-            absent = tf.zeros([0], dtype)
-            flat = [absent if g is None else g for task in tasks for g in task]
-            total += library.mtl_gramian(task_gradients=flat, num_tasks=len(rows))
-    return total
+    parts = [
+        library.mtl_gramian(task_gradients=group.gradients, **group.attributes(num_tasks))
+        if library is not None and group.is_native(num_tasks)
+        else reference.gramian(part(rows, group))
+        for group in groups(rows)
+    ]
+    return tf.add_n(parts) if parts else tf.zeros([num_tasks, num_tasks], tf.float64)
 
 
 @tf.RegisterGradient("Mtl>Gramian")
 def _gramian_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor]:
-    """`G = J Jᵀ`, so `dJ = (dG + dGᵀ) J`."""
-    num_tasks = op.get_attr("num_tasks")
-    num_tensors = len(op.inputs) // num_tasks
+    """`G = J Jᵀ`, so `dJ = (dG + dGᵀ) J`: one weighted sum per task."""
+    library = _library.tensorflow_ops()
+    slots, num_tasks = op.get_attr("slots"), op.get_attr("num_tasks")
+    num_tensors = op.get_attr("num_tensors")
     symmetric = upstream + tf.transpose(upstream)
-    gradients = []
-    for k in range(num_tasks):
-        for v in range(num_tensors):
-            own = op.inputs[k * num_tensors + v]
-            total = tf.zeros_like(own)
-            for j in range(num_tasks):
-                other = op.inputs[j * num_tensors + v]
-                if own.shape.num_elements() != 0 and other.shape.num_elements() != 0:
-                    total += tf.cast(symmetric[k, j], own.dtype) * other
-            gradients.append(total)
-    return gradients
+    sums = [
+        library.mtl_weighted_sum(
+            task_gradients=op.inputs,
+            weights=symmetric[k],
+            slots=slots,
+            num_tasks=num_tasks,
+            num_tensors=num_tensors,
+        )
+        for k in range(num_tasks)
+    ]
+    return [sums[slot // num_tensors][slot % num_tensors] for slot in slots]

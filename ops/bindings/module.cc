@@ -4,15 +4,25 @@
 #include "kernels/cpu_dispatch.h"
 
 namespace mtl {
-void BindGramian(pybind11::module_& module);
+void BindGradients(pybind11::module_& module);
+void BindBalance(pybind11::module_& module);
+#if defined(MTL_WITH_CUDA)
+void BindCuda(pybind11::module_& module);
+#endif
 }  // namespace mtl
 
 PYBIND11_MODULE(_kernels, module) {
   module.doc() = "Native kernels of mtl_tf on NumPy arrays, without TensorFlow.";
   module.attr("TENSORFLOW_VERSION") = MTL_TENSORFLOW_VERSION;
   module.attr("COMPILER") = MTL_COMPILER;
+  module.attr("CUDA_ARCHITECTURES") =
+      MTL_CUDA_ARCHITECTURES;  // "75-real,80-real,90"; empty: no CUDA
   module.def(
       "cpu_isa", [] { return mtl::CpuIsaName(mtl::SelectedCpuIsa()); },
       "The instruction set chosen for this CPU: baseline, avx2 or avx512.");
-  mtl::BindGramian(module);
+  mtl::BindGradients(module);
+  mtl::BindBalance(module);
+#if defined(MTL_WITH_CUDA)
+  mtl::BindCuda(module);
+#endif
 }

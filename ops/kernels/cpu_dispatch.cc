@@ -1,10 +1,8 @@
-// Detection of the CPU's instruction sets, and the public entry points of all kernels.
+// Detection of the CPU's instruction sets.
 #include "kernels/cpu_dispatch.h"
 
 #include <cstdlib>
 #include <string>
-
-#include "kernels/gramian_block.h"
 
 namespace mtl {
 namespace {
@@ -49,9 +47,5 @@ const char* CpuIsaName(CpuIsa isa) {
       return "baseline";
   }
 }
-
-MTL_DECLARE_KERNEL(void, GramianBlockKernel, (const GramianBlock&))
-
-void AddGramianBlock(const GramianBlock& block) { MTL_SELECT_KERNEL(GramianBlockKernel)(block); }
 
 }  // namespace mtl

@@ -1,11 +1,11 @@
 // Chooses, once per process, the best instruction set that both the build and the CPU have.
 //
-// A `*_block.cc` source is compiled once per instruction set with MTL_ISA set to its name, and
-// defines its function inside `namespace mtl::MTL_ISA`. The public function picks one of them:
+// A `*_slice.cc` source is compiled once per instruction set with MTL_ISA set to its name, and
+// defines its function inside `namespace mtl::MTL_ISA`. The caller picks one of them:
 //
-//   MTL_DECLARE_KERNEL(void, GramianBlockKernel, (const GramianBlock&))
+//   MTL_DECLARE_KERNEL(void, GramianSliceKernel, (const GramianSlice&))
 //   ...
-//   MTL_SELECT_KERNEL(GramianBlockKernel)(block);
+//   MTL_SELECT_KERNEL(GramianSliceKernel)(slice);
 //
 // MTL_TF_CPU_ISA=baseline|avx2|avx512 lowers the choice (never above what the CPU has), so that
 // tests can run every path.

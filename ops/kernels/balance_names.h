@@ -1,0 +1,58 @@
+// The names under which adapters receive the solvers and their choices.
+#pragma once
+
+#include <string>
+
+#include "kernels/balance.h"
+
+namespace mtl {
+
+struct BalanceMethodName {
+  const char* name;
+  BalanceMethod method;
+};
+
+constexpr BalanceMethodName kBalanceMethods[] = {
+    {"mgda", BalanceMethod::mgda},         {"upgrad", BalanceMethod::upgrad},
+    {"dualproj", BalanceMethod::dualproj}, {"pcgrad", BalanceMethod::pcgrad},
+    {"gradvac", BalanceMethod::gradvac},   {"cagrad", BalanceMethod::cagrad},
+    {"nash_mtl", BalanceMethod::nash_mtl}, {"fairgrad", BalanceMethod::fairgrad},
+    {"imtl_g", BalanceMethod::imtl_g},     {"aligned_mtl", BalanceMethod::aligned_mtl},
+};
+
+// Each returns what is wrong with `name`, or an empty string.
+inline std::string ParseBalanceMethod(const std::string& name, BalanceMethod* method) {
+  std::string known;
+  for (const BalanceMethodName& entry : kBalanceMethods) {
+    if (name == entry.name) {
+      *method = entry.method;
+      return "";
+    }
+    known += (known.empty() ? "" : ", ") + std::string(entry.name);
+  }
+  return "method: expected one of " + known + ", received \"" + name + "\"";
+}
+
+inline std::string ParseAlignedScale(const std::string& name, AlignedScale* scale) {
+  if (name == "min" || name == "median" || name == "mean") {
+    *scale = name == "min"      ? AlignedScale::min
+             : name == "median" ? AlignedScale::median
+                                : AlignedScale::mean;
+    return "";
+  }
+  return "scale: expected min, median or mean, received \"" + name + "\"";
+}
+
+// What is wrong with the method's parameter, or an empty string.
+inline std::string CheckBalanceParameter(BalanceMethod method, double parameter) {
+  const bool is_right = method == BalanceMethod::cagrad     ? parameter >= 0
+                        : method == BalanceMethod::fairgrad ? parameter > 0
+                        : method == BalanceMethod::gradvac  ? parameter >= 0 && parameter <= 1
+                                                            : true;
+  if (is_right && parameter < kMaxBalanceParameter) return "";
+  return "parameter: expected c >= 0 (cagrad), alpha > 0 (fairgrad) or beta in [0, 1] (gradvac), "
+         "finite, received " +
+         std::to_string(parameter);
+}
+
+}  // namespace mtl
