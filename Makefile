@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | docs. Everything happens in .venv, which the first of them makes.
+# make demo | test | test-slow | lint | bench | sanitize | docs. Everything happens in .venv, which the first of them makes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ export PYTHONWARNINGS ?= ignore::DeprecationWarning
 export MTL_TF_DATA ?= $(wildcard ../shared/data)
 export MTL_TF_ORACLES ?= $(wildcard ../shared/oracles)
 
-.PHONY: demo test test-slow lint bench docs clean
+.PHONY: demo test test-slow lint bench sanitize docs clean
 demo: $(VENV)/.installed
 	rm -rf runs/demo
 	$(BIN)/mtl-tf train --preset demo --out runs/demo
@@ -18,7 +18,7 @@ test: $(VENV)/.installed-dev
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-peers
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --no-cov
 
 lint: $(VENV)/.installed-dev
@@ -26,7 +26,21 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell mtl_tf ops tests benchmarks docs examples *.md
-	$(BIN)/clang-format --dry-run --Werror ops/*/*.cc ops/*/*.h ops/*/*.cu* ops/*/*/*.h
+	$(BIN)/clang-format --dry-run --Werror ops/*/*.cc ops/*/*.h ops/*/*.cu* ops/*/*/*.h tests/native/*.cc
+
+# The kernels under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, without TensorFlow.
+SANITIZE := build/sanitize
+sanitize: $(VENV)/.installed-dev
+	$(CONFIGURE) -B $(SANITIZE) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMTL_TF_SANITIZE=ON \
+	    -DMTL_TF_WITH_TENSORFLOW=OFF -DMTL_TF_CUDA=OFF
+	$(BIN)/cmake --build $(SANITIZE)
+	for isa in baseline avx2 avx512; do \
+	    LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+	    ASAN_OPTIONS=detect_leaks=0 MTL_TF_CPU_ISA=$$isa $(BIN)/python tests/native/fuzz_kernels.py \
+	        --kernels $(SANITIZE)/_kernels*.so --seconds 30 || exit 1; done
+	g++ -std=c++17 -O1 -g -fsanitize=thread -Iops tests/native/team_of_threads.cc \
+	    -o $(SANITIZE)/team_of_threads -lpthread
+	$(SANITIZE)/team_of_threads
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict
@@ -34,7 +48,8 @@ docs: $(VENV)/.installed-docs
 clean:
 	rm -rf $(VENV) build dist site runs *.egg-info mtl_tf/ops/*.so
 
-# The package, in place: TensorFlow and the build tools first, then the compiled ops against them.
+# The package, in place: TensorFlow and the build tools first, then the compiled ops against them, in a
+# build folder that stays, so that a change compiles what it touches.
 $(VENV)/.tools: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
@@ -42,14 +57,31 @@ $(VENV)/.tools: pyproject.toml
 	    "setuptools>=77" "pybind11>=3.0" "cmake>=3.25" ninja
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.tools CMakeLists.txt cmake/FindTensorFlow.cmake $(wildcard ops/*/*.c* ops/*/*.h ops/*/*/*.h)
-	$(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu]"
+CONFIGURE = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
+    -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
+    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+OPS_SOURCES := $(wildcard ops/*/*.c* ops/*/*.h ops/*/*/*.h)
+
+$(VENV)/.ops: $(VENV)/.tools CMakeLists.txt cmake/FindTensorFlow.cmake $(OPS_SOURCES)
+	$(CONFIGURE) -B build/ops -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(CURDIR)
+	$(BIN)/cmake --build build/ops
+	$(BIN)/cmake --install build/ops
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.tools $(VENV)/.ops
+	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu]"
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,dev]"
+	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,dev]"
+	touch $@
+
+# What the benchmarks compare with. A plain "torch" would bring gigabytes of CUDA libraries.
+$(VENV)/.installed-peers: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet "torch==2.13.0"
+	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,dev,peers]"
 	touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed
-	$(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,docs]"
+	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,docs]"
 	touch $@

@@ -11,8 +11,8 @@ op                    computes
 ===================== ========================================================================
 
 The reference of an op is `reference.<op>`. `native_status()` says whether the compiled ops are in
-use and why not. The environment variable `MTL_TF_NATIVE` chooses: `auto` (default; falls back to the
-reference with one warning), `on` (fails loudly if the compiled ops cannot be loaded) or `off`
+use and why not. The environment variable `MTL_TF_NATIVE` chooses: `auto` (default; falls back to
+the reference with one warning), `on` (fails loudly if the compiled ops cannot be loaded) or `off`
 (always the reference).
 """
 

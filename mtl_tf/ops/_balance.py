@@ -1,11 +1,12 @@
 """What `balance` and its reference share: methods, parameters and their checks, the report."""
 
 import enum
+import sys
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from mtl_tf.ops._gradients import check_order
+from mtl_tf.ops._gradients import as_float, check_order, check_range
 
 # Parameters of each method, with the value that stands for "not given".
 METHODS: dict[str, dict[str, Any]] = {
@@ -21,7 +22,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "aligned_mtl": {"scale": "min", "preference": None},
 }
 SCALES = ("min", "median", "mean")
-_RANGES = {"c": (0.0, 1e6), "alpha": (1e-6, 1e6), "beta": (0.0, 1.0)}
+_RANGES = {"c": (0.0, 1e6), "alpha": (0.05, 100.0), "beta": (0.0, 1.0)}
 
 
 class BalanceStatus(enum.IntEnum):
@@ -61,7 +62,8 @@ class BalanceReport(NamedTuple):
 def prepare(gramian: Any, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """The checked arguments of a solver: `gramian`, `method`, `scale`, and four tensors.
 
-    A tensor of a parameter that was not given has no elements.
+    A parameter that was not given, or that the method does not have, is `None`; the number among
+    them (c, alpha or beta) is called `parameter`.
     """
     name = _method_name(method)
     values = _check_parameters(name, parameters)
@@ -72,20 +74,19 @@ def prepare(gramian: Any, method: str, parameters: dict[str, Any]) -> dict[str, 
         gramian.shape[1:]
     ):
         raise ValueError(f"gramian must have shape [K, K]. Received: {gramian.shape}")
-    num_tasks = gramian.shape[0]
+    num_tasks = gramian.shape[0] if gramian.shape.rank else None
     if num_tasks == 0:
         raise ValueError("gramian must be of at least one task. Received: shape [0, 0]")
     order = values.get("order")
+    number = next((values[key] for key in _RANGES if key in values), 1.0)
     return {
         "gramian": tf.cast(gramian, tf.float64),
         "method": name,
         "scale": values.get("scale", "min"),
-        "preference": _optional(values.get("preference"), "preference", [num_tasks], [0]),
-        "order": tf.zeros([0, 0], tf.int32) if order is None else check_order(order, num_tasks),
-        "targets": _optional(values.get("targets"), "targets", [num_tasks, num_tasks], [0, 0]),
-        "parameter": tf.cast(
-            next((values[key] for key in _RANGES if key in values), 1.0), tf.float64
-        ),
+        "preference": _optional(values.get("preference"), "preference", [num_tasks]),
+        "order": None if order is None else check_order(order, num_tasks),
+        "targets": _optional(values.get("targets"), "targets", [num_tasks, num_tasks]),
+        "parameter": as_float(number, tf.float64),
     }
 
 
@@ -108,15 +109,19 @@ def _check_parameters(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
     if "scale" in values and values["scale"] not in SCALES:
         raise ValueError(f"scale must be one of {SCALES}. Received: {values['scale']!r}")
     for key, (least, most) in _RANGES.items():
-        if isinstance(values.get(key), int | float) and not least <= values[key] <= most:
-            raise ValueError(f"{key} must be from {least} to {most}. Received: {values[key]}")
+        if key in values:
+            check_range(values[key], key, least, most)
+    if values.get("targets") is not None:
+        check_range(values["targets"], "targets", -1.0, 1.0)
+    if values.get("preference") is not None:
+        check_range(values["preference"], "preference", -sys.float_info.max, sys.float_info.max)
     return values
 
 
-def _optional(value: Any, name: str, shape: list, absent: list) -> tf.Tensor:
+def _optional(value: Any, name: str, shape: list) -> tf.Tensor | None:
     if value is None:
-        return tf.zeros(absent, tf.float64)
-    tensor = tf.cast(tf.convert_to_tensor(value), tf.float64)
+        return None
+    tensor = as_float(value, tf.float64)
     if not tensor.shape.is_compatible_with(shape):
         raise ValueError(f"{name} must have shape {shape}. Received: {tensor.shape}")
     return tensor

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 TaskGradients = Sequence[Sequence["tf.Tensor | tf.IndexedSlices | None"]]
@@ -93,9 +94,23 @@ def part(rows: Rows, group: Group) -> Rows:
     return [[row[v] for v in group.tensors] for row in rows]
 
 
+def as_float(value: object, dtype: tf.DType) -> tf.Tensor:
+    """`value` as a tensor of `dtype`; Python numbers do not lose digits on the way."""
+    if not tf.is_tensor(value):
+        value = np.asarray(value, np.float64)
+    return tf.cast(value, dtype)
+
+
+def check_range(value: object, name: str, least: float, most: float) -> None:
+    """`ValueError` if a number that is known now is NaN or outside the range."""
+    known = tf.get_static_value(value) if tf.is_tensor(value) else np.asarray(value, np.float64)
+    if known is not None and not np.all((known >= least) & (known <= most)):
+        raise ValueError(f"{name} must be from {least} to {most}. Received: {known}")
+
+
 def check_vector(value: object, name: str, length: int, dtype: tf.DType) -> tf.Tensor:
     """`value` as a tensor `[length]` of `dtype`; `ValueError` if its shape is another."""
-    vector = tf.cast(tf.convert_to_tensor(value), dtype)
+    vector = as_float(value, dtype)
     if not vector.shape.is_compatible_with([length]):
         raise ValueError(
             f"{name} must have shape [{length}], one number per task. Received: {vector.shape}"
@@ -105,9 +120,10 @@ def check_vector(value: object, name: str, length: int, dtype: tf.DType) -> tf.T
 
 def check_leak(leak: object, num_tasks: int) -> tf.Tensor:
     """`leak` as float32 `[K]`; one number stands for all tasks."""
-    tensor = tf.cast(tf.convert_to_tensor(leak), tf.float32)
+    tensor = as_float(leak, tf.float32)
     if tensor.shape.rank == 0:
         tensor = tf.fill([num_tasks], tensor)
+    check_range(leak, "leak", 0.0, 1.0)
     return check_vector(tensor, "leak", num_tasks, tf.float32)
 
 
@@ -124,7 +140,7 @@ def check_uniform(uniform: Sequence[object], rows: Rows) -> list[tf.Tensor | Non
         if shape is None:
             numbers.append(None)
             continue
-        number = None if uniform[v] is None else tf.cast(uniform[v], tf.float32)
+        number = None if uniform[v] is None else as_float(uniform[v], tf.float32)
         if number is None or not shape.is_compatible_with(number.shape):
             raise ValueError(
                 f"uniform[{v}] must have the gradients' shape {tuple(shape)}. "

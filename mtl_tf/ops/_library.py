@@ -134,7 +134,7 @@ def _load() -> tuple[Any | None, str]:
             f"running. Install tensorflow-cpu=={built_for}, or rebuild: "
             "pip install --no-build-isolation --force-reinstall --no-deps mtl-tf"
         )
-    if tf.config.list_physical_devices("GPU") and not _cuda_architectures():
+    if tf.config.get_visible_devices("GPU") and not _cuda_architectures():
         return None, (
             "TensorFlow sees a GPU, but the ops were compiled without CUDA. Put nvcc on PATH and "
             "reinstall with MTL_TF_CUDA=ON, or hide the GPU (CUDA_VISIBLE_DEVICES=-1)"

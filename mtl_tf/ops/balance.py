@@ -48,10 +48,10 @@ def balance(
         with_report: whether to return a `BalanceReport` instead of the weights alone.
         **parameters: of the method. `preference`: `[K]`, by default `1 / K`; `order`: `[K, K-1]`
             int32, row i lists the other tasks in the order in which i meets them, ascending by
-            default; `c` ≥ 0, 0.4 by default; `alpha` > 0, 1 by default; `beta`: the rate, 0 to 1,
-            at which the target cosines follow the observed ones, 0.5 by default; `targets`:
-            `[K, K]` target cosines, by default zero; `scale`: the eigenvalue others are scaled to,
-            `"min"` (default), `"median"` (the lower of two) or `"mean"`.
+            default; `c` ≥ 0, 0.4 by default; `alpha` from 0.05 to 100, 1 by default; `beta`: the
+            rate, 0 to 1, at which the target cosines follow the observed ones, 0.5 by default;
+            `targets`: `[K, K]` target cosines, by default zero; `scale`: the eigenvalue others are
+            scaled to, `"min"` (default), `"median"` (the lower of two) or `"mean"`.
 
     Returns:
         Tensor `[K]` in the dtype of `gramian`, or a `BalanceReport`.
@@ -61,13 +61,20 @@ def balance(
         tf.errors.InvalidArgumentError: if a row of `order` does not list each other task once.
     """
     arguments = prepare(gramian, method, parameters)
+    if not tf.is_tensor(gramian):
+        gramian = tf.convert_to_tensor(gramian)
     library = _library.tensorflow_ops()
     num_tasks = arguments["gramian"].shape[0]
     if library is None or (num_tasks is not None and num_tasks > MAX_NATIVE_TASKS):
         return reference.balance(gramian, method, with_report, **parameters)
-    dtype = tf.convert_to_tensor(gramian).dtype
-    report = BalanceReport(*library.mtl_balance(**arguments))
-    report = report._replace(weights=tf.cast(report.weights, dtype))
+    absent = {
+        "preference": tf.zeros([0], tf.float64),
+        "order": tf.zeros([0, 0], tf.int32),
+        "targets": tf.zeros([0, 0], tf.float64),
+    }
+    given = {name: value for name, value in arguments.items() if value is not None}
+    report = BalanceReport(*library.mtl_balance(**{**absent, **given}))
+    report = report._replace(weights=tf.cast(report.weights, gramian.dtype))
     return report if with_report else report.weights
 
 

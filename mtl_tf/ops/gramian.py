@@ -1,5 +1,7 @@
 """The Gramian of task gradients: all a gradient-based weighting needs to know of the Jacobian."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
@@ -38,7 +40,7 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
 @tf.RegisterGradient("Mtl>Gramian")
 def _gramian_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor]:
     """`G = J Jᵀ`, so `dJ = (dG + dGᵀ) J`: one weighted sum per task."""
-    library = _library.tensorflow_ops()
+    library: Any = _library.tensorflow_ops()
     slots, num_tasks = op.get_attr("slots"), op.get_attr("num_tasks")
     num_tensors = op.get_attr("num_tensors")
     symmetric = upstream + tf.transpose(upstream)

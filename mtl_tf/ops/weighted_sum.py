@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
 from mtl_tf.ops._gradients import (
+    MAX_NATIVE_TASKS,
     TaskGradients,
     check_vector,
     dense_task_gradients,
@@ -57,7 +58,16 @@ def _weighted_sum_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Te
         * upstream[slot % num_tensors]
         for slot in slots
     ]
-    products = _library.tensorflow_ops().mtl_gramian(
+    if num_tasks == MAX_NATIVE_TASKS:
+        own = [tf.zeros([], tf.float64)] * num_tasks
+        for slot, gradient in zip(slots, op.inputs, strict=False):
+            product = tf.cast(gradient, tf.float32) * tf.cast(
+                upstream[slot % num_tensors], tf.float32
+            )
+            own[slot // num_tensors] += tf.reduce_sum(tf.cast(product, tf.float64))
+        return [*gradients, tf.stack(own)]
+    library: Any = _library.tensorflow_ops()
+    products = library.mtl_gramian(
         task_gradients=[*op.inputs[:-1], *upstream],
         slots=[*slots, *range(num_tasks * num_tensors, (num_tasks + 1) * num_tensors)],
         num_tasks=num_tasks + 1,

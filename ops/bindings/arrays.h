@@ -67,8 +67,13 @@ class ArrayGradients {
         const auto& array = tasks[k][v];
         if (!array) continue;
         RequireContiguous(*array, "task_gradients");
+        const std::vector<py::ssize_t> shape(array->shape(), array->shape() + array->ndim());
+        if (shapes_[v] && *shapes_[v] != shape) {
+          throw py::value_error("task_gradients: expected one shape for tensor " +
+                                std::to_string(v) + " of all tasks");
+        }
+        shapes_[v] = shape;
         Require(table_->Set(k * num_tensors + v, array->data(), array->size()));
-        shapes_[v] = std::vector<py::ssize_t>(array->shape(), array->shape() + array->ndim());
       }
     }
   }

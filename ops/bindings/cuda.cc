@@ -1,14 +1,6 @@
-// Bindings of the CUDA kernels: device arrays of any library in, device arrays out.
-//
-// An array enters by `__cuda_array_interface__` (CuPy, Numba, PyTorch) or DLPack (JAX, and bfloat16
-// of PyTorch); results are DeviceArrays, which offer both. Calls run on the stream the caller
-// names.
-#include <cuda_runtime_api.h>
-
-#include <memory>
-
-#include "bindings/arrays.h"
-#include "bindings/dlpack.h"
+// Bindings of the CUDA kernels: device arrays of any library in, device arrays out, on the stream
+// the caller names.
+#include "bindings/device_arrays.h"
 #include "kernels/balance_names.h"
 #include "kernels/grad_drop.h"
 #include "kernels/gradient_projection.h"
@@ -18,196 +10,13 @@
 namespace mtl {
 namespace {
 
-using Shape = std::vector<int64_t>;
-
-void Check(CudaStatus status) {
-  if (status != 0) throw std::runtime_error(std::string("CUDA: ") + CudaErrorText(status));
-}
-
-int64_t NumElements(const Shape& shape) {
-  int64_t count = 1;
-  for (const int64_t extent : shape) count *= extent;
-  return count;
-}
-
-// An array of another library, seen in place. `owner` keeps the memory alive.
-struct DeviceView {
-  void* data = nullptr;
-  Shape shape;
-  std::string dtype;
-  int64_t item_bytes = 0;
-  py::object owner;
-};
-
-bool IsContiguous(const Shape& shape, const int64_t* strides, int64_t unit) {
-  if (strides == nullptr) return true;
-  int64_t expected = unit;
-  for (int d = static_cast<int>(shape.size()) - 1; d >= 0; --d) {
-    if (shape[d] != 1 && strides[d] != expected) return NumElements(shape) == 0;
-    expected *= shape[d];
-  }
-  return true;
-}
-
-DeviceView FromInterface(const py::object& array) {
-  const py::dict interface = array.attr("__cuda_array_interface__");
-  DeviceView view;
-  view.owner = array;
-  view.shape = interface["shape"].cast<Shape>();
-  view.data = reinterpret_cast<void*>(interface["data"].cast<py::tuple>()[0].cast<uintptr_t>());
-  const py::dtype dtype(interface["typestr"].cast<std::string>());
-  view.dtype = py::str(dtype);
-  view.item_bytes = dtype.itemsize();
-  if (interface.contains("strides") && !interface["strides"].is_none()) {
-    const Shape strides = interface["strides"].cast<Shape>();
-    if (!IsContiguous(view.shape, strides.data(), view.item_bytes)) {
-      throw py::value_error("expected C-contiguous device arrays");
-    }
-  }
-  return view;
-}
-
-DeviceView FromDLPack(const py::object& array) {
-  const py::capsule capsule = array.attr("__dlpack__")();
-  auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
-  if (managed == nullptr) throw py::error_already_set();
-  const DLTensor& tensor = managed->dl_tensor;
-  if (tensor.device.device_type != kDLCUDA) {
-    throw py::value_error("expected arrays on a CUDA device");
-  }
-  DeviceView view;
-  view.owner = capsule;
-  view.shape.assign(tensor.shape, tensor.shape + tensor.ndim);
-  view.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
-  view.item_bytes = tensor.dtype.bits / 8;
-  const std::string bits = std::to_string(tensor.dtype.bits);
-  view.dtype = (tensor.dtype.code == kDLFloat    ? "float"
-                : tensor.dtype.code == kDLBfloat ? "bfloat"
-                : tensor.dtype.code == kDLInt    ? "int"
-                                                 : "code") +
-               bits;
-  if (!IsContiguous(view.shape, tensor.strides, 1)) {
-    throw py::value_error("expected C-contiguous device arrays");
-  }
-  return view;
-}
-
-DeviceView ViewOf(const py::object& array) {
-  if (py::hasattr(array, "__dlpack__")) return FromDLPack(array);
-  if (py::hasattr(array, "__cuda_array_interface__")) return FromInterface(array);
-  throw py::value_error(
-      "expected device arrays with __dlpack__ or __cuda_array_interface__, received " +
-      std::string(py::str(py::type::of(array))));
-}
-
-void RequireLike(const DeviceView& view, const char* name, const Shape& shape,
-                 const std::string& dtype) {
-  if (view.shape == shape && view.dtype == dtype) return;
-  throw py::value_error(std::string(name) + ": expected " + dtype + " of shape " +
-                        std::string(py::str(py::cast(shape))) + ", received " + view.dtype +
-                        " of shape " + std::string(py::str(py::cast(view.shape))));
-}
-
-// Device memory that Python holds.
-class DeviceArray {
- public:
-  // Memory of the device's pool, ordered on `stream`: neither taking nor giving back waits.
-  DeviceArray(Shape shape, std::string dtype, int64_t item_bytes, cudaStream_t stream)
-      : shape_(std::move(shape)), dtype_(std::move(dtype)), item_bytes_(item_bytes) {
-    Check(cudaGetDevice(&device_));
-    KeepPoolMemory(device_);
-    void* data = nullptr;
-    const size_t bytes = std::max<int64_t>(NumElements(shape_) * item_bytes_, 1);
-    Check(cudaMallocAsync(&data, bytes, stream));
-    memory_ =
-        std::shared_ptr<void>(data, [stream](void* address) { cudaFreeAsync(address, stream); });
-  }
-
-  void* data() const { return memory_.get(); }
-  double* doubles() const { return static_cast<double*>(data()); }
-
-  py::dict Interface() const {
-    if (dtype_ == "bfloat16") {
-      throw py::attribute_error("bfloat16 has no __cuda_array_interface__; use DLPack");
-    }
-    py::dict interface;
-    interface["shape"] = py::tuple(py::cast(shape_));
-    interface["typestr"] =
-        "<" + std::string(dtype_[0] == 'i' ? "i" : "f") + std::to_string(item_bytes_);
-    interface["data"] = py::make_tuple(reinterpret_cast<uintptr_t>(data()), false);
-    interface["version"] = 3;
-    return interface;
-  }
-
-  py::tuple Device() const { return py::make_tuple(static_cast<int>(kDLCUDA), device_); }
-
-  py::capsule DLPack() const {
-    struct Holder {
-      DLManagedTensor managed;
-      Shape shape;
-      std::shared_ptr<void> memory;
-    };
-    auto* holder = new Holder{{}, shape_, memory_};
-    const DLDataType type{static_cast<uint8_t>(dtype_ == "bfloat16" ? kDLBfloat
-                                               : dtype_[0] == 'i'   ? kDLInt
-                                                                    : kDLFloat),
-                          static_cast<uint8_t>(item_bytes_ * 8), 1};
-    holder->managed.dl_tensor = {data(), {kDLCUDA, device_},   static_cast<int32_t>(shape_.size()),
-                                 type,   holder->shape.data(), nullptr,
-                                 0};
-    holder->managed.manager_ctx = holder;
-    holder->managed.deleter = [](DLManagedTensor* self) {
-      delete static_cast<Holder*>(self->manager_ctx);
-    };
-    return py::capsule(&holder->managed, "dltensor", [](PyObject* capsule) {
-      // A consumer renames the capsule and calls the deleter itself.
-      if (!PyCapsule_IsValid(capsule, "dltensor")) return;
-      auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, "dltensor"));
-      managed->deleter(managed);
-    });
-  }
-
-  // A copy of float64, float32, float16 or int32 in host memory, after all work on the device.
-  py::array ToHost() const {
-    if (dtype_ == "bfloat16") throw py::value_error("bfloat16 is not a NumPy type; use DLPack");
-    py::array host(py::dtype(dtype_), shape_);
-    Check(cudaDeviceSynchronize());
-    Check(cudaMemcpy(host.mutable_data(), data(), NumElements(shape_) * item_bytes_,
-                     cudaMemcpyDeviceToHost));
-    return host;
-  }
-
- private:
-  static void KeepPoolMemory(int device) {
-    static bool is_set = false;
-    if (is_set) return;
-    cudaMemPool_t pool;
-    uint64_t everything = UINT64_MAX;
-    Check(cudaDeviceGetDefaultMemPool(&pool, device));
-    Check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &everything));
-    is_set = true;
-  }
-
-  Shape shape_;
-  std::string dtype_;
-  int64_t item_bytes_;
-  int device_ = 0;
-  std::shared_ptr<void> memory_;
-};
-
-cudaStream_t ToStream(uintptr_t stream) { return reinterpret_cast<cudaStream_t>(stream); }
-
-DeviceArray Float64(Shape shape, uintptr_t stream) {
-  return DeviceArray(std::move(shape), "float64", 8, ToStream(stream));
-}
-
 using Objects = std::vector<py::object>;
 using Results = std::vector<std::optional<DeviceArray>>;
 
 // K lists of V device arrays as the kernels receive them.
 class DeviceGradients {
  public:
-  explicit DeviceGradients(const std::vector<Objects>& tasks) {
+  DeviceGradients(const std::vector<Objects>& tasks, uintptr_t stream) {
     Require(CheckNumTasks(tasks.size()));
     const size_t num_tensors = tasks[0].size();
     std::vector<std::optional<DeviceView>> views;
@@ -220,7 +29,7 @@ class DeviceGradients {
       for (const py::object& array : tasks[k]) {
         views.emplace_back();
         if (array.is_none()) continue;
-        views.back() = ViewOf(array);
+        views.back() = ViewOf(array, stream);
         if (dtype_.empty()) {
           dtype_ = views.back()->dtype;
           item_bytes_ = views.back()->item_bytes;
@@ -270,7 +79,7 @@ std::vector<void*> Pointers(const Results& results) {
 }
 
 DeviceArray GramianOfDevice(const std::vector<Objects>& task_gradients, uintptr_t stream) {
-  DeviceGradients gradients(task_gradients);
+  DeviceGradients gradients(task_gradients, stream);
   const TaskGradients view = gradients.View();
   DeviceArray gramian = Float64({view.num_tasks, view.num_tasks}, stream);
   const DeviceArray workspace = Float64({GramianWorkspaceSize(view)}, stream);
@@ -280,8 +89,8 @@ DeviceArray GramianOfDevice(const std::vector<Objects>& task_gradients, uintptr_
 
 Results WeightedSumOfDevice(const std::vector<Objects>& task_gradients, const py::object& weights,
                             uintptr_t stream) {
-  DeviceGradients gradients(task_gradients);
-  const DeviceView weight_view = ViewOf(weights);
+  DeviceGradients gradients(task_gradients, stream);
+  const DeviceView weight_view = ViewOf(weights, stream);
   RequireLike(weight_view, "weights", {gradients.num_tasks()}, "float64");
   Results sums = gradients.NewResults(stream);
   const std::vector<void*> pointers = Pointers(sums);
@@ -293,9 +102,9 @@ Results WeightedSumOfDevice(const std::vector<Objects>& task_gradients, const py
 
 std::pair<Results, DeviceArray> GradientProjectionOfDevice(
     const std::vector<Objects>& task_gradients, const py::object& order, uintptr_t stream) {
-  DeviceGradients gradients(task_gradients);
+  DeviceGradients gradients(task_gradients, stream);
   const int num_tasks = gradients.num_tasks();
-  const DeviceView order_view = ViewOf(order);
+  const DeviceView order_view = ViewOf(order, stream);
   RequireLike(order_view, "order", {num_tasks, num_tasks - 1}, "int32");
   const TaskGradients view = gradients.View();
   Results directions = gradients.NewResults(stream);
@@ -310,7 +119,7 @@ std::pair<Results, DeviceArray> GradientProjectionOfDevice(
 
 Results GradDropOfDevice(const std::vector<Objects>& task_gradients, const Objects& uniform,
                          const py::object& leak, uintptr_t stream) {
-  DeviceGradients gradients(task_gradients);
+  DeviceGradients gradients(task_gradients, stream);
   const TaskGradients view = gradients.View();
   if (static_cast<int>(uniform.size()) != view.num_tensors) {
     throw py::value_error("uniform: expected " + std::to_string(view.num_tensors) + " arrays");
@@ -319,7 +128,7 @@ Results GradDropOfDevice(const std::vector<Objects>& task_gradients, const Objec
   std::vector<const float*> uniform_pointers(view.num_tensors, nullptr);
   for (int v = 0; v < view.num_tensors; ++v) {
     if (view.sizes[v] == 0) continue;
-    uniform_views.push_back(ViewOf(uniform[v]));
+    uniform_views.push_back(ViewOf(uniform[v], stream));
     if (uniform_views.back().dtype != "float32" ||
         NumElements(uniform_views.back().shape) != view.sizes[v]) {
       throw py::value_error(
@@ -327,7 +136,7 @@ Results GradDropOfDevice(const std::vector<Objects>& task_gradients, const Objec
     }
     uniform_pointers[v] = static_cast<const float*>(uniform_views.back().data);
   }
-  const DeviceView leak_view = ViewOf(leak);
+  const DeviceView leak_view = ViewOf(leak, stream);
   RequireLike(leak_view, "leak", {view.num_tasks}, "float32");
   Results directions = gradients.NewResults(stream);
   const std::vector<void*> pointers = Pointers(directions);
@@ -338,30 +147,47 @@ Results GradDropOfDevice(const std::vector<Objects>& task_gradients, const Objec
 }
 
 py::tuple BalanceOfDevice(const py::object& gramian, const std::string& method, double parameter,
-                          const std::string& scale, uintptr_t stream) {
-  const DeviceView view = ViewOf(gramian);
+                          const std::string& scale, const py::object& preference,
+                          const py::object& order, const py::object& targets, uintptr_t stream) {
+  const DeviceView view = ViewOf(gramian, stream);
   if (view.shape.size() != 2) throw py::value_error("gramian: expected shape [K, K]");
-  RequireLike(view, "gramian", {view.shape[0], view.shape[0]}, "float64");
-  Require(CheckNumTasks(view.shape[0]));
-  const int num_tasks = static_cast<int>(view.shape[0]);
+  const int64_t num_tasks = view.shape[0];
+  RequireLike(view, "gramian", {num_tasks, num_tasks}, "float64");
+  Require(CheckNumTasks(num_tasks));
   BalanceArgs args{};
   Require(ParseBalanceMethod(method, &args.method));
   Require(ParseAlignedScale(scale, &args.scale));
   Require(CheckBalanceParameter(args.method, parameter));
+  std::vector<DeviceView> kept;  // until the kernel is launched
+  const auto optional = [&](const py::object& array, const char* name, const Shape& shape,
+                            const char* dtype) -> const void* {
+    if (array.is_none()) return nullptr;
+    kept.push_back(ViewOf(array, stream));
+    RequireLike(kept.back(), name, shape, dtype);
+    return kept.back().data;
+  };
   DeviceArray weights = Float64({num_tasks}, stream), residual = Float64({1}, stream);
+  DeviceArray new_targets = Float64({num_tasks, num_tasks}, stream);
   DeviceArray status({1}, "int32", 4, ToStream(stream));
   const DeviceArray parameters = Float64({1}, stream);
   const DeviceArray workspace = Float64({BalanceWorkspaceSize(num_tasks)}, stream);
   Check(cudaMemcpyAsync(parameters.data(), &parameter, sizeof(parameter), cudaMemcpyHostToDevice,
                         ToStream(stream)));
-  args.num_tasks = num_tasks;
+  args.num_tasks = static_cast<int>(num_tasks);
   args.gramian = static_cast<const double*>(view.data);
   args.parameter = parameters.doubles();
+  args.preference =
+      static_cast<const double*>(optional(preference, "preference", {num_tasks}, "float64"));
+  args.order =
+      static_cast<const int32_t*>(optional(order, "order", {num_tasks, num_tasks - 1}, "int32"));
+  args.targets =
+      static_cast<const double*>(optional(targets, "targets", {num_tasks, num_tasks}, "float64"));
   args.weights = weights.doubles();
+  args.new_targets = new_targets.doubles();
   args.residual = residual.doubles();
   args.status = static_cast<int32_t*>(status.data());
   Check(BalanceCuda(args, workspace.doubles(), ToStream(stream)));
-  return py::make_tuple(weights, status, residual);
+  return py::make_tuple(weights, status, residual, new_targets);
 }
 
 int NumDevices() {
@@ -389,8 +215,10 @@ void BindCuda(py::module_& module) {
   cuda.def("grad_drop", &GradDropOfDevice, py::arg("task_gradients"), py::arg("uniform"),
            py::arg("leak"), py::arg("stream") = 0, "GradDrop; leak [K] float32 on the device.");
   cuda.def("balance", &BalanceOfDevice, py::arg("gramian"), py::arg("method"),
-           py::arg("parameter") = 1.0, py::arg("scale") = "min", py::arg("stream") = 0,
-           "(weights [K], status [1], residual [1]) of a Gramian [K, K] float64 on the device.");
+           py::arg("parameter") = 1.0, py::arg("scale") = "min", py::arg("preference") = py::none(),
+           py::arg("order") = py::none(), py::arg("targets") = py::none(), py::arg("stream") = 0,
+           "(weights [K], status [1], residual [1], new targets [K, K]) of a Gramian [K, K] float64"
+           " on the device.");
 }
 
 }  // namespace mtl

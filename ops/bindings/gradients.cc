@@ -13,8 +13,10 @@ py::array_t<double> GramianOfArrays(const std::vector<Arrays>& task_gradients, i
   const ParallelFor threads = Threads(num_threads);
   py::array_t<double> gramian({gradients.num_tasks(), gradients.num_tasks()});
   const GramianArgs args{gradients.View(), gramian.mutable_data()};
-  py::gil_scoped_release released;
-  Gramian(args, threads);
+  {
+    py::gil_scoped_release released;
+    Gramian(args, threads);
+  }
   return gramian;
 }
 
@@ -30,8 +32,10 @@ Arrays WeightedSumOfArrays(const std::vector<Arrays>& task_gradients,
   Arrays sums = gradients.NewResults();
   const std::vector<void*> pointers = Pointers(sums);
   const WeightedSumArgs args{gradients.View(), weights.data(), pointers.data()};
-  py::gil_scoped_release released;
-  WeightedSum(args, threads);
+  {
+    py::gil_scoped_release released;
+    WeightedSum(args, threads);
+  }
   return sums;
 }
 
@@ -45,8 +49,10 @@ std::pair<Arrays, py::array_t<double>> GradientProjectionOfArrays(
   py::array_t<double> weights(gradients.num_tasks());
   const GradientProjectionArgs args{gradients.View(), order.data(), pointers.data(),
                                     weights.mutable_data()};
-  py::gil_scoped_release released;
-  GradientProjection(args, threads);
+  {
+    py::gil_scoped_release released;
+    GradientProjection(args, threads);
+  }
   return {std::move(directions), std::move(weights)};
 }
 
@@ -76,8 +82,10 @@ Arrays GradDropOfArrays(
   Arrays directions = gradients.NewResults();
   const std::vector<void*> pointers = Pointers(directions);
   const GradDropArgs args{view, uniform_pointers.data(), leak.data(), pointers.data()};
-  py::gil_scoped_release released;
-  GradDrop(args, threads);
+  {
+    py::gil_scoped_release released;
+    GradDrop(args, threads);
+  }
   return directions;
 }
 

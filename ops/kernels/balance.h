@@ -36,15 +36,18 @@ enum class BalanceStatus : int32_t {
 };
 
 constexpr double kResidualBound = 1e-8;
-constexpr double kMaxBalanceParameter = 1e6;
+constexpr double kMostParameter = 1e6;
+constexpr double kLeastAlpha = 0.05;
+constexpr double kMostAlpha = 100;
 
 struct BalanceArgs {
   int num_tasks;          // K, 1 to kMaxTasks
   const double* gramian;  // [K, K] symmetric
   BalanceMethod method;
-  const double* parameter;   // [1] CAGrad: c >= 0; FairGrad: alpha > 0; GradVac: beta in [0, 1];
-                             //   null for the others
-  AlignedScale scale;        // AlignedMTL: which eigenvalue the others are scaled to
+  const double*
+      parameter;       // [1] CAGrad: c >= 0; FairGrad: alpha 0.05 to 100; GradVac: beta in [0, 1];
+                       //   null for the others
+  AlignedScale scale;  // AlignedMTL: which eigenvalue the others are scaled to
   const double* preference;  // UPGrad, DualProj, AlignedMTL: p [K]; null = 1 / (number of tasks)
   const int32_t* order;      // PCGrad, GradVac: [K, K-1], row i = the other tasks in the order in
                              //   which i meets them; null = ascending

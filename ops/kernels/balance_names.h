@@ -45,13 +45,14 @@ inline std::string ParseAlignedScale(const std::string& name, AlignedScale* scal
 
 // What is wrong with the method's parameter, or an empty string.
 inline std::string CheckBalanceParameter(BalanceMethod method, double parameter) {
-  const bool is_right = method == BalanceMethod::cagrad     ? parameter >= 0
-                        : method == BalanceMethod::fairgrad ? parameter > 0
-                        : method == BalanceMethod::gradvac  ? parameter >= 0 && parameter <= 1
-                                                            : true;
-  if (is_right && parameter < kMaxBalanceParameter) return "";
-  return "parameter: expected c >= 0 (cagrad), alpha > 0 (fairgrad) or beta in [0, 1] (gradvac), "
-         "finite, received " +
+  const bool is_right = method == BalanceMethod::cagrad ? parameter >= 0
+                        : method == BalanceMethod::fairgrad
+                            ? parameter >= kLeastAlpha && parameter <= kMostAlpha
+                        : method == BalanceMethod::gradvac ? parameter >= 0 && parameter <= 1
+                                                           : true;
+  if (is_right && parameter <= kMostParameter) return "";
+  return "parameter: expected c from 0 to 1e6 (cagrad), alpha from 0.05 to 100 (fairgrad) or beta "
+         "from 0 to 1 (gradvac), received " +
          std::to_string(parameter);
 }
 

@@ -14,9 +14,10 @@ namespace {
 void AddSlice(const TaskGradients& gradients, const Slice& slice, double* gramian) {
   const TensorRows rows = RowsOfTensor(gradients, slice.tensor);
   if (rows.count == 0) return;
-  std::vector<double> sums(static_cast<size_t>(rows.count) * rows.count, 0.0);
+  double sums[kMaxTasks * kMaxTasks];  // on the stack: a pool thread must not throw
+  std::fill(sums, sums + rows.count * rows.count, 0.0);
   MTL_SELECT_KERNEL(GramianSliceKernel)
-  ({rows.row, rows.count, slice.begin, slice.count, gradients.type, sums.data()});
+  ({rows.row, rows.count, slice.begin, slice.count, gradients.type, sums});
   for (int p = 0; p < rows.count; ++p) {
     for (int q = 0; q <= p; ++q) {
       gramian[rows.task[p] * gradients.num_tasks + rows.task[q]] += sums[p * rows.count + q];

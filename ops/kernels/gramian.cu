@@ -14,6 +14,7 @@ namespace {
 constexpr int kWarps = kThreads / 32;
 constexpr int kTile = 4;
 constexpr int kColumns = 128;
+constexpr int kChain = 32;  // float32 additions before float64 takes over
 
 __host__ __device__ constexpr int NumPairs(int k) { return k * (k + 1) / 2; }
 __host__ __device__ constexpr int NumTiles(int num_tasks) {
@@ -124,24 +125,27 @@ __global__ void __launch_bounds__(kThreads)
       }
       __syncthreads();
       if (part >= num_parts) continue;
-      float chain[kTile][kTile] = {};
-      for (int e = part; e < kColumns; e += num_parts) {
-        float a[kTile], b[kTile];
+      for (int first = part; first < kColumns; first += kChain * num_parts) {
+        float chain[kTile][kTile] = {};
+        const int stop = min(first + kChain * num_parts, kColumns);
+        for (int e = first; e < stop; e += num_parts) {
+          float a[kTile], b[kTile];
 #pragma unroll
-        for (int i = 0; i < kTile; ++i) {
-          a[i] = left[i * kColumns + e];
-          b[i] = right[i * kColumns + e];
+          for (int i = 0; i < kTile; ++i) {
+            a[i] = left[i * kColumns + e];
+            b[i] = right[i * kColumns + e];
+          }
+#pragma unroll
+          for (int i = 0; i < kTile; ++i) {
+#pragma unroll
+            for (int j = 0; j < kTile; ++j) chain[i][j] += a[i] * b[j];
+          }
         }
 #pragma unroll
         for (int i = 0; i < kTile; ++i) {
 #pragma unroll
-          for (int j = 0; j < kTile; ++j) chain[i][j] += a[i] * b[j];
+          for (int j = 0; j < kTile; ++j) totals[i][j] += chain[i][j];
         }
-      }
-#pragma unroll
-      for (int i = 0; i < kTile; ++i) {
-#pragma unroll
-        for (int j = 0; j < kTile; ++j) totals[i][j] += chain[i][j];
       }
     }
   }

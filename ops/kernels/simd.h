@@ -118,14 +118,18 @@ struct Float16 {
                    _mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT));
   }
 #else
-  // Without branches: a multiplication by 2^112 moves the exponent to float32's bias, which makes
-  // subnormal numbers right as well; infinity and NaN get the full exponent back.
+  // Without branches. Subnormal numbers become normal ones with a leading bit that is then taken
+  // away: frameworks let the processor flush float32's own subnormal numbers to zero.
   static Floats Load(const void* elements, int64_t e) {
     const Bits half = __builtin_convertvector(
         LoadUnaligned<Halves>(static_cast<const uint16_t*>(elements) + e), Bits);
-    const Floats magnitude = reinterpret_cast<Floats>((half & 0x7fffu) << 13) * 0x1p112f;
+    const Bits shifted = (half & 0x7fffu) << 13;
+    const Bits is_small = reinterpret_cast<Bits>((half & 0x7c00u) == 0u);
+    const Bits normal = shifted + 0x38000000u;
+    const Bits small =
+        reinterpret_cast<Bits>(reinterpret_cast<Floats>(shifted + 0x38800000u) - 0x1p-14f);
     const Bits special = reinterpret_cast<Bits>((half & 0x7c00u) == 0x7c00u) & 0x7f800000u;
-    return reinterpret_cast<Floats>(reinterpret_cast<Bits>(magnitude) | special |
+    return reinterpret_cast<Floats>((normal & ~is_small) | (small & is_small) | special |
                                     ((half & 0x8000u) << 16));
   }
   // Normal numbers are rounded in integer arithmetic; subnormal ones by adding 0.5, whose last bit

@@ -128,8 +128,10 @@ inline int NumMultiprocessors() {
 template <typename Kernel>
 int GridSize(Kernel kernel, int num_chunks, size_t shared_bytes = 0) {
   int per_multiprocessor = 1;
-  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&per_multiprocessor, kernel, kThreads,
-                                                shared_bytes);
+  if (cudaOccupancyMaxActiveBlocksPerMultiprocessor(&per_multiprocessor, kernel, kThreads,
+                                                    shared_bytes) != cudaSuccess) {
+    cudaGetLastError();  // the launch says better what is wrong
+  }
   return std::min(num_chunks, std::max(1, per_multiprocessor) * NumMultiprocessors());
 }
 

@@ -107,8 +107,16 @@ class TaskGradientOp : public tf::OpKernel {
   }
 
   absl::Status Fill(tf::OpKernelContext* context, TaskGradientTable* table) const {
+    std::vector<const tf::TensorShape*> shapes(num_tensors(), nullptr);
     for (int n = 0; n < num_gradients(); ++n) {
       const tf::Tensor& gradient = context->input(n);
+      const int tensor = static_cast<int>(attributes_.slots[n] % num_tensors());
+      if (shapes[tensor] == nullptr) shapes[tensor] = &gradient.shape();
+      if (gradient.shape() != *shapes[tensor]) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "task_gradients: expected shape ", shapes[tensor]->DebugString(), " for tensor ",
+            tensor, " of all tasks, received ", gradient.shape().DebugString()));
+      }
       TF_RETURN_IF_ERROR(InvalidIf(
           table->Set(attributes_.slots[n], gradient.tensor_data().data(), gradient.NumElements())));
     }

@@ -20,6 +20,7 @@
 #include "tensorflow/op_helpers.h"
 #include "xla/ffi/api/ffi.h"
 #include "xla/hlo/builder/xla_builder.h"
+#include "xla/layout_util.h"
 #include "xla/shape_util.h"
 
 // Exported by TensorFlow; the header that declares it needs headers that are not in the wheel.
@@ -312,11 +313,20 @@ xla::XlaOp EmitCall(tf::XlaOpKernelContext* context, const std::string& target,
                     const std::vector<xla::Shape>& results, const std::string& attributes) {
   std::vector<xla::XlaOp> operands;
   for (int n = 0; n < context->num_inputs(); ++n) operands.push_back(context->Input(n));
-  return xla::CustomCall(context->builder(), target, operands,
-                         xla::ShapeUtil::MakeTupleShape(results), attributes,
-                         /*has_side_effect=*/false, /*output_operand_aliasing=*/{},
-                         /*literal=*/nullptr, xla::CustomCallSchedule::SCHEDULE_NONE,
-                         xla::CustomCallApiVersion::API_VERSION_TYPED_FFI);
+  // Row-major operands and results: XLA gives its own layouts to what is not constrained.
+  std::vector<xla::Shape> shapes;
+  for (const xla::XlaOp& operand : operands) {
+    auto shape = context->builder()->GetShape(operand);
+    if (!shape.ok()) return context->builder()->ReportError(shape.status());
+    xla::LayoutUtil::SetToDefaultLayout(&*shape);
+    shapes.push_back(*std::move(shape));
+  }
+  xla::Shape result = xla::ShapeUtil::MakeTupleShape(results);
+  xla::LayoutUtil::SetToDefaultLayout(&result);
+  return xla::CustomCallWithLayout(
+      context->builder(), target, operands, result, shapes, attributes, /*has_side_effect=*/false,
+      /*output_operand_aliasing=*/{}, /*literal=*/nullptr, xla::CustomCallSchedule::SCHEDULE_NONE,
+      xla::CustomCallApiVersion::API_VERSION_TYPED_FFI);
 }
 
 // Base of the ops on task gradients.
@@ -478,11 +488,17 @@ class BalanceXlaOp : public tf::XlaOpKernel {
   std::string method_, scale_;
 };
 
-REGISTER_XLA_OP(Name("Mtl>Gramian"), GramianXlaOp);
-REGISTER_XLA_OP(Name("Mtl>WeightedSum"), WeightedSumXlaOp);
-REGISTER_XLA_OP(Name("Mtl>GradDrop"), GradDropXlaOp);
-REGISTER_XLA_OP(Name("Mtl>GradientProjection"), GradientProjectionXlaOp);
-REGISTER_XLA_OP(Name("Mtl>Balance"), BalanceXlaOp);
+// Registered for XLA's devices one by one: REGISTER_XLA_OP is heeded only by what is loaded before
+// TensorFlow runs its first op.
+#define MTL_REGISTER_XLA(name, Op)                                               \
+  REGISTER_KERNEL_BUILDER(Name("Mtl>" name).Device(tf::DEVICE_CPU_XLA_JIT), Op); \
+  REGISTER_KERNEL_BUILDER(Name("Mtl>" name).Device(tf::DEVICE_GPU_XLA_JIT), Op)
+
+MTL_REGISTER_XLA("Gramian", GramianXlaOp);
+MTL_REGISTER_XLA("WeightedSum", WeightedSumXlaOp);
+MTL_REGISTER_XLA("GradDrop", GradDropXlaOp);
+MTL_REGISTER_XLA("GradientProjection", GradientProjectionXlaOp);
+MTL_REGISTER_XLA("Balance", BalanceXlaOp);
 
 }  // namespace
 }  // namespace mtl

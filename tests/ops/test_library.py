@@ -25,6 +25,16 @@ def fresh(monkeypatch):
         cache.cache_clear()
 
 
+def bindings_of(version, architectures=""):
+    """What the loader asks of the bindings."""
+    return types.SimpleNamespace(
+        TENSORFLOW_VERSION=version,
+        COMPILER="GNU",
+        CUDA_ARCHITECTURES=architectures,
+        cpu_isa=lambda: "baseline",
+    )
+
+
 def test_status_names_versions_and_library():
     status = mtl.ops.native_status()
     assert status.running == tf.__version__
@@ -60,16 +70,37 @@ def test_missing_library_warns_once_or_fails_loudly(fresh):
 
 
 def test_another_tensorflow_is_named_and_not_loaded(fresh):
-    other = types.SimpleNamespace(
-        TENSORFLOW_VERSION="2.19.1", COMPILER="GNU", cpu_isa=lambda: "baseline"
-    )
-    fresh.setattr(_library, "_bindings", lambda: other)
+    fresh.setattr(_library, "_bindings", lambda: bindings_of("2.19.1"))
     fresh.setattr(_library, "_library_path", lambda: "never_opened.so")
     fresh.setattr(tf, "load_op_library", lambda path: pytest.fail("opened a foreign library"))
     status = mtl.ops.native_status()
     assert not status.available
     assert "2.19.1" in status.reason
     assert tf.__version__ in status.reason
+
+
+def test_a_gpu_with_a_build_without_cuda_is_refused(fresh):
+    fresh.setattr(_library, "_bindings", lambda: bindings_of(tf.__version__))
+    fresh.setattr(_library, "_library_path", lambda: "never_opened.so")
+    fresh.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    fresh.setattr(tf, "load_op_library", lambda path: pytest.fail("opened a CPU-only library"))
+    status = mtl.ops.native_status()
+    assert not status.available
+    assert "without CUDA" in status.reason
+    assert "CUDA_VISIBLE_DEVICES" in status.reason
+    with pytest.warns(RuntimeWarning, match="without CUDA"):
+        assert mtl.ops.gramian(ONES)[0, 1] == 11.0
+
+
+@pytest.mark.parametrize(("gpus", "architectures"), [([], ""), (["GPU:0"], "80-real,90")])
+def test_a_library_that_fits_is_opened(fresh, gpus, architectures):
+    fresh.setattr(_library, "_bindings", lambda: bindings_of(tf.__version__, architectures))
+    fresh.setattr(_library, "_library_path", lambda: "fits.so")
+    fresh.setattr(tf.config, "list_physical_devices", lambda kind=None: gpus)
+    fresh.setattr(tf, "load_op_library", lambda path: path)
+    assert _library.tensorflow_ops() == "fits.so"
+    expected = tuple(architectures.split(",")) if architectures else ()
+    assert mtl.ops.native_status().cuda_architectures == expected
 
 
 def test_damaged_library_is_told(fresh, tmp_path):

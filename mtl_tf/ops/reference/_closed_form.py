@@ -24,9 +24,12 @@ def fair_gains(unit: UnitGramian, alpha: tf.Tensor) -> Solution:
     def off(share: tf.Tensor) -> tf.Tensor:
         return tf.reduce_max(tf.where(unit.present, tf.abs(share - 1), 0.0))
 
+    start = h ** (1 / (1 + power))
+    most = 1e6 * tf.reduce_max(start)  # beyond: some combination of the gradients is zero
+
     def unfinished(y: tf.Tensor, residual: tf.Tensor, previous: tf.Tensor) -> tf.Tensor:
         is_done = (residual <= 1e-14) | ((residual <= 1e-11) & (residual >= previous))
-        return ~is_done & (tf.reduce_max(y) < 1e12)
+        return ~is_done & (tf.reduce_max(y) < most)
 
     def newton(y: tf.Tensor, residual: tf.Tensor, _: tf.Tensor) -> tuple:
         share, curvature = shares(y)
@@ -42,13 +45,12 @@ def fair_gains(unit: UnitGramian, alpha: tf.Tensor) -> Solution:
         y *= 1 + step * change
         return y, off(shares(y)[0]), residual
 
-    start = h ** (1 / (1 + power))
     infinity = tf.constant(float("inf"), tf.float64)
     y, residual, _ = tf.while_loop(
         unfinished, newton, (start, off(shares(start)[0]), infinity), maximum_iterations=200
     )
     weights = y / unit.norms * unit.scale ** (-2 / (1 + power))
-    has_solution = (residual <= 1e-3) & (tf.reduce_max(y) < 1e12)
+    has_solution = (residual <= 1e-3) & (tf.reduce_max(y) < most)
     fallback, own_residual, _ = min_norm(unit)
     return (
         tf.where(has_solution, weights, fallback),
@@ -131,10 +133,13 @@ def surgery(
         hit = tf.where(meets[:, None], hit, tf.zeros_like(hit))
         if targets is not None:
             rho += hit * (beta * (cosine - target))[:, None]
-        return step + 1, y + hit * amount[:, None], rho
+        moved = y + hit * amount[:, None]
+        return step + 1, tf.ensure_shape(moved, y.shape), tf.ensure_shape(rho, y.shape)
 
     _, y, rho = tf.while_loop(
-        lambda step, *_: step < size - 1, meet, (tf.constant(0), tf.linalg.diag(lengths), rho)
+        lambda step, *_: step < size - 1,
+        meet,
+        (tf.constant(0), tf.linalg.diag(lengths), rho),
     )
     weights = tf.reduce_sum(y, axis=0) / unit.norms
     return tf.where(unit.present, weights, 0.0), None if targets is None else rho

@@ -47,16 +47,34 @@ def nonnegative_quadratic(
     def enter(*values: tf.Tensor) -> _State:
         state = _State(*values)
         slope = slopes(state)
-        entering = tf.one_hot(tf.argmin(slope), tf.size(vector), True, False, dtype=tf.bool)
-        x, support = _minimum(matrix, vector, state.x, state.support | entering)
-        has_moved = tf.reduce_any(entering & (x > 0))
-        blocked = tf.where(has_moved, tf.zeros_like(state.blocked), state.blocked | entering)
-        is_bounded = state.is_bounded & ((tf.reduce_max(tf.abs(x)) < 1e12) | ~has_moved)
+        index = tf.argmin(slope)
+        entering = tf.one_hot(index, tf.size(vector), True, False, dtype=tf.bool)
+        # Along (1 for the entering index, -z on the support) the curvature is the pivot.
+        column = tf.gather(matrix, index, axis=1)
+        z = on_support(matrix, column, state.support)
+        is_dependent = tf.gather(column, index) - tf.reduce_sum(column * z) <= 1e-13
+        share = tf.where(
+            state.support & (z > 1e-9), state.x / tf.where(z > 1e-9, z, 1e300), infinity
+        )
+        step = tf.reduce_min(share)
+        falls = tf.reduce_min(slope) < -1e-7 * largest
+        exchanges = is_dependent & falls & (step < infinity)
+        exchanged = tf.where(
+            entering, step, tf.maximum(state.x - tf.where(exchanges, step, 0.0) * z, 0)
+        )
+        leaving = exchanges & (share <= step)
+        x, support = _minimum(
+            matrix,
+            vector,
+            tf.where(exchanges & ~leaving, exchanged, tf.where(leaving, 0.0 * z, state.x)),
+            (state.support & ~leaving) | entering,
+        )
+        moves = exchanges | (~is_dependent & tf.reduce_any(entering & (x > 0)))
         return _State(
-            tf.where(has_moved, x, state.x),
-            tf.where(has_moved, support, state.support),
-            blocked,
-            is_bounded,
+            tf.where(moves, x, state.x),
+            tf.where(moves, support, state.support),
+            tf.where(moves, tf.zeros_like(state.blocked), state.blocked | entering),
+            state.is_bounded & ~(is_dependent & falls & ~(step < infinity)),
             state.step + 1,
         )
 
@@ -154,7 +172,9 @@ def cagrad(unit: UnitGramian, c: tf.Tensor) -> Solution:
     level_slope = tf.where(present, 1 / norms, 0.0)
     own = average * norms
     mean = times(unit.cosines, own)
-    radius = c * tf.sqrt(tf.maximum(tf.reduce_sum(own * mean), 0))
+    square = tf.reduce_sum(own * mean)
+    is_rounding = square <= 4 * 2.2e-16 * tf.reduce_sum(own) ** 2  # nowhere to go
+    radius = tf.where(is_rounding, tf.zeros_like(square), c * tf.sqrt(tf.maximum(square, 0)))
 
     def lowest(length: tf.Tensor) -> tf.Tensor:
         return tf.reduce_min(tf.where(present, norms * (mean + length), float("inf")))
@@ -183,9 +203,9 @@ def cagrad(unit: UnitGramian, c: tf.Tensor) -> Solution:
         from_level = on_support(unit.cosines, level_slope, x > 0)
         aa = tf.reduce_sum(level_slope * from_level)
         ab = tf.reduce_sum(level_slope * from_mean)
-        square = ab * ab - aa * (tf.reduce_sum(mean * from_mean) - radius * radius)
-        step = (ab + tf.sqrt(tf.maximum(square, 0))) / tf.maximum(aa, 1e-300)
-        is_inside = (square >= 0) & (step > low) & (step < high)
+        root = ab * ab - aa * (tf.reduce_sum(mean * from_mean) - radius * radius)
+        step = (ab + tf.sqrt(tf.maximum(root, 0))) / tf.maximum(aa, 1e-300)
+        is_inside = (root >= 0) & (step > low) & (step < high)
         chosen = tf.where(is_inside, step, low + (high - low) / 2)
         return low, high, tf.where(is_found, level, chosen), is_found
 

@@ -36,7 +36,7 @@ def balance(
     """
     dtype = tf.convert_to_tensor(gramian).dtype
     arguments = prepare(gramian, method, parameters)
-    if arguments["order"].shape.num_elements() != 0:
+    if arguments["order"] is not None:
         arguments["order"] = check_order_values(arguments["order"])
     report = BalanceReport(*_solve(**arguments))
     report = BalanceReport(*(tf.stop_gradient(part) for part in report))
@@ -49,9 +49,9 @@ def _solve(
     gramian: tf.Tensor,
     method: str,
     scale: str,
-    preference: tf.Tensor,
-    order: tf.Tensor,
-    targets: tf.Tensor,
+    preference: tf.Tensor | None,
+    order: tf.Tensor | None,
+    targets: tf.Tensor | None,
     parameter: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Weights, status, residual and targets, as the native op gives them."""
@@ -59,21 +59,21 @@ def _solve(
     unit = unit_gramian(
         tf.where(is_finite, gramian, tf.eye(tf.shape(gramian)[0], dtype=tf.float64))
     )
-    if targets.shape.num_elements() == 0:
+    if targets is None:
         targets = tf.zeros_like(gramian)
     if method in ("pcgrad", "gradvac"):
-        if order.shape.num_elements() == 0:
+        if order is None:
             order = _ascending(tf.shape(gramian)[0])
         weights, moved = surgery(unit, order, targets if method == "gradvac" else None, parameter)
         solution: Solution = weights, tf.zeros([], tf.float64), tf.constant(True)
         targets = targets if moved is None else tf.where(is_finite, moved, targets)
     else:
-        if preference.shape.num_elements() == 0:
+        if preference is None:
             preference = unit.mean_of_present()
         solution = _solve_without_order(unit, method, scale, preference, parameter)
     weights, residual, has_solution = solution
     status = tf.where(
-        has_solution,
+        has_solution | ~tf.reduce_any(unit.present),
         tf.where(residual <= 1e-8, BalanceStatus.CONVERGED, BalanceStatus.NOT_CONVERGED),
         BalanceStatus.FALLBACK,
     )

@@ -15,8 +15,8 @@ namespace mtl {
 // than 0, and one nearer to g_0 than c |g_0| gains it: `has_solution` becomes false, and the
 // weights are those of the nearest such direction.
 template <typename Team>
-MTL_CORE double CAGrad(const Team& team, const UnitGramian& unit, double c, double* weights,
-                       bool* has_solution, Arena& arena) {
+MTL_SOLVER double CAGrad(const Team& team, const UnitGramian& unit, double c, double* weights,
+                         bool* has_solution, Arena& arena) {
   const int n = unit.n;
   double* mean = arena.Doubles(n);        // <u_i, g_0>
   double* b = arena.Doubles(n);           // mean_i - level / |g_i|
@@ -24,7 +24,10 @@ MTL_CORE double CAGrad(const Team& team, const UnitGramian& unit, double c, doub
   double* from_level = arena.Doubles(n);  // on the support: A^-1 (1 / |g|)
   double* y = weights;
   team.For(n, [&](int i) { y[i] = unit.norms[i] / n; });
-  const double radius = c * std::sqrt(SquaredNorm(team, unit, y));
+  const double square = SquaredNorm(team, unit, y);
+  const double total = team.Sum(n, [&](int i) { return y[i]; });
+  // A mean that is zero up to rounding leaves nowhere to go.
+  const double radius = square > 4 * kEpsilon * total * total ? c * std::sqrt(square) : 0;
   team.For(n, [&](int i) {
     double sum = 0;
     for (int j = 0; j < n; ++j) sum += unit.Cosine(i, j) * y[j];
@@ -75,8 +78,8 @@ MTL_CORE double CAGrad(const Team& team, const UnitGramian& unit, double c, doub
       const double ab =
           team.Sum(count, [&](int p) { return from_mean[p] / unit.norms[support[p]]; });
       const double bb = team.Sum(count, [&](int p) { return from_mean[p] * mean[support[p]]; });
-      const double square = ab * ab - aa * (bb - radius * radius);
-      if (square >= 0) next = (ab + std::sqrt(square)) / aa;
+      const double root = ab * ab - aa * (bb - radius * radius);
+      if (root >= 0) next = (ab + std::sqrt(root)) / aa;
     }
     if (!problem.is_bounded) problem.Reset();
     level = next > low && next < high ? next : low + (high - low) / 2;

@@ -11,8 +11,8 @@ namespace mtl {
 
 // `preference` by task number, null = 1 / n. Returns the residual.
 template <typename Team>
-MTL_CORE double DualConeProjection(const Team& team, const UnitGramian& unit, bool each_alone,
-                                   const double* preference, double* weights, Arena& arena) {
+MTL_SOLVER double DualConeProjection(const Team& team, const UnitGramian& unit, bool each_alone,
+                                     const double* preference, double* weights, Arena& arena) {
   const int n = unit.n;
   double* bound = arena.Doubles(n);  // lower bound of y, in units of `largest`
   double* b = arena.Doubles(n);

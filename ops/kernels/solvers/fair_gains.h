@@ -11,11 +11,15 @@
 
 namespace mtl {
 
+// y that has grown by this factor says that some combination of the gradients is zero up to the
+// rounding of their cosines.
+constexpr double kMostGrowth = 1e6;
+
 // Returns the residual max_i |w_i^(1 / alpha) (G w)_i - 1|, infinite if there is no solution: some
 // convex combination of the gradients is zero.
 template <typename Team>
-MTL_CORE double FairGains(const Team& team, const UnitGramian& unit, double alpha, double* weights,
-                          Arena& arena) {
+MTL_SOLVER double FairGains(const Team& team, const UnitGramian& unit, double alpha,
+                            double* weights, Arena& arena) {
   const int n = unit.n;
   double* y = arena.Doubles(n);
   double* share = arena.Doubles(n);  // (C y)_i y_i^(1 / alpha) / h_i: 1 at the solution
@@ -28,6 +32,7 @@ MTL_CORE double FairGains(const Team& team, const UnitGramian& unit, double alph
   };
   const auto h = [&](int i) { return raised(unit.norms[i], power - 1); };
   team.For(n, [&](int i) { y[i] = std::pow(h(i), 1 / (1 + power)); });
+  const double start = Max(team, n, 0.0, [&](int i) { return y[i]; });
   double residual = kInfinity, previous = kInfinity;
   for (int round = 0; round < 200; ++round) {
     team.For(n, [&](int i) {
@@ -37,10 +42,13 @@ MTL_CORE double FairGains(const Team& team, const UnitGramian& unit, double alph
       share[i] = sum * y[i] / curvature[i];
     });
     previous = residual;
-    residual = Max(team, n, 0.0, [&](int i) { return std::fabs(share[i] - 1); });
+    residual = Max(team, n, 0.0, [&](int i) {
+      const double off = std::fabs(share[i] - 1);
+      return off >= 0 ? off : kInfinity;  // NaN
+    });
     if (residual <= 1e-14 * n || (residual <= 1e-11 && residual >= previous)) break;
     const double longest = Max(team, n, 0.0, [&](int i) { return y[i]; });
-    if (!(longest < 1e12)) return kInfinity;
+    if (!(longest < kMostGrowth * start)) return kInfinity;
     bool is_definite = true;
     for (int i = 0; i < n && is_definite; ++i) {
       is_definite = cholesky.FactorRow(

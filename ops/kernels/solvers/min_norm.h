@@ -12,7 +12,8 @@ namespace mtl {
 
 // Writes weights of the present tasks that sum to 1; returns the residual.
 template <typename Team>
-MTL_CORE double MinNorm(const Team& team, const UnitGramian& unit, double* weights, Arena& arena) {
+MTL_SOLVER double MinNorm(const Team& team, const UnitGramian& unit, double* weights,
+                          Arena& arena) {
   const int n = unit.n;
   double* d = arena.Doubles(n);
   double* b = arena.Doubles(n);

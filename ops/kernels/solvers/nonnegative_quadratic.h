@@ -37,7 +37,7 @@ class NonNegativeQuadratic {
   }
 
   // Starts from the current x and support, so a problem that changed little is solved at once.
-  MTL_CORE void Solve() {
+  MTL_SOLVER void Solve() {
     is_bounded = true;
     const double largest = Max(team_, n_, 0.0, [&](int i) { return std::fabs(b_[i]); });
     const double tolerance = 16 * n_ * kEpsilon * largest;
@@ -53,9 +53,9 @@ class NonNegativeQuadratic {
       if (entering < 0) return Refine(tolerance);
       const double slope = gradient_[entering];
       if (!Append(entering)) {
-        // In exact arithmetic a dependent row has a gradient of zero, or there is no minimum.
-        if (slope < -1e-7 * largest) is_bounded = false;
-        team_.For(1, [&](int) { state_[entering] = kBlocked; });
+        if (!Exchange(entering, slope, -1e-7 * largest)) {
+          team_.For(1, [&](int) { state_[entering] = kBlocked; });
+        }
         continue;
       }
       const double before = x[entering];
@@ -102,6 +102,33 @@ class NonNegativeQuadratic {
     if (!FactorRow(count)) return false;
     team_.For(1, [&](int) { state_[i] = kInSupport; });
     ++count;
+    return true;
+  }
+
+  // For an index that depends on the support: along (1 there, -A_SS^-1 A_Se on the support) the
+  // function falls without curvature, until an x_i is zero and leaves in exchange; if none does,
+  // there is no minimum. False if nothing has moved.
+  MTL_CORE bool Exchange(int entering, double slope, double least_slope) {
+    if (slope >= least_slope) return false;  // rounding only
+    team_.For(count, [&](int p) { trial_[p] = matrix_(support[p], entering); });
+    cholesky.Solve(team_, count, trial_);
+    const auto share = [&](int p) {
+      return trial_[p] > 1e-9 ? x[support[p]] / trial_[p] : kInfinity;
+    };
+    const int leaving = team_.ArgMin(count, share);
+    if (leaving < 0) {
+      is_bounded = false;
+      return false;
+    }
+    const double step = share(leaving);
+    team_.For(count, [&](int p) {
+      const double value = x[support[p]] - step * trial_[p];
+      x[support[p]] = value > 0 ? value : 0;
+    });
+    Remove(leaving);
+    if (!Append(entering)) return false;
+    team_.For(1, [&](int) { x[entering] = step; });
+    MoveToMinimum();
     return true;
   }
 

@@ -20,8 +20,8 @@ MTL_CORE double RankTolerance(const Team& team, int n, const double* matrix) {
 // Sets `has_solution` to false if no combination has equal projections: linearly dependent
 // gradients. The weights are then those of the pseudo-inverse, or zero if these cannot sum to 1.
 template <typename Team>
-MTL_CORE double EqualProjections(const Team& team, const UnitGramian& unit, double* weights,
-                                 bool* has_solution, Arena& arena) {
+MTL_SOLVER double EqualProjections(const Team& team, const UnitGramian& unit, double* weights,
+                                   bool* has_solution, Arena& arena) {
   const int n = unit.n;
   double* matrix = arena.Doubles(n * n);
   double* vectors = arena.Doubles(n * n);
@@ -61,8 +61,8 @@ MTL_CORE double EqualProjections(const Team& team, const UnitGramian& unit, doub
 }
 
 template <typename Team>
-MTL_CORE double AlignedComponents(const Team& team, const UnitGramian& unit, AlignedScale scale,
-                                  const double* preference, double* weights, Arena& arena) {
+MTL_SOLVER double AlignedComponents(const Team& team, const UnitGramian& unit, AlignedScale scale,
+                                    const double* preference, double* weights, Arena& arena) {
   const int n = unit.n;
   double* matrix = arena.Doubles(n * n);
   double* vectors = arena.Doubles(n * n);

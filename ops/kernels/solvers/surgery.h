@@ -25,9 +25,9 @@ MTL_CORE int PositionOf(const UnitGramian& unit, int task) {
 // `targets` null: PCGrad. `new_targets` [K, K] may be null; the caller has copied `targets` into
 // it.
 template <typename Team>
-MTL_CORE void Surgery(const Team& team, const UnitGramian& unit, int num_tasks,
-                      const int32_t* order, bool to_targets, const double* targets, double beta,
-                      double* new_targets, double* weights, Arena& arena) {
+MTL_SOLVER void Surgery(const Team& team, const UnitGramian& unit, int num_tasks,
+                        const int32_t* order, bool to_targets, const double* targets, double beta,
+                        double* new_targets, double* weights, Arena& arena) {
   const int n = unit.n;
   double* coefficients = arena.Doubles(n * n);  // row i: v of task i in unit gradients
   team.For(n, [&](int i) {

@@ -9,7 +9,7 @@ namespace mtl {
 // `matrix` [n, n] becomes diagonal (the eigenvalues, in no order); column k of `vectors` [n, n]
 // belongs to matrix[k, k].
 template <typename Team>
-MTL_CORE void SymmetricEigen(const Team& team, int n, double* matrix, double* vectors) {
+MTL_SOLVER void SymmetricEigen(const Team& team, int n, double* matrix, double* vectors) {
   const double trace = team.Sum(n, [&](int i) { return std::fabs(matrix[i * n + i]); });
   team.For(n * n, [&](int e) { vectors[e] = e / n == e % n ? 1.0 : 0.0; });
   for (int sweep = 0; sweep < 40; ++sweep) {

@@ -16,8 +16,10 @@
 
 #if defined(__CUDACC__)
 #define MTL_CORE __device__ inline
+#define MTL_SOLVER __device__ __noinline__  // or ptxas takes minutes
 #else
 #define MTL_CORE inline
+#define MTL_SOLVER inline
 #endif
 
 namespace mtl {

@@ -17,8 +17,8 @@ struct UnitGramian {
 };
 
 template <typename Team>
-MTL_CORE UnitGramian MakeUnitGramian(const Team& team, const double* gramian, int num_tasks,
-                                     Arena& arena) {
+MTL_SOLVER UnitGramian MakeUnitGramian(const Team& team, const double* gramian, int num_tasks,
+                                       Arena& arena) {
   UnitGramian unit;
   unit.task = arena.Ints(num_tasks);
   unit.norms = arena.Doubles(num_tasks);

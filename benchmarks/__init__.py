@@ -1,0 +1,1 @@
+"""Benchmarks: one claim a file, measured against what users would write or install instead."""

@@ -1,0 +1,120 @@
+"""Random calls of the kernels through their NumPy bindings, right and wrong, no TensorFlow.
+
+`make sanitize` runs it on a build with AddressSanitizer and UndefinedBehaviorSanitizer, which end
+the process at the first fault: python tests/native/fuzz_kernels.py --kernels FILE --seconds 60
+"""
+
+import argparse
+import importlib.util
+import time
+
+import ml_dtypes
+import numpy as np
+
+DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16)
+METHODS = (
+    "mgda", "upgrad", "dualproj", "pcgrad", "gradvac", "cagrad", "nash_mtl", "fairgrad", "imtl_g",
+    "aligned_mtl",
+)  # fmt: skip
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location("_kernels", path)
+    kernels = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(kernels)
+    return kernels
+
+
+def random_gradients(r, most_tasks=12):
+    num_tasks = int(r.integers(1, most_tasks + 1))
+    num_tensors = int(r.integers(1, 6))
+    dtype = DTYPES[r.integers(3)]
+    large = r.random() < 0.05
+    sizes = [int(r.integers(0, 200_000 if large else 1000)) for _ in range(num_tensors)]
+    gradients = [
+        [None if r.random() < 0.2 else unaligned(r, size, dtype) for size in sizes]
+        for _ in range(num_tasks)
+    ]
+    if r.random() < 0.1:
+        gradients[r.integers(num_tasks)][r.integers(num_tensors)] = np.full(5, np.nan, dtype)
+    return gradients, sizes
+
+
+def unaligned(r, size, dtype):
+    """An array whose address is a multiple of the item size alone."""
+    offset = int(r.integers(0, 9))
+    return (r.standard_normal(size + offset) * 10.0 ** r.integers(-6, 6)).astype(dtype)[offset:]
+
+
+def random_gramian(r):
+    num_tasks = int(r.integers(1, 24))
+    rank = int(r.integers(1, 2 * num_tasks + 1))
+    jacobian = r.standard_normal((num_tasks, rank)) * 10.0 ** r.uniform(-9, 9, (num_tasks, 1))
+    jacobian[r.random(num_tasks) < 0.1] = 0
+    if num_tasks > 1 and r.random() < 0.3:
+        jacobian[1] = -jacobian[0] * r.choice([1, 1 + 1e-9, -1])
+    gramian = jacobian @ jacobian.T
+    if r.random() < 0.05:
+        gramian[0, 0] = r.choice([np.nan, np.inf])
+    if r.random() < 0.05:
+        gramian = r.standard_normal(gramian.shape)  # not even symmetric
+    return gramian
+
+
+def random_order(r, num_tasks):
+    rows = [r.permutation([j for j in range(num_tasks) if j != i]) for i in range(num_tasks)]
+    order = np.array(rows, np.int32).reshape(num_tasks, num_tasks - 1)
+    if order.size and r.random() < 0.1:
+        order[0, 0] = r.integers(-5, 100)
+    return order
+
+
+def call_all(kernels, r):
+    threads = int(r.integers(1, 4))
+    gradients, sizes = random_gradients(r)
+    num_tasks = len(gradients)
+    uniform = [r.random(size, dtype=np.float32) for size in sizes]
+    yield lambda: kernels.gramian(gradients, threads)
+    yield lambda: kernels.weighted_sum(gradients, r.standard_normal(num_tasks), threads)
+    yield lambda: kernels.gradient_projection(gradients, random_order(r, num_tasks), threads)
+    yield lambda: kernels.grad_drop(gradients, uniform, np.full(num_tasks, 0.3, "f"), threads)
+    gramian = random_gramian(r)
+    size = len(gramian)
+    for method in METHODS:
+        parameter = {"cagrad": r.uniform(0, 2), "gradvac": r.random()}.get(
+            method, r.uniform(0.1, 9)
+        )
+        yield lambda method=method, parameter=parameter: kernels.balance(
+            gramian,
+            method,
+            parameter,
+            scale=str(r.choice(["min", "median", "mean"])),
+            preference=None if r.random() < 0.5 else r.standard_normal(size),
+            order=None if r.random() < 0.5 else random_order(r, size),
+            targets=None if r.random() < 0.5 else r.uniform(-1, 1, (size, size)),
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kernels", required=True)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    kernels = load(arguments.kernels)
+    end = time.monotonic() + arguments.seconds
+    calls = refused = 0
+    seed = arguments.seed
+    while time.monotonic() < end:
+        for call in call_all(kernels, np.random.default_rng(seed)):
+            calls += 1
+            try:
+                call()
+            except ValueError:  # wrong input is refused, never a crash
+                refused += 1
+        seed += 1
+    print(f"{calls} calls without a fault ({refused} of them refused), {kernels.cpu_isa()}")
+
+
+if __name__ == "__main__":
+    main()
