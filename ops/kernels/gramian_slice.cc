@@ -13,6 +13,7 @@ namespace {
 constexpr int kChain = 32;                       // float32 additions before float64 takes over
 constexpr int kFullRows = kLanes == 16 ? 6 : 4;  // 21 accumulators of 32 registers, 10 of 16
 constexpr int kGroup = 4;
+constexpr int kAhead = 6 * 1024;  // bytes: the processor's own prefetching ends at a page of memory
 constexpr int64_t kBlock = kChain * kLanes;
 
 // The pairs of one tile: rows a of `left` with rows b of `right`. A triangle has left == right and
@@ -47,7 +48,11 @@ void AddTile(const void* const* left, const void* const* right, int64_t begin, i
     const int64_t whole = (end - e < kBlock ? end - e : kBlock) / kLanes * kLanes;
     for (const int64_t stop = e + whole; e < stop; e += kLanes) {
       Floats rows_a[A], rows_b[B];
-      Unroll<A>([&](auto a) { rows_a[a.value] = Type::Load(left[a.value], e); });
+      Unroll<A>([&](auto a) {
+        __builtin_prefetch(static_cast<const char*>(left[a.value]) +
+                           e * sizeof(typename Type::Element) + kAhead);
+        rows_a[a.value] = Type::Load(left[a.value], e);
+      });
       if constexpr (!kIsTriangle) {
         Unroll<B>([&](auto b) { rows_b[b.value] = Type::Load(right[b.value], e); });
       }

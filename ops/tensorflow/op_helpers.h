@@ -1,6 +1,12 @@
 // What every TensorFlow adapter needs: threads, streams, and task gradients as kernels know them.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -24,14 +30,45 @@ namespace tf = ::tensorflow;
 struct Cpu {};
 struct Gpu {};
 
+// A ParallelFor on a pool of `num_threads` threads that `schedule(work)` hands a piece of work to.
+// All take the next index from one counter, so nobody waits for the slowest. The pool may have no
+// thread to spare: the caller works as well, and waits only for what has begun.
+template <typename Schedule>
+ParallelFor WorkTogether(int64_t num_threads, Schedule schedule) {
+  return [num_threads, schedule](int64_t count, int64_t /*cost_ns*/,
+                                 const std::function<void(int64_t)>& body) mutable {
+    struct Shared {
+      const std::function<void(int64_t)>* body;
+      int64_t count;
+      std::atomic<int64_t> next{0};
+      std::mutex mutex;
+      std::condition_variable all_done;
+      int64_t done = 0;
+    };
+    auto shared = std::make_shared<Shared>();
+    shared->body = &body;
+    shared->count = count;
+    const std::function<void()> work = [shared] {
+      int64_t done = 0;
+      for (int64_t i; (i = shared->next.fetch_add(1)) < shared->count; ++done) (*shared->body)(i);
+      if (done == 0) return;
+      std::lock_guard<std::mutex> lock(shared->mutex);
+      shared->done += done;
+      if (shared->done == shared->count) shared->all_done.notify_all();
+    };
+    const int64_t helpers = std::min(num_threads, count) - 1;
+    for (int64_t h = 0; h < helpers; ++h) schedule(work);
+    work();
+    std::unique_lock<std::mutex> lock(shared->mutex);
+    shared->all_done.wait(lock, [&] { return shared->done == shared->count; });
+  };
+}
+
 inline ParallelFor InjectThreadPool(tf::OpKernelContext* context) {
   const auto* workers = context->device()->tensorflow_cpu_worker_threads();
-  return [workers](int64_t count, int64_t cost_ns, const std::function<void(int64_t)>& body) {
-    const auto by_cost = tsl::thread::ThreadPool::SchedulingParams::Adaptive(cost_ns);
-    workers->workers->ParallelFor(count, by_cost, [&body](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) body(i);
-    });
-  };
+  return WorkTogether(workers->num_threads, [workers](const std::function<void()>& work) {
+    workers->workers->Schedule(work);
+  });
 }
 
 inline ElementType ToElementType(tf::DataType type) {

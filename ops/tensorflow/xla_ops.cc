@@ -3,10 +3,6 @@
 // Each op has an XlaOpKernel, which puts a custom call into the program when it is compiled, and a
 // handler per platform, which the program calls when it runs. All of them are in this file because
 // XLA's headers take a minute to compile.
-#include <atomic>
-#include <condition_variable>
-#include <memory>
-#include <mutex>
 #include <string_view>
 
 #include "kernels/balance_names.h"
@@ -35,35 +31,10 @@ namespace ffi = ::xla::ffi;
 
 // === Handlers: what the compiled program calls ===
 
-// XLA's pool may run nothing but this caller, so the caller works as well and waits only for what
-// has begun.
 ParallelFor InjectXlaPool(ffi::ThreadPool pool) {
-  return [pool](int64_t count, int64_t, const std::function<void(int64_t)>& body) mutable {
-    struct Shared {
-      const std::function<void(int64_t)>* body;
-      int64_t count;
-      std::atomic<int64_t> next{0};
-      std::mutex mutex;
-      std::condition_variable all_done;
-      int64_t done = 0;
-    };
-    auto shared = std::make_shared<Shared>();
-    shared->body = &body;
-    shared->count = count;
-    const auto work = [shared] {
-      int64_t done = 0;
-      for (int64_t i; (i = shared->next.fetch_add(1)) < shared->count; ++done) (*shared->body)(i);
-      if (done == 0) return;
-      std::lock_guard<std::mutex> lock(shared->mutex);
-      shared->done += done;
-      if (shared->done == shared->count) shared->all_done.notify_all();
-    };
-    const int64_t helpers = std::min(pool.num_threads(), count) - 1;
-    for (int64_t h = 0; h < helpers; ++h) pool.Schedule([work] { work(); });
-    work();
-    std::unique_lock<std::mutex> lock(shared->mutex);
-    shared->all_done.wait(lock, [&] { return shared->done == shared->count; });
-  };
+  return WorkTogether(pool.num_threads(), [pool](std::function<void()> work) mutable {
+    pool.Schedule([work] { work(); });
+  });
 }
 
 ffi::Error ToError(const std::string& what_is_wrong) {
@@ -388,6 +359,8 @@ class GramianXlaOp : public TaskGradientXlaOp {
  public:
   using TaskGradientXlaOp::TaskGradientXlaOp;
   void Compile(tf::XlaOpKernelContext* context) override {
+    std::vector<xla::Shape> shapes;
+    OP_REQUIRES_OK(context, ResultShapes(context, &shapes));
     const xla::XlaOp call = EmitCall(context, "MtlGramian",
                                      {Float64Shape({num_tasks(), num_tasks()})}, AttributeText());
     SetResults(context, call, 1);

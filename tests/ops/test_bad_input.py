@@ -51,7 +51,7 @@ def test_bad_gradients(implementation, op, gradients, message):
         ([[ONES]] * 65, "tasks, received 65"),
         ([[np.ones(2)]], "float64"),
         ([[np.ones(2, np.int32)]], "int32"),
-        ([[ONES], [np.ones(3, "f")]], "expected 2 elements.*received 3"),
+        ([[ONES], [np.ones(3, "f")]], "one shape for tensor 0"),
         ([[ONES], [np.ones(2, np.float16)]], "one dtype"),
         ([[np.ones((2, 2), "f")[:, ::2]]], "contiguous"),
         ([[np.frombuffer(bytearray(9), "f", 2, 1)]], "aligned"),

@@ -82,7 +82,7 @@ def test_another_tensorflow_is_named_and_not_loaded(fresh):
 def test_a_gpu_with_a_build_without_cuda_is_refused(fresh):
     fresh.setattr(_library, "_bindings", lambda: bindings_of(tf.__version__))
     fresh.setattr(_library, "_library_path", lambda: "never_opened.so")
-    fresh.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    fresh.setattr(tf.config, "get_visible_devices", lambda kind=None: ["GPU:0"])
     fresh.setattr(tf, "load_op_library", lambda path: pytest.fail("opened a CPU-only library"))
     status = mtl.ops.native_status()
     assert not status.available
@@ -96,7 +96,7 @@ def test_a_gpu_with_a_build_without_cuda_is_refused(fresh):
 def test_a_library_that_fits_is_opened(fresh, gpus, architectures):
     fresh.setattr(_library, "_bindings", lambda: bindings_of(tf.__version__, architectures))
     fresh.setattr(_library, "_library_path", lambda: "fits.so")
-    fresh.setattr(tf.config, "list_physical_devices", lambda kind=None: gpus)
+    fresh.setattr(tf.config, "get_visible_devices", lambda kind=None: gpus)
     fresh.setattr(tf, "load_op_library", lambda path: path)
     assert _library.tensorflow_ops() == "fits.so"
     expected = tuple(architectures.split(",")) if architectures else ()
