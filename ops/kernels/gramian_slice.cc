@@ -49,8 +49,10 @@ void AddTile(const void* const* left, const void* const* right, int64_t begin, i
     for (const int64_t stop = e + whole; e < stop; e += kLanes) {
       Floats rows_a[A], rows_b[B];
       Unroll<A>([&](auto a) {
-        __builtin_prefetch(static_cast<const char*>(left[a.value]) +
-                           e * sizeof(typename Type::Element) + kAhead);
+        if constexpr (kIsTriangle) {  // once for every row
+          __builtin_prefetch(static_cast<const char*>(left[a.value]) +
+                             e * sizeof(typename Type::Element) + kAhead);
+        }
         rows_a[a.value] = Type::Load(left[a.value], e);
       });
       if constexpr (!kIsTriangle) {
