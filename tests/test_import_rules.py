@@ -72,7 +72,7 @@ def test_only_one_module_opens_the_native_library():
     ],
 )
 def test_native_layers_do_not_see_each_other(folder, forbidden):
-    for path in (ROOT / "ops" / folder).iterdir():
+    for path in filter(pathlib.Path.is_file, (ROOT / "ops" / folder).rglob("*")):
         for line in path.read_text().splitlines():
             if line.startswith("#include"):
                 assert not any(f in line for f in forbidden), f"{path}: {line}"

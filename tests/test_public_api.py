@@ -1,5 +1,6 @@
 """Every public name is documented: arguments as they are, shapes, errors, source."""
 
+import enum
 import inspect
 import re
 
@@ -44,9 +45,13 @@ def real_arguments(function):
 
 
 def expected_arguments(function):
-    """What a docstring has to name: a dataclass's fields, else a constructor's arguments."""
+    """What a docstring has to name: the fields or members of a class, else the arguments."""
     if hasattr(function, "__dataclass_fields__"):
         return list(function.__dataclass_fields__)
+    if hasattr(function, "_fields"):
+        return list(function._fields)
+    if inspect.isclass(function) and issubclass(function, enum.Enum):
+        return list(function.__members__)
     if inspect.isclass(function) and not inspect.isfunction(function.__init__):
         return []
     return real_arguments(function)
