@@ -25,7 +25,8 @@ def fair_gains(unit: UnitGramian, alpha: tf.Tensor) -> Solution:
         return tf.reduce_max(tf.where(unit.present, tf.abs(share - 1), 0.0))
 
     start = h ** (1 / (1 + power))
-    most = 1e6 * tf.reduce_max(start)  # beyond: some combination of the gradients is zero
+    # Beyond, an eigenvalue of the cosines is below 1e-12: some combination of gradients is zero.
+    most = 1e12 ** (1 / (1 + power)) * tf.reduce_max(start)
 
     def unfinished(y: tf.Tensor, residual: tf.Tensor, previous: tf.Tensor) -> tf.Tensor:
         is_done = (residual <= 1e-14) | ((residual <= 1e-11) & (residual >= previous))

@@ -11,9 +11,9 @@
 
 namespace mtl {
 
-// y that has grown by this factor says that some combination of the gradients is zero up to the
-// rounding of their cosines.
-constexpr double kMostGrowth = 1e6;
+// An eigenvalue of the cosines below this is zero up to rounding: some combination of the gradients
+// is zero. Along its vector y grows to the power -1 / (1 + 1 / alpha) of it.
+constexpr double kLeastEigenvalue = 1e-12;
 
 // Returns the residual max_i |w_i^(1 / alpha) (G w)_i - 1|, infinite if there is no solution: some
 // convex combination of the gradients is zero.
@@ -32,7 +32,8 @@ MTL_SOLVER double FairGains(const Team& team, const UnitGramian& unit, double al
   };
   const auto h = [&](int i) { return raised(unit.norms[i], power - 1); };
   team.For(n, [&](int i) { y[i] = std::pow(h(i), 1 / (1 + power)); });
-  const double start = Max(team, n, 0.0, [&](int i) { return y[i]; });
+  const double most =
+      Max(team, n, 0.0, [&](int i) { return y[i]; }) * std::pow(kLeastEigenvalue, -1 / (1 + power));
   double residual = kInfinity, previous = kInfinity;
   for (int round = 0; round < 200; ++round) {
     team.For(n, [&](int i) {
@@ -48,7 +49,7 @@ MTL_SOLVER double FairGains(const Team& team, const UnitGramian& unit, double al
     });
     if (residual <= 1e-14 * n || (residual <= 1e-11 && residual >= previous)) break;
     const double longest = Max(team, n, 0.0, [&](int i) { return y[i]; });
-    if (!(longest < kMostGrowth * start)) return kInfinity;
+    if (!(longest < most)) return kInfinity;
     bool is_definite = true;
     for (int i = 0; i < n && is_definite; ++i) {
       is_definite = cholesky.FactorRow(
