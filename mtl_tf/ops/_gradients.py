@@ -94,6 +94,18 @@ def part(rows: Rows, group: Group) -> Rows:
     return [[row[v] for v in group.tensors] for row in rows]
 
 
+def weighted_upstream(
+    op: tf.Operation, weights: tf.Tensor, upstream: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    """The gradient of `d_v = Σ_k w_k g_kv` with respect to every `g_kv` of a native op."""
+    num_tensors = op.get_attr("num_tensors")
+    return [
+        tf.cast(weights[slot // num_tensors], upstream[slot % num_tensors].dtype)
+        * upstream[slot % num_tensors]
+        for slot in op.get_attr("slots")
+    ]
+
+
 def as_float(value: object, dtype: tf.DType) -> tf.Tensor:
     """`value` as a tensor of `dtype`; Python numbers do not lose digits on the way."""
     if not tf.is_tensor(value):

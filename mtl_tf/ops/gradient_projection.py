@@ -4,8 +4,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtl_tf.ops import _library, reference
-from mtl_tf.ops._gradients import TaskGradients, check_order, dense_task_gradients, groups
+from mtl_tf.ops import _library
+from mtl_tf.ops._gradients import (
+    TaskGradients,
+    check_order,
+    dense_task_gradients,
+    groups,
+    weighted_upstream,
+)
 from mtl_tf.ops.balance import balance
 from mtl_tf.ops.gramian import gramian
 from mtl_tf.ops.weighted_sum import weighted_sum
@@ -51,9 +57,7 @@ def gradient_projection(
         for v, result in zip(group.tensors, projected.directions, strict=True):
             directions[v] = result
         return directions, projected.weights
-    if library is None:
-        return reference.gradient_projection(rows, order)
-    # Several dtypes: the same three steps, each over all of them.
+    # Several dtypes, or none that is native: the same three steps, each over all of them.
     weights = tf.stop_gradient(balance(gramian(rows), "pcgrad", order=order))
     return weighted_sum(rows, weights), weights
 
@@ -61,11 +65,4 @@ def gradient_projection(
 @tf.RegisterGradient("Mtl>GradientProjection")
 def _gradient_projection_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[Any]:
     """`dg_kv = w_k dd_v` with the weights held constant."""
-    num_tensors = op.get_attr("num_tensors")
-    weights = op.outputs[-1]
-    gradients = [
-        tf.cast(weights[slot // num_tensors], upstream[slot % num_tensors].dtype)
-        * upstream[slot % num_tensors]
-        for slot in op.get_attr("slots")
-    ]
-    return [*gradients, None]
+    return [*weighted_upstream(op, op.outputs[-1], upstream), None]

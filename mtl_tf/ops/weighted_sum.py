@@ -12,6 +12,7 @@ from mtl_tf.ops._gradients import (
     dense_task_gradients,
     groups,
     part,
+    weighted_upstream,
 )
 
 
@@ -53,11 +54,7 @@ def _weighted_sum_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Te
     slots, num_tasks = op.get_attr("slots"), op.get_attr("num_tasks")
     num_tensors = op.get_attr("num_tensors")
     weights = op.inputs[-1]
-    gradients = [
-        tf.cast(weights[slot // num_tensors], upstream[slot % num_tensors].dtype)
-        * upstream[slot % num_tensors]
-        for slot in slots
-    ]
+    gradients = weighted_upstream(op, weights, upstream)
     if num_tasks == MAX_NATIVE_TASKS:
         own = [tf.zeros([], tf.float64)] * num_tasks
         for slot, gradient in zip(slots, op.inputs, strict=False):

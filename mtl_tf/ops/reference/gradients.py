@@ -58,16 +58,7 @@ def weighted_sum(task_gradients: TaskGradients, weights: Any) -> list[tf.Tensor 
     """
     rows = dense_task_gradients(task_gradients)
     weights = check_vector(weights, "weights", len(rows), tf.float64)
-    sums: list[tf.Tensor | None] = []
-    for column in zip(*rows, strict=True):
-        terms = [
-            tf.cast(weights[k], _wide(g)) * tf.cast(g, _wide(g))
-            for k, g in enumerate(column)
-            if g is not None
-        ]
-        dtype = next((g.dtype for g in column if g is not None), None)
-        sums.append(tf.cast(tf.add_n(terms), dtype) if terms else None)
-    return sums
+    return [_sum(column, tf.unstack(weights, len(rows))) for column in zip(*rows, strict=True)]
 
 
 def gradient_projection(
@@ -110,17 +101,14 @@ def grad_drop(
             `uniform` does not hold V tensors of the gradients' shapes, or `leak` is not `[K]`.
     """
     rows = dense_task_gradients(task_gradients)
-    shares = grad_drop_shares(rows, uniform, leak)
-    directions: list[tf.Tensor | None] = []
-    for v, column in enumerate(zip(*rows, strict=True)):
-        terms = [
-            tf.cast(tf.stop_gradient(shares[k][v]), _wide(g)) * tf.cast(g, _wide(g))
-            for k, g in enumerate(column)
-            if g is not None
-        ]
-        dtype = next((g.dtype for g in column if g is not None), None)
-        directions.append(tf.cast(tf.add_n(terms), dtype) if terms else None)
-    return directions
+    shares = [
+        [None if share is None else tf.stop_gradient(share) for share in row]
+        for row in grad_drop_shares(rows, uniform, leak)
+    ]
+    return [
+        _sum(column, factors)
+        for column, factors in zip(zip(*rows, strict=True), zip(*shares, strict=True), strict=True)
+    ]
 
 
 def grad_drop_shares(
@@ -159,6 +147,17 @@ def grad_drop_shares(
             own_leak = tf.cast(leak[k], g.dtype)
             shares[k][v] = tf.where(keep, tf.ones([], g.dtype), own_leak)
     return shares
+
+
+def _sum(
+    column: Sequence[tf.Tensor | None], factors: Sequence[tf.Tensor | None]
+) -> tf.Tensor | None:
+    """Sum of a tensor's gradients times their factors, rounded once; `None` if there is none."""
+    present = [(f, g) for f, g in zip(factors, column, strict=True) if g is not None]
+    if not present:
+        return None
+    terms = [tf.cast(f, _wide(g)) * tf.cast(g, _wide(g)) for f, g in present]
+    return tf.cast(tf.add_n(terms), present[0][1].dtype)
 
 
 def _wide(gradient: tf.Tensor) -> tf.DType:
