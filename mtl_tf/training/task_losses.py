@@ -1,4 +1,4 @@
-"""Losses of the tasks from a model's outputs: one number per task, and which tasks are present."""
+"""Losses of the tasks from a model's outputs, and how many pixels of each task are valid."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +9,7 @@ import tensorflow as tf
 from mtl_tf.losses import DenseLoss
 from mtl_tf.metrics import resized
 from mtl_tf.tasks import Task
+from mtl_tf.training import replicas
 
 
 class _PixelLoss(keras.losses.Loss):
@@ -19,10 +20,11 @@ class _PixelLoss(keras.losses.Loss):
         self.function = function
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The mean over valid pixels; targets of others have no influence."""
+        """The mean over this replica's valid pixels; targets of others have no influence."""
         if sample_weight is not None:
             y_true = tf.where(sample_weight[..., None] > 0, y_true, tf.zeros_like(y_true))
-        return super().__call__(y_true, y_pred, sample_weight)
+        # Keras divides by the number of replicas.
+        return super().__call__(y_true, y_pred, sample_weight) * replicas.num_replicas()
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each pixel, `[B, H, W]`."""
@@ -51,8 +53,8 @@ def task_losses(
     loss_functions: Mapping[str, Any],
     outputs: Mapping[str, tf.Tensor],
     targets: Mapping[str, tf.Tensor],
-    weights: Mapping[str, tf.Tensor] | None,
-) -> tuple[tf.Tensor, tf.Tensor]:
+    masks: Mapping[str, tf.Tensor] | None,
+) -> list[tf.Tensor]:
     """Losses of all tasks on a batch.
 
     Args:
@@ -61,25 +63,42 @@ def task_losses(
         outputs: `{task: [B, H, W, C]}` and `{task/...: [B, h, w, C]}`; a task's loss is the sum
             over its outputs, lower resolutions resized to the target's.
         targets: `{task: [B, H, W, C]}`.
-        weights: `{task: [B, H, W]}` validity masks; every pixel is valid without them.
+        masks: `{task: [B, H, W]}` validity masks; every pixel is valid without them.
 
     Returns:
-        Losses `[K]` float32, and bool `[K]`: whether any pixel of the task is valid.
+        K float32 scalars, 0 for a task without a valid pixel. They are not stacked, so that each
+        has a gradient of its own.
 
     Raises:
         ValueError: if a task has no target or, where there are masks, no mask.
     """
-    losses, is_present = [], []
+    losses = []
     for task in tasks:
         target = _entry(targets, task.name, "targets")
-        mask = None if weights is None else _entry(weights, task.name, "weights")
+        mask = None if masks is None else _entry(masks, task.name, "weights")
         terms = []
         for name in outputs_of(task.name, outputs):
             prediction = resized(outputs[name], target)
             terms.append(loss_functions[task.name](target, prediction, mask))
         losses.append(tf.cast(tf.add_n(terms), tf.float32))
-        is_present.append(tf.constant(True) if mask is None else tf.reduce_any(mask > 0))
-    return tf.stack(losses), tf.stack(is_present)
+    return losses
+
+
+def valid_pixels(
+    tasks: Sequence[Task],
+    targets: Mapping[str, tf.Tensor],
+    masks: Mapping[str, tf.Tensor] | None,
+) -> tf.Tensor:
+    """The sum of each task's validity mask, `[K]` float32; the number of pixels without masks."""
+    counts = []
+    for task in tasks:
+        target = _entry(targets, task.name, "targets")
+        if masks is None:
+            counts.append(tf.cast(tf.reduce_prod(tf.shape(target)[:-1]), tf.float32))
+        else:
+            mask = _entry(masks, task.name, "weights")
+            counts.append(tf.reduce_sum(tf.cast(mask, tf.float32)))
+    return tf.stack(counts)
 
 
 def _entry(batch: Any, task: str, kind: str) -> Any:

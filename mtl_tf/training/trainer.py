@@ -1,27 +1,19 @@
 """The trainer: one custom training step for every architecture and balancing method."""
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from mtl_tf import balancing as balancing_module
-from mtl_tf.balancing.base import Balancing
+from mtl_tf.balancing import Balancing, Scalarizer
 from mtl_tf.tasks import Task, as_tasks
-from mtl_tf.training.logs import TaskLogs
-from mtl_tf.training.task_losses import as_loss, outputs_of, task_losses
-
-
-@dataclasses.dataclass(frozen=True)
-class _Compiled:
-    """What `compile` chose. Keras does not track it, so that compiling again replaces all of it."""
-
-    balancing: Balancing
-    loss_factors: tuple[float, ...]
-    loss_functions: dict[str, Any]
-    logs: TaskLogs
+from mtl_tf.training import replicas
+from mtl_tf.training.compiled import Compiled, Level, compiled
+from mtl_tf.training.epoch_end import EndOfEpoch
+from mtl_tf.training.forward import Batch
+from mtl_tf.training.task_losses import outputs_of, task_losses, valid_pixels
+from mtl_tf.training.updates import Update
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -34,9 +26,11 @@ class MultiTaskTrainer(keras.Model):
         trainer.model.save("model.keras")
 
     A batch is `(image [B, H, W, 3], {task: target [B, H, W, C]}, {task: validity mask [B, H, W]})`.
-    A task without a valid pixel in a batch adds no gradient to that step. The logs hold `loss`
-    (what is minimised) and for each task `<task>_loss`, `<task>_weight` (the derivative of `loss`
-    with respect to it, in training) and its metrics.
+    A task without a valid pixel in a batch takes no part in that step. The logs hold `loss` (what is
+    minimised; the sum of the losses for gradient-based methods) and for each task `<task>_loss`,
+    `<task>_weight` (the weight of its gradient in the update) and its metrics; `not_finite`, how
+    often a task was left out because its loss or gradient was NaN or infinite; for weightings
+    `fallbacks` and `unsolved`, how often the method had no solution or no exact one.
 
     Source: the frame of Vandenhende et al., TPAMI 2021, section 3.
 
@@ -58,7 +52,7 @@ class MultiTaskTrainer(keras.Model):
         self.tasks: tuple[Task, ...] = as_tasks(tasks)
         for task in self.tasks:
             _check_outputs(task, model.output)
-        self._compiled: Any = None  # a _Compiled, once `compile` has been called
+        self._compiled: Any = None  # a Compiled, once `compile` has been called
         self.built = True  # the wrapped model is; `call` makes nothing
 
     # === Compiling ===
@@ -67,9 +61,14 @@ class MultiTaskTrainer(keras.Model):
         self,
         optimizer: Any = "adam",
         balancing: "str | Balancing | None" = None,
+        level: Level = "parameters",
         loss: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         loss_weights: Mapping[str, float] | None = None,
+        gradient_penalties: Sequence[keras.layers.Layer] = (),
+        weight_own_variables: bool = False,
+        micro_batches: int = 1,
+        diagnostics: bool = False,
         **kwargs: Any,
     ) -> None:
         """Configures training.
@@ -77,42 +76,36 @@ class MultiTaskTrainer(keras.Model):
         Args:
             optimizer: a Keras optimizer or its name.
             balancing: a name from `mtl_tf.balancing.TABLE`, an object, or `None` for equal weights.
+            level: what a weighting or aggregator balances: the task gradients of the shared
+                `"parameters"` (those whose gradient two or more tasks have), or of the last shared
+                `"features"`, which needs one backward pass through the trunk instead of K.
             loss: `{task: loss}` for tasks that are not to use their own.
             metrics: `{task: metric or list of metrics}` for tasks that are not to use their own.
             loss_weights: `{task: factor}` of the losses before balancing; 1 where missing. The
                 losses in the logs are without it.
+            gradient_penalties: layers of `mtl_tf.training` that turn the task gradients of the last
+                shared features into something minimised beside the losses.
+            weight_own_variables: whether the weights of a weighting also scale the gradients of
+                the variables that one task alone has; without it they get that task's gradient.
+            micro_batches: run a batch in so many equal parts, one after another, and balance the
+                sums of their task gradients: K gradients of all variables are kept, but only one
+                part's activations. Batch normalisation sees the parts.
+            diagnostics: also log norms, cosines and conflicts of the task gradients. A scalarizer
+                then takes K backward passes.
             **kwargs: the other arguments of `keras.Model.compile`.
 
         Raises:
-            ValueError: for an unknown method or task.
+            ValueError: for an unknown method or task, or options that exclude each other.
         """
-        for argument, value in (
-            ("loss", loss),
-            ("metrics", metrics),
-            ("loss_weights", loss_weights),
-        ):
-            self._check_tasks(argument, value)
         super().compile(optimizer=optimizer, **kwargs)
-        self._compiled = _Compiled(
-            balancing=self._built(balancing_module.get(balancing)),
-            loss_factors=tuple(
-                float((loss_weights or {}).get(task.name, 1.0)) for task in self.tasks
-            ),
-            loss_functions={
-                task.name: as_loss((loss or {}).get(task.name) or task.loss())
-                for task in self.tasks
-            },
-            logs=TaskLogs(self.tasks, metrics or {}, self.model.output),
-        )
-
-    def _built(self, balancing: Balancing) -> Balancing:
-        if not balancing.built:
-            balancing.build((len(self.tasks),))
-            balancing.built = True
-        optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if balancing.trainable_variables and not optimizer.built:
-            optimizer.exclude_from_weight_decay(var_list=balancing.trainable_variables)
-        return balancing
+        self._compiled = compiled(
+            self.model, self.tasks, balancing, level, loss, metrics, loss_weights,
+            gradient_penalties, weight_own_variables, micro_batches, diagnostics,
+        )  # fmt: skip
+        own = [v for layer in self._compiled.layers for v in layer.trainable_variables]
+        inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if own and not inner.built:
+            inner.exclude_from_weight_decay(var_list=own)
 
     @property
     def balancing(self) -> Balancing | None:
@@ -121,27 +114,26 @@ class MultiTaskTrainer(keras.Model):
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """The variables of the model and of the balancing method."""
-        own = [*self.model.variables]
-        return own if self.balancing is None else [*own, *self.balancing.variables]
+        """The variables of the model, of the balancing method and of the gradient penalties."""
+        return [v for layer in self._saved_layers() for v in layer.variables]
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """The weights of the model and of the balancing method."""
-        own = [*self.model.weights]
-        return own if self.balancing is None else [*own, *self.balancing.weights]
+        """The weights of the model, of the balancing method and of the gradient penalties."""
+        return [v for layer in self._saved_layers() for v in layer.weights]
+
+    @property
+    def gradient_penalties(self) -> tuple[keras.layers.Layer, ...]:
+        """The gradient penalties given to `compile`."""
+        return self._compiled.gradient_penalties if self._compiled else ()
+
+    def _saved_layers(self) -> list[Any]:
+        return [self.model, *(self._compiled.layers if self._compiled else [])]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """All metrics, reset by Keras at the start of each epoch."""
         return self._compiled.logs.all() if self._compiled else []
-
-    def _check_tasks(self, argument: str, value: Any) -> None:
-        names = [task.name for task in self.tasks]
-        if value is not None and (not isinstance(value, Mapping) or set(value) - set(names)):
-            raise ValueError(
-                f"{argument} must be a dictionary by task ({names}). Received: {value!r}"
-            )
 
     # === Steps ===
 
@@ -151,43 +143,68 @@ class MultiTaskTrainer(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One update: losses of all tasks, balancing, gradients, optimizer."""
-        compiled = self._compiled
-        image, targets, masks = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            outputs = self.model(image, training=True)
-            losses, is_present = self._task_losses(outputs, targets, masks)
-            with tf.GradientTape() as balancing_tape:
-                balancing_tape.watch(losses)
-                balanced = compiled.balancing(losses * compiled.loss_factors, is_present)
-            total = tf.add_n([balanced, *self.model.losses])
-            scaled = self.optimizer.scale_loss(total)
-        weights = balancing_tape.gradient(balanced, losses)
+        made: Compiled = self._compiled
+        batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
+        update = made.update(made, self.model, self.optimizer, batch)
         variables = self.trainable_variables
-        gradients = tape.gradient(scaled, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        compiled.logs.update(total, losses, is_present, weights)
-        compiled.logs.update_metrics(outputs, targets, masks)
-        return compiled.logs.results(with_weights=True)
+        self.optimizer.apply_gradients(zip(update.gradients, variables, strict=True))
+        if made.balancing.sees_losses_after_update:
+            self._look_after_update(batch, update)
+        made.logs.update(update)
+        return made.logs.results(is_training=True)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Losses and metrics of a batch, without an update."""
-        compiled = self._compiled
-        image, targets, masks = keras.utils.unpack_x_y_sample_weight(data)
-        outputs = self.model(image, training=False)
-        losses, is_present = self._task_losses(outputs, targets, masks)
-        total = tf.add_n(
-            [compiled.balancing(losses * compiled.loss_factors, is_present), *self.model.losses]
-        )
-        compiled.logs.update(total, losses, is_present)
-        compiled.logs.update_metrics(outputs, targets, masks)
-        return compiled.logs.results(with_weights=False)
+        made: Compiled = self._compiled
+        batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
+        outputs = self.model(batch.image, training=False)
+        losses, is_present = self._losses(outputs, batch)
+        factored = losses * tf.constant(made.loss_factors)
+        if isinstance(made.balancing, Scalarizer):
+            loss = made.balancing(factored, is_present, training=False)
+        else:
+            loss = tf.reduce_sum(factored)
+        made.logs.update_losses(tf.add_n([loss, *self.model.losses]), losses, is_present)
+        made.logs.update_metrics(outputs, batch.targets, batch.masks)
+        return made.logs.results(is_training=False)
 
-    def _task_losses(self, outputs: Any, targets: Any, masks: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return task_losses(self.tasks, self._compiled.loss_functions, outputs, targets, masks)
+    def _losses(self, outputs: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """Losses `[K]` of the batch of all replicas, and which tasks have labels in it."""
+        made: Compiled = self._compiled
+        losses = task_losses(
+            self.tasks, made.loss_functions, outputs, batch.targets, batch.masks
+        )  # fmt: skip
+        counts = valid_pixels(self.tasks, batch.targets, batch.masks)
+        sums, counts = replicas.total([counts * tf.stack(losses), counts])
+        return tf.math.divide_no_nan(sums, counts), counts > 0
+
+    def _look_after_update(self, batch: Batch, update: Update) -> None:
+        """Shows the method the losses of the same batch after the update.
+
+        In training mode, for they are compared with those before; the statistics of the model are
+        put back, as if it had not happened.
+        """
+        variables = self.model.non_trainable_variables
+        kept = [tf.identity(v) for v in variables]
+        after, _ = self._losses(self.model(batch.image, training=True), batch)
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+        factors = tf.constant(self._compiled.loss_factors)
+        self._compiled.balancing.after_update(
+            update.losses * factors, after * factors, update.is_used
+        )
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The logs of the epoch so far."""
-        return self._compiled.logs.results(with_weights=True)
+        return self._compiled.logs.results(is_training=True)
+
+    @property
+    def gradient_names(self) -> list[str]:
+        """Names of what `diagnostics=True` logs of a step; empty without it."""
+        logs = self._compiled.logs
+        if logs.gradients is None:
+            return []
+        return [metric.name for metric in logs.gradients.all()]
 
     # === Epochs and saving ===
 
@@ -208,12 +225,13 @@ class MultiTaskTrainer(keras.Model):
         """
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)
+        own: list[Any] = [EndOfEpoch()]
         set_epoch = getattr(x, "set_epoch", None)
         if set_epoch is not None:
-            on_epoch = keras.callbacks.LambdaCallback(
-                on_epoch_begin=lambda epoch, logs: set_epoch(epoch)
+            own.append(
+                keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: set_epoch(epoch))
             )
-            callbacks = [on_epoch, *(callbacks or [])]
+        callbacks = [*own, *(callbacks or [])]
         return super().fit(x, *args, callbacks=callbacks, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

@@ -186,8 +186,9 @@ class TaskGradientOp : public tf::OpKernel {
 inline absl::Status SetResultShapes(tf::shape_inference::InferenceContext* context) {
   TaskGradientAttributes attributes;
   TF_RETURN_IF_ERROR(attributes.Read(context));
-  std::vector<tf::shape_inference::ShapeHandle> shapes(attributes.num_tensors,
-                                                       context->UnknownShape());
+  std::vector<tf::shape_inference::ShapeHandle> shapes(attributes.num_tensors);
+  // An unknown shape of its own each: what is merged with one unknown shape counts as equal.
+  for (auto& shape : shapes) shape = context->UnknownShape();
   for (size_t n = 0; n < attributes.slots.size(); ++n) {
     auto& shape = shapes[attributes.slots[n] % attributes.num_tensors];
     TF_RETURN_IF_ERROR(context->Merge(shape, context->input(static_cast<int>(n)), &shape));

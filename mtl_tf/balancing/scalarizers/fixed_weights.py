@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
+import tensorflow as tf
 
 from mtl_tf.balancing.base import Scalarizer
+from mtl_tf.balancing.masked import masked_sum
 
 
 def fixed_weights(losses: Any, weights: Any, is_present: Any) -> Any:
     """`sum_i weights_i * losses_i` over present tasks; all `[K]`, the result a scalar."""
-    return ops.sum(ops.where(is_present, weights * losses, ops.zeros_like(losses)))
+    return masked_sum(weights * losses, is_present)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -36,17 +37,14 @@ class FixedWeights(Scalarizer):
             raise ValueError(f"weights must be finite and not negative. Received: {weights}")
         self.weights_of_tasks = None if weights is None else tuple(float(w) for w in weights)
 
-    def call(self, losses: Any, is_present: Any | None = None) -> Any:
+    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
         """The weighted sum of the present tasks' losses."""
-        losses = ops.convert_to_tensor(losses)
         weights = self.weights_of_tasks or (1.0,) * losses.shape[0]
         if len(weights) != losses.shape[0]:
             raise ValueError(
                 f"FixedWeights has {len(weights)} weights, but there are {losses.shape[0]} tasks"
             )
-        if is_present is None:
-            is_present = ops.ones_like(losses, dtype="bool")
-        return fixed_weights(losses, ops.cast(weights, losses.dtype), is_present)
+        return fixed_weights(losses, tf.constant(weights, losses.dtype), is_present)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""

@@ -3,17 +3,16 @@
 from typing import Any
 
 import keras
-from keras import ops
+import tensorflow as tf
 
 from mtl_tf.balancing.base import Scalarizer
-
-_LOG_VARIANCE_LIMIT = 10.0
+from mtl_tf.balancing.masked import masked_sum
+from mtl_tf.balancing.scalarizers.log_weights import add_exponents, check_initial
 
 
 def uncertainty(losses: Any, log_variances: Any, is_present: Any) -> Any:
     """`sum_i exp(-v_i) / 2 * losses_i + v_i / 2` over present tasks; all `[K]`, `v = log σ²`."""
-    terms = 0.5 * (ops.exp(-log_variances) * losses + log_variances)
-    return ops.sum(ops.where(is_present, terms, ops.zeros_like(terms)))
+    return masked_sum(0.5 * (tf.exp(-log_variances) * losses + log_variances), is_present)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -36,33 +35,19 @@ class Uncertainty(Scalarizer):
 
     def __init__(self, initial_log_variance: float = -0.5, name: str | None = None) -> None:
         super().__init__(name=name)
-        if not abs(initial_log_variance) <= _LOG_VARIANCE_LIMIT:
-            raise ValueError(
-                f"initial_log_variance must be within ±{_LOG_VARIANCE_LIMIT:g}. "
-                f"Received: {initial_log_variance}"
-            )
+        check_initial(initial_log_variance, "initial_log_variance")
         self.initial_log_variance = initial_log_variance
 
-    def build(self, losses_shape: tuple[int, ...]) -> None:
-        """Makes one log variance for each of the `[K]` losses."""
-        self.log_variances = self.add_weight(
-            shape=(losses_shape[0],),
-            initializer=keras.initializers.Constant(self.initial_log_variance),
-            constraint=_clipped,
-            name="log_variances",
+    def make_state(self, num_tasks: int) -> None:
+        """One log variance per task."""
+        self.log_variances = add_exponents(
+            self, num_tasks, "log_variances", self.initial_log_variance
         )
 
-    def call(self, losses: Any, is_present: Any | None = None) -> Any:
+    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
         """The sum of the present tasks' terms."""
-        losses = ops.convert_to_tensor(losses)
-        if is_present is None:
-            is_present = ops.ones_like(losses, dtype="bool")
-        return uncertainty(losses, ops.cast(self.log_variances, losses.dtype), is_present)
+        return uncertainty(losses, tf.cast(self.log_variances, losses.dtype), is_present)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {"initial_log_variance": self.initial_log_variance, "name": self.name}
-
-
-def _clipped(log_variances: Any) -> Any:
-    return ops.clip(log_variances, -_LOG_VARIANCE_LIMIT, _LOG_VARIANCE_LIMIT)

@@ -1,0 +1,66 @@
+"""GradDrop (Chen et al., NeurIPS 2020): one sign per element of the gradient."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.balancing.base import Aggregator
+from mtl_tf.ops import BalanceStatus, grad_drop
+
+
+def random_like(task_gradients: list[list[Any]], seed: Any) -> list[Any]:
+    """V float32 tensors in [0, 1) shaped like the gradients, `None` where every task has `None`.
+
+    `seed`: int32 `[2]`; tensor v takes the seed `(seed_0 + v, seed_1)`.
+    """
+    numbers = []
+    for v, column in enumerate(zip(*task_gradients, strict=True)):
+        present = next((g for g in column if g is not None), None)
+        own = tf.cast(seed, tf.int32) + tf.constant([v, 0])
+        numbers.append(
+            None if present is None else tf.random.stateless_uniform(tf.shape(present), own)
+        )
+        if present is not None:
+            numbers[-1] = tf.ensure_shape(numbers[-1], present.shape)
+    return numbers
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class GradDrop(Aggregator):
+    """Sum of the task gradients that keeps, per element, the gradients of one random sign.
+
+    `GradDrop()(jacobian [K, P])` -> direction `[P]`. The more the tasks agree on an element, the
+    likelier their sign is kept.
+
+    Source: Chen et al., "Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign
+    Dropout", NeurIPS 2020, Algorithm 1.
+
+    Args:
+        leak: share of every gradient that is always kept, 0 to 1.
+        seed: of the signs; from Keras' global seed without it.
+        name: name of the layer.
+
+    Raises:
+        ValueError: if `leak` is out of range.
+    """
+
+    def __init__(self, leak: float = 0.0, seed: int | None = None, name: str | None = None) -> None:
+        super().__init__(name=name)
+        if not 0 <= leak <= 1:
+            raise ValueError(f"leak must be from 0 to 1. Received: {leak}")
+        self.leak = leak
+        self.seed = seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def combine(
+        self, task_gradients: list[list[Any]], training: bool = False
+    ) -> tuple[list[Any], tf.Tensor]:
+        """The sum of the gradients of one sign."""
+        numbers = random_like(task_gradients, self.generator.next())
+        directions = grad_drop(task_gradients, numbers, self.leak)
+        return directions, tf.constant(int(BalanceStatus.CONVERGED))
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {"leak": self.leak, "seed": self.seed, "name": self.name}

@@ -1,0 +1,39 @@
+"""Sums, means and the like of `[K]` over the tasks that are present."""
+
+from typing import Any
+
+import tensorflow as tf
+
+_LEAST_LOSS = 1e-8
+
+
+def masked_sum(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """The sum of `values [K]` where `mask [K]`."""
+    return tf.reduce_sum(tf.where(mask, values, tf.zeros_like(values)))
+
+
+def count(mask: tf.Tensor, dtype: Any) -> tf.Tensor:
+    """How many of `mask [K]` are true, at least 1."""
+    return tf.maximum(tf.reduce_sum(tf.cast(mask, dtype)), 1)
+
+
+def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """The mean of `values [K]` where `mask [K]`, 0 if nowhere."""
+    return masked_sum(values, mask) / count(mask, values.dtype)
+
+
+def masked_softmax(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """The softmax of `values [K]` over `mask [K]`, 0 elsewhere."""
+    lowest = tf.constant(values.dtype.min, values.dtype)
+    return tf.where(mask, tf.nn.softmax(tf.where(mask, values, lowest)), tf.zeros_like(values))
+
+
+def safe_log(losses: tf.Tensor) -> tf.Tensor:
+    """`log(losses)`; a loss below 1e-8 counts as 1e-8 and gets no gradient."""
+    return tf.math.log(tf.maximum(losses, tf.constant(_LEAST_LOSS, losses.dtype)))
+
+
+def moved(variable: Any, value: tf.Tensor, mask: tf.Tensor) -> None:
+    """Assigns `value [K]` to a variable `[K]` where `mask [K]`."""
+    old = tf.convert_to_tensor(variable)
+    variable.assign(tf.where(mask, tf.cast(value, old.dtype), old))

@@ -1,0 +1,96 @@
+"""FAMO (Liu et al., NeurIPS 2023): equal rates of improvement from losses alone."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.balancing.adam import Adam
+from mtl_tf.balancing.base import Scalarizer
+from mtl_tf.balancing.masked import masked_softmax, masked_sum
+
+_EPSILON = 1e-8
+
+
+def famo(losses: Any, logits: Any, least_losses: Any, is_present: Any) -> Any:
+    """`sum_i z_i log(l_i - m_i) / sum_i z_i / (l_i - m_i)`, `z = softmax(logits)`; all `[K]`.
+
+    The denominator is constant for the gradient. Sums are over present tasks.
+    """
+    weights = masked_softmax(logits, is_present)
+    excess = _excess(losses, least_losses)
+    total = masked_sum(weights / excess, is_present)
+    return masked_sum(weights * tf.math.log(excess), is_present) / tf.stop_gradient(total)
+
+
+def famo_gradient(before: Any, after: Any, logits: Any, least_losses: Any, is_present: Any) -> Any:
+    """The gradient `[K]` for the logits: `J_softmax' (log l_before - log l_after)`."""
+    weights = masked_softmax(logits, is_present)
+    fall = tf.math.log(_excess(before, least_losses)) - tf.math.log(_excess(after, least_losses))
+    fall = tf.where(is_present, fall, tf.zeros_like(fall))
+    return weights * (fall - masked_sum(weights * fall, is_present))
+
+
+def _excess(losses: Any, least_losses: Any) -> Any:
+    return tf.maximum(losses - least_losses, 0.0) + _EPSILON
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class FAMO(Scalarizer):
+    """Weights learned so that the losses of all tasks fall at equal relative rates.
+
+    `FAMO()(losses [K])` -> scalar. After each update the trainer evaluates the losses of the same
+    batch again, one forward pass more, and the logits of the weights follow the observed falls.
+
+    Source: Liu et al., "FAMO: Fast Adaptive Multitask Optimization", NeurIPS 2023, Algorithm 1.
+
+    Args:
+        learning_rate: of the logits, learned with Adam.
+        weight_decay: of the logits.
+        least_losses: lower bound of every task's loss.
+        name: name of the layer.
+
+    Raises:
+        ValueError: if `learning_rate` or `weight_decay` is negative.
+    """
+
+    sees_losses_after_update = True
+
+    def __init__(
+        self,
+        learning_rate: float = 0.025,
+        weight_decay: float = 1e-3,
+        least_losses: float = 0.0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        for key, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
+            if not value >= 0:
+                raise ValueError(f"{key} must not be negative. Received: {value}")
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.least_losses = least_losses
+
+    def make_state(self, num_tasks: int) -> None:
+        """The logits, and Adam's state."""
+        self.logits = self.add_state("logits", (num_tasks,))
+        self.adam = Adam(self.add_state, self.logits, self.learning_rate, self.weight_decay)
+
+    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """The weighted logarithms of the present tasks' losses."""
+        logits = tf.cast(tf.convert_to_tensor(self.logits), losses.dtype)
+        return famo(losses, logits, self.least_losses, is_present)
+
+    def after_update(self, before: tf.Tensor, after: tf.Tensor, is_present: tf.Tensor) -> None:
+        """Moves the logits of present tasks towards those whose loss fell least."""
+        logits = tf.convert_to_tensor(self.logits)
+        before, after = tf.cast(before, tf.float64), tf.cast(after, tf.float64)
+        is_present &= tf.math.is_finite(before) & tf.math.is_finite(after)
+        self.adam.apply(famo_gradient(before, after, logits, self.least_losses, is_present))
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {
+            "learning_rate": self.learning_rate, "weight_decay": self.weight_decay,
+            "least_losses": self.least_losses, "name": self.name,
+        }  # fmt: skip

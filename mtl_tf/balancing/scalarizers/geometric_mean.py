@@ -1,0 +1,32 @@
+"""Geometric mean of the losses (Chennupati et al., CVPR Workshops 2019)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.balancing.base import Scalarizer
+from mtl_tf.balancing.masked import masked_mean, safe_log
+
+
+def geometric_mean(losses: Any, is_present: Any) -> Any:
+    """`(prod_i losses_i) ** (1 / K)` over present tasks; all `[K]`, the result a scalar."""
+    return tf.exp(masked_mean(safe_log(losses), is_present))
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class GeometricMean(Scalarizer):
+    """Geometric mean of the losses: the scale of a loss does not matter.
+
+    `GeometricMean()(losses [K])` -> scalar. Losses must be positive; one below 1e-8 counts as 1e-8.
+
+    Source: Chennupati et al., "MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss
+    Strategy for Multi-Task Learning", CVPR Workshops 2019, Eq. 3.
+
+    Args:
+        name: name of the layer.
+    """
+
+    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """The geometric mean of the present tasks' losses."""
+        return geometric_mean(losses, is_present)

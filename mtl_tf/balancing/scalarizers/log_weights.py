@@ -1,0 +1,28 @@
+"""The learned exponents of Uncertainty and IMTL-L: one trainable number per task, within ±10."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+LIMIT = 10.0
+
+
+def check_initial(value: float, name: str) -> None:
+    """`ValueError` if a start value is beyond the limit."""
+    if not abs(value) <= LIMIT:
+        raise ValueError(f"{name} must be within ±{LIMIT:g}. Received: {value}")
+
+
+def add_exponents(layer: keras.layers.Layer, num_tasks: int, name: str, initial: float) -> Any:
+    """A trainable weight `[K]` of `layer`, kept within ±10: a loss near 0 cannot drive it away."""
+    return layer.add_weight(
+        shape=(num_tasks,),
+        initializer=keras.initializers.Constant(initial),
+        constraint=_clipped,
+        name=name,
+    )
+
+
+def _clipped(exponents: Any) -> Any:
+    return ops.clip(exponents, -LIMIT, LIMIT)

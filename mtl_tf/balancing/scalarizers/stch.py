@@ -1,0 +1,75 @@
+"""Smooth Tchebycheff scalarization (Lin et al., ICML 2024)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.balancing.base import Scalarizer
+from mtl_tf.balancing.masked import count, masked_sum, moved, safe_log
+from mtl_tf.balancing.scalarizers.epoch_means import EpochMeans
+
+
+def stch(losses: Any, nadir: Any, mu: float, is_present: Any) -> Any:
+    """`K mu log sum_i exp(log(losses_i / nadir_i) / mu)` over present tasks; all `[K]`."""
+    relative = (safe_log(losses) - safe_log(nadir)) / mu
+    lowest = tf.constant(relative.dtype.min, relative.dtype)
+    relative = tf.where(is_present, relative, lowest)
+    return count(is_present, losses.dtype) * mu * tf.reduce_logsumexp(relative)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class STCH(Scalarizer):
+    """Smooth maximum of the losses, each relative to its own mean in an epoch of warm-up.
+
+    `STCH()(losses [K])` -> scalar. Until the end of the warm-up it is the sum of the logarithms of
+    the losses. A task without a label in the last epoch of the warm-up is taken relative to 1.
+
+    Source: Lin et al., "Smooth Tchebycheff Scalarization for Multi-Objective Optimization", ICML
+    2024, Eq. 8, on the logarithms of the losses as in its multi-task experiments.
+
+    Args:
+        mu: smoothness; towards 0 the result is the maximum.
+        warmup_epochs: number of epochs before the method begins; the last of them gives the means.
+        name: name of the layer.
+
+    Raises:
+        ValueError: if `mu` is not positive or `warmup_epochs` not at least 1.
+    """
+
+    def __init__(self, mu: float = 1.0, warmup_epochs: int = 4, name: str | None = None) -> None:
+        super().__init__(name=name)
+        if not mu > 0:
+            raise ValueError(f"mu must be positive. Received: {mu}")
+        if warmup_epochs < 1:
+            raise ValueError(f"warmup_epochs must be at least 1. Received: {warmup_epochs}")
+        self.mu = mu
+        self.warmup_epochs = warmup_epochs
+
+    def make_state(self, num_tasks: int) -> None:
+        """The running mean, its value at the end of the warm-up, and the number of epochs."""
+        self.means = EpochMeans(self.add_state, num_tasks)
+        self.nadir = self.add_state("nadir", (num_tasks,), initial=1.0)
+        self.epochs = self.add_state("epochs", ())
+
+    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """The smooth maximum, or the sum of logarithms during the warm-up."""
+        if training:
+            self.means.add(losses, is_present)
+        nadir = tf.cast(tf.convert_to_tensor(self.nadir), losses.dtype)
+        return tf.where(
+            tf.convert_to_tensor(self.epochs) < self.warmup_epochs,
+            masked_sum(safe_log(losses), is_present),
+            stch(losses, nadir, self.mu, is_present),
+        )
+
+    def end_epoch(self) -> None:
+        """Takes the means of the last epoch of the warm-up."""
+        means, is_known = self.means.take()
+        self.epochs.assign_add(1.0)
+        is_last = tf.equal(tf.convert_to_tensor(self.epochs), float(self.warmup_epochs))
+        moved(self.nadir, means, is_known & is_last)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {"mu": self.mu, "warmup_epochs": self.warmup_epochs, "name": self.name}

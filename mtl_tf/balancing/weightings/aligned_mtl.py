@@ -1,0 +1,49 @@
+"""Aligned-MTL (Senushkin et al., CVPR 2023): principal components of one length."""
+
+from typing import Any, Literal, get_args
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.balancing.base import Tasks, Weighting
+from mtl_tf.ops import BalanceReport, balance
+
+Scale = Literal["min", "median", "mean"]
+
+
+def aligned_mtl(gramian: tf.Tensor, scale: Scale = "min") -> BalanceReport:
+    """`sqrt(s) V L^(-1/2) V' 1 / K` of `G = V L V'`, s an eigenvalue; Gramian `[K, K]`."""
+    return balance(gramian, "aligned_mtl", with_report=True, scale=scale)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class AlignedMTL(Weighting):
+    """The mean gradient after the principal components of the gradients got one length.
+
+    `AlignedMTL()(gramian [K, K])` -> weights `[K]`.
+
+    Source: Senushkin et al., "Independent Component Alignment for Multi-Task Learning", CVPR 2023,
+    Algorithm 1; the paper takes the smallest eigenvalue.
+
+    Args:
+        scale: which eigenvalue gives the length: `"min"`, `"median"` (the lower of two) or
+            `"mean"`.
+        name: name of the layer.
+
+    Raises:
+        ValueError: for another scale.
+    """
+
+    def __init__(self, scale: Scale = "min", name: str | None = None) -> None:
+        super().__init__(name=name)
+        if scale not in get_args(Scale):
+            raise ValueError(f"scale must be one of {get_args(Scale)}. Received: {scale!r}")
+        self.scale = scale
+
+    def solve(self, tasks: Tasks) -> BalanceReport:
+        """The aligned weights."""
+        return aligned_mtl(tasks.gramian, self.scale)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {"scale": self.scale, "name": self.name}

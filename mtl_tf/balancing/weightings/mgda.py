@@ -1,0 +1,84 @@
+"""MGDA (Désidéri 2012; Sener and Koltun, NeurIPS 2018): the shortest mean of the gradients."""
+
+from typing import Any, Literal, get_args
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.balancing.base import Tasks, Weighting
+from mtl_tf.balancing.masked import masked_sum
+from mtl_tf.ops import BalanceReport, balance
+
+Normalisation = Literal["none", "l2", "loss", "loss+"]
+
+
+def mgda(gramian: tf.Tensor, normalisers: tf.Tensor, is_present: tf.Tensor) -> BalanceReport:
+    """Weights `a_i / n_i` of sum 1, `a` the simplex weights of the least `|sum_i a_i g_i / n_i|`.
+
+    Gramian `[K, K]`, positive normalisers `n [K]`.
+    """
+    report = balance(gramian / normalisers[:, None] / normalisers, "mgda", with_report=True)
+    # Relative to the least of them, so that none of the quotients overflows.
+    least = tf.reduce_min(tf.where(is_present, normalisers, float("inf")))
+    weights = tf.where(is_present, report.weights * (least / normalisers), 0.0)
+    total = masked_sum(weights, is_present)
+    return report._replace(weights=weights / tf.where(total > 0, total, 1.0))
+
+
+def normalisers(
+    gramian: tf.Tensor, losses: tf.Tensor | None, normalisation: Normalisation
+) -> tf.Tensor:
+    """What each task gradient is divided by, `[K]`; 1 where it would be 0."""
+    found = tf.ones([gramian.shape[0]], tf.float64)
+    if normalisation in ("l2", "loss+"):
+        found *= tf.sqrt(tf.linalg.diag_part(gramian))
+    if normalisation in ("loss", "loss+"):
+        if losses is None:
+            raise ValueError(
+                f"MGDA(normalisation={normalisation!r}) needs the losses: pass losses=[K]"
+            )
+        found *= losses
+    return tf.where(found > 0, found, 1.0)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class MGDA(Weighting):
+    """The mean of the task gradients that is shortest: no task is harmed, small ones rule.
+
+    `MGDA()(gramian [K, K])` -> weights `[K]` on the simplex. With `level="features"` it is MGDA-UB.
+    With a normalisation the direction is that of the shortest mean of the normalised gradients, and
+    the weights still add up to 1. The published code applies the simplex weights of normalised
+    gradients to the gradients as they are, whose sum may harm a task.
+
+    Source: Désidéri, C. R. Math. 2012; Sener, Koltun, "Multi-Task Learning as Multi-Objective
+    Optimization", NeurIPS 2018, Eq. 3 and 5.
+
+    Args:
+        normalisation: each gradient is divided by `"none"`, its length (`"l2"`), its loss
+            (`"loss"`), or both (`"loss+"`).
+        name: name of the layer.
+
+    Raises:
+        ValueError: for another normalisation, or when called without the losses it needs.
+    """
+
+    def __init__(self, normalisation: Normalisation = "none", name: str | None = None) -> None:
+        super().__init__(name=name)
+        if normalisation not in get_args(Normalisation):
+            raise ValueError(
+                f"normalisation must be one of {get_args(Normalisation)}. "
+                f"Received: {normalisation!r}"
+            )
+        self.normalisation = normalisation
+
+    def solve(self, tasks: Tasks) -> BalanceReport:
+        """The weights of the shortest mean."""
+        return mgda(
+            tasks.gramian,
+            normalisers(tasks.gramian, tasks.losses, self.normalisation),
+            tasks.is_present,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {"normalisation": self.normalisation, "name": self.name}

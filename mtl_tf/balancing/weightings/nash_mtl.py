@@ -1,0 +1,31 @@
+"""Nash-MTL (Navon et al., ICML 2022): the Nash bargaining solution of the tasks."""
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.balancing.base import Tasks, Weighting
+from mtl_tf.ops import BalanceReport, balance
+
+
+def nash_mtl(gramian: tf.Tensor) -> BalanceReport:
+    """`w > 0` with `G w = 1 / w`; Gramian `[K, K]`. Without a solution, MGDA's weights."""
+    return balance(gramian, "nash_mtl", with_report=True)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class NashMTL(Weighting):
+    """Weights by which every task's gain times its weight is the same.
+
+    `NashMTL()(gramian [K, K])` -> weights `[K]`. The length of the direction is `sqrt(K)` whatever
+    the length of the gradients, so the learning rate alone sets the size of a step. Where some mean
+    of the gradients is zero there is no solution: MGDA's weights then, counted as a fallback.
+
+    Source: Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022, Claim 3.1.
+
+    Args:
+        name: name of the layer.
+    """
+
+    def solve(self, tasks: Tasks) -> BalanceReport:
+        """The bargaining solution."""
+        return nash_mtl(tasks.gramian)

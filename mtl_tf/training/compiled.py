@@ -1,0 +1,125 @@
+"""What `MultiTaskTrainer.compile` chose, checked."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import keras
+
+from mtl_tf import balancing as balancing_module
+from mtl_tf.balancing import Balancing, Scalarizer, Weighting
+from mtl_tf.tasks import Task
+from mtl_tf.training.logs import TaskLogs
+from mtl_tf.training.representation import CutModel, cut_at_last_shared
+from mtl_tf.training.task_losses import as_loss
+from mtl_tf.training.updates import feature_update, parameter_update, scalar_update
+
+Level = Literal["parameters", "features"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """Everything a step depends on. Keras does not track it, so compiling again replaces it all.
+
+    Attributes:
+        tasks: the K tasks.
+        balancing: the method.
+        loss_factors: factors of the losses before balancing, K numbers.
+        loss_functions: `{task: loss}`.
+        logs: the metrics.
+        cut: the model as trunk and heads, where a step needs the gradients in between.
+        gradient_penalties: functions of the task gradients of the representation, minimised too.
+        weight_own_variables: whether the weights of a weighting scale the gradients of task-specific
+            variables as well.
+        micro_batches: number of parts a batch is run in.
+        diagnostics: whether to log what the task gradients look like.
+        update: from a batch to the gradients of the update.
+    """
+
+    tasks: tuple[Task, ...]
+    balancing: Balancing
+    loss_factors: tuple[float, ...]
+    loss_functions: dict[str, Any]
+    logs: TaskLogs
+    cut: CutModel | None
+    gradient_penalties: tuple[keras.layers.Layer, ...]
+    weight_own_variables: bool
+    micro_batches: int
+    diagnostics: bool
+    update: Callable[..., Any]
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The layers beside the model that are saved, and in part trained, with it."""
+        return [self.balancing, *self.gradient_penalties]
+
+
+def compiled(
+    model: keras.Model,
+    tasks: tuple[Task, ...],
+    balancing: "str | Balancing | None",
+    level: Level,
+    loss: Mapping[str, Any] | None,
+    metrics: Mapping[str, Any] | None,
+    loss_weights: Mapping[str, float] | None,
+    gradient_penalties: Sequence[keras.layers.Layer],
+    weight_own_variables: bool,
+    micro_batches: int,
+    diagnostics: bool,
+) -> Compiled:
+    """Checks the arguments of `MultiTaskTrainer.compile`, whose names and meanings these are.
+
+    Returns:
+        What the training step reads.
+
+    Raises:
+        ValueError: for an unknown method, level or task, or options that exclude each other.
+    """
+    names = [task.name for task in tasks]
+    for argument, value in (("loss", loss), ("metrics", metrics), ("loss_weights", loss_weights)):
+        if value is not None and (not isinstance(value, Mapping) or set(value) - set(names)):
+            raise ValueError(
+                f"{argument} must be a dictionary by task ({names}). Received: {value!r}"
+            )
+    method = balancing_module.get(balancing)
+    is_scalarizer = isinstance(method, Scalarizer)
+    if level not in get_args(Level):
+        raise ValueError(f"level must be one of {get_args(Level)}. Received: {level!r}")
+    if level == "features" and is_scalarizer:
+        raise ValueError(
+            f"level='features' is for weightings and aggregators; {type(method).__name__} needs the "
+            "losses alone and one backward pass: leave level out"
+        )
+    if not isinstance(micro_batches, int) or micro_batches < 1:
+        raise ValueError(f"micro_batches must be a positive integer. Received: {micro_batches!r}")
+    if micro_batches > 1 and level == "features":
+        raise ValueError(
+            "micro_batches needs level='parameters': the weights are known only after the last "
+            "micro-batch, when the features of the others are gone"
+        )
+    if weight_own_variables and not isinstance(method, Weighting):
+        raise ValueError(
+            "weight_own_variables is for weightings: a scalarizer always does that and an "
+            f"aggregator has no weights. Received: balancing={type(method).__name__}"
+        )
+    if not method.built:
+        method.build((len(tasks),))
+        method.built = True
+    needs_cut = level == "features" or bool(gradient_penalties)
+    needs_gradients = not is_scalarizer or diagnostics or micro_batches > 1
+    gradient_update = feature_update if level == "features" else parameter_update
+    return Compiled(
+        tasks=tasks,
+        balancing=method,
+        loss_factors=tuple(float((loss_weights or {}).get(name, 1.0)) for name in names),
+        loss_functions={
+            task.name: as_loss((loss or {}).get(task.name) or task.loss()) for task in tasks
+        },
+        logs=TaskLogs(tasks, metrics or {}, model.output, method, diagnostics),
+        cut=cut_at_last_shared(model, names) if needs_cut else None,
+        gradient_penalties=tuple(gradient_penalties),
+        weight_own_variables=weight_own_variables,
+        micro_batches=micro_batches,
+        diagnostics=diagnostics,
+        update=gradient_update if needs_gradients else scalar_update,
+    )

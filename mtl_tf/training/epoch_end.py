@@ -1,0 +1,58 @@
+"""The end of an epoch: methods that think in epochs are told, and the user is warned, once."""
+
+import warnings
+from typing import Any
+
+import keras
+
+_FAULTS = {
+    "not_finite": "{count:g} times a task's loss or gradient was NaN or infinite; the task was left "
+    "out of these steps. Lower the learning rate, or look at the data of that task",
+    "fallbacks": "{count:g} times {method} had no solution and used its fallback, as its "
+    "documentation says",
+    "unsolved": "{count:g} times the weights of {method} were not exact to 1e-8, because task "
+    "gradients cancel each other almost entirely",
+}
+_NEGLIGIBLE = 1e-6
+
+
+class EndOfEpoch(keras.callbacks.Callback):
+    """Ends the epoch of the balancing method and warns of what would else go unseen.
+
+    Comes before all other callbacks, so that a backup holds the state after the end of the epoch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Tells the method and, once for each kind of trouble, the user."""
+        logs = logs or {}
+        method = self.model.balancing
+        method.end_epoch()
+        for fault, message in _FAULTS.items():
+            count = logs.get(fault, 0.0)
+            if count > 0:
+                name = type(method).__name__
+                self._warn(
+                    fault, f"In epoch {epoch + 1}, {message.format(count=count, method=name)}"
+                )
+        weights = {
+            task.name: abs(logs[f"{task.name}_weight"])
+            for task in self.model.tasks
+            if f"{task.name}_weight" in logs
+        }
+        for task, weight in weights.items():
+            if weight <= _NEGLIGIBLE * max(weights.values()) and max(weights.values()) > 0:
+                self._warn(
+                    task,
+                    f"Task {task!r} had the weight {weight:.1g} throughout epoch {epoch + 1}: "
+                    f"{type(method).__name__} does not train it. Raise its loss_weights or "
+                    "choose another method",
+                )
+
+    def _warn(self, kind: str, message: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            warnings.warn(f"{message}. (Told once.)", stacklevel=2)

@@ -1,0 +1,20 @@
+"""Sums over the replicas of `tf.distribute`: every one of them holds a part of the batch."""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def num_replicas() -> int:
+    """How many replicas take part in this step; 1 without a distribution strategy."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def total(tensors: list[Any]) -> list[Any]:
+    """The sum over all replicas of each tensor; `None` stays `None`."""
+    context = tf.distribute.get_replica_context()
+    present = [tensor for tensor in tensors if tensor is not None]
+    if num_replicas() == 1 or not present or context is None:
+        return tensors
+    sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+    return [None if tensor is None else next(sums) for tensor in tensors]
