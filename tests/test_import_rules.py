@@ -18,7 +18,7 @@ ALLOWED = {
     "backbones": {"layers"},
     "heads": {"layers"},
     "architectures": {"backbones", "heads", "layers"},
-    "training": {"balancing", "tasks", "losses", "metrics", "ops"},
+    "training": {"balancing", "layers", "tasks", "losses", "metrics", "ops"},
     "evaluation": {"tasks", "metrics"},
 }
 EVERYTHING = {"experiments", "cli", "__init__", "__main__"}

@@ -15,6 +15,7 @@ from mtl_tf.architectures.base import (
     prediction,
     task_channels,
 )
+from mtl_tf.layers import ChannelScaling
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -30,6 +31,8 @@ class SharedTrunk(Architecture):
         input_shape: `(H, W, 3)`; H and W multiples of the output stride.
         head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
         output_stride: down-sampling factor of a named backbone's last stage: 8, 16 or 32.
+        modulation: whether each task scales the channels of the shared features by learned numbers
+            of its own (Zhao et al., ECCV 2018), so that tasks conflict less in the trunk.
         name: name of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
@@ -46,6 +49,7 @@ class SharedTrunk(Architecture):
         input_shape: tuple[int, int, int],
         head: str | None = None,
         output_stride: int = 8,
+        modulation: bool = False,
         name: str = "shared_trunk",
     ) -> None:
         # === Layers ===
@@ -55,10 +59,15 @@ class SharedTrunk(Architecture):
 
         # === Functional model ===
         features = backbones.features(backbone, image, output_stride)
-        outputs = {
-            task: prediction(head_layers(features, number, f"decoders.{task}"), image, task)
-            for task, number in channels.items()
-        }
+        outputs = {}
+        for task, number in channels.items():
+            own = features
+            if modulation:
+                own = [
+                    ChannelScaling(name=f"modulation.{task}.{s}")(stage)
+                    for s, stage in enumerate(features)
+                ]
+            outputs[task] = prediction(head_layers(own, number, f"decoders.{task}"), image, task)
 
         # === Config ===
         super().__init__(
@@ -70,4 +79,5 @@ class SharedTrunk(Architecture):
             input_shape=tuple(input_shape),
             head=head,
             output_stride=output_stride,
+            modulation=modulation,
         )

@@ -2,7 +2,70 @@
 
 from typing import Any
 
+import keras
+import tensorflow as tf
 from keras import layers
+
+
+def bilinear(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Bilinear resizing with gradients of every order, which TensorFlow's own stops at the first.
+
+    Args:
+        x: floating point `[B, h, w, C]`.
+        height: new height.
+        width: new width.
+
+    Returns:
+        `[B, height, width, C]` in the dtype of `x`.
+    """
+
+    @tf.custom_gradient
+    def enlarge(small: tf.Tensor) -> Any:
+        large = tf.raw_ops.ResizeBilinear(
+            images=small, size=[height, width], half_pixel_centers=True
+        )
+        return tf.cast(large, x.dtype), transpose
+
+    @tf.custom_gradient
+    def transpose(large: tf.Tensor) -> Any:
+        small = tf.raw_ops.ResizeBilinearGrad(
+            grads=tf.cast(large, tf.float32),
+            original_image=tf.cast(x, tf.float32),
+            half_pixel_centers=True,
+        )
+        return tf.cast(small, x.dtype), enlarge
+
+    return enlarge(x)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class BilinearResize(layers.Layer):
+    """`bilinear` as a layer.
+
+    Args:
+        height: new height.
+        width: new width.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments: features `[B, h, w, C]`. Returns features `[B, height, width, C]`.
+    """
+
+    def __init__(self, height: int, width: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.height = height
+        self.width = width
+
+    def call(self, x: Any) -> Any:
+        """The resized features."""
+        return bilinear(x, self.height, self.width)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        """`(B, height, width, C)`."""
+        return (input_shape[0], self.height, self.width, input_shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {**super().get_config(), "height": self.height, "width": self.width}
 
 
 def resize_to(x: Any, height: int, width: int, name: str | None = None, dtype: Any = None) -> Any:
@@ -26,7 +89,6 @@ def resize_to(x: Any, height: int, width: int, name: str | None = None, dtype: A
             f"Features of {x.shape[1]}x{x.shape[2]} cannot be enlarged to {height}x{width}: choose "
             "an input_shape whose height and width are multiples of the backbone's largest stride"
         )
-    size = (height // x.shape[1], width // x.shape[2])
-    if size == (1, 1):
+    if (height, width) == tuple(x.shape[1:3]):
         return layers.Activation("linear", name=name, dtype=dtype)(x)
-    return layers.UpSampling2D(size, interpolation="bilinear", name=name, dtype=dtype)(x)
+    return BilinearResize(height, width, name=name, dtype=dtype)(x)

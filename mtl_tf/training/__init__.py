@@ -1,14 +1,26 @@
 """Training: the trainer with the one custom training step, and what goes with it.
 
-================== =================================================================
-`MultiTaskTrainer` wraps a multi-task model; `compile`, `fit`, `evaluate`, `predict`
-`Backup`           callback: saves after every epoch, atomically, and resumes
-`Poly`             learning-rate schedule of the survey, `(1 - epoch / epochs) ** 0.9`
-================== =================================================================
+====================== ====================================================================
+`MultiTaskTrainer`     wraps a multi-task model; `compile`, `fit`, `evaluate`, `predict`
+`Backup`               callback: saves after every epoch, atomically, and resumes
+`GradientDiagnostics`  callback: weights, norms and cosines of task gradients as CSV
+`Poly`                 learning-rate schedule of the survey, `(1 - epoch / epochs) ** 0.9`
+`OrthogonalGradients`  gradient penalty: task gradients at right angles
+`AdversarialGradients` gradient penalty: task gradients a discriminator cannot tell apart
+====================== ====================================================================
 """
 
 from mtl_tf.training.callbacks import Backup
+from mtl_tf.training.diagnostics import GradientDiagnostics
+from mtl_tf.training.gradient_penalties import AdversarialGradients, OrthogonalGradients
 from mtl_tf.training.schedules import Poly
 from mtl_tf.training.trainer import MultiTaskTrainer
 
-__all__ = ["Backup", "MultiTaskTrainer", "Poly"]
+__all__ = [
+    "AdversarialGradients",
+    "Backup",
+    "GradientDiagnostics",
+    "MultiTaskTrainer",
+    "OrthogonalGradients",
+    "Poly",
+]

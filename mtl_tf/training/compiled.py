@@ -9,8 +9,10 @@ import keras
 from mtl_tf import balancing as balancing_module
 from mtl_tf.balancing import Balancing, Scalarizer, Weighting
 from mtl_tf.tasks import Task
+from mtl_tf.training import replicas
+from mtl_tf.training.asynchronous import AsynchronousUpdates
 from mtl_tf.training.logs import TaskLogs
-from mtl_tf.training.representation import CutModel, cut_at_last_shared
+from mtl_tf.training.representation import CutModel, cut_at_last_shared, own_variables
 from mtl_tf.training.task_losses import as_loss
 from mtl_tf.training.updates import feature_update, parameter_update, scalar_update
 
@@ -28,10 +30,11 @@ class Compiled:
         loss_functions: `{task: loss}`.
         logs: the metrics.
         cut: the model as trunk and heads, where a step needs the gradients in between.
-        gradient_penalties: functions of the task gradients of the representation, minimised too.
-        weight_own_variables: whether the weights of a weighting scale the gradients of task-specific
-            variables as well.
+        gradient_penalties: layers that turn task gradients into something minimised too.
+        weight_own_variables: whether the weights of a weighting scale the gradients of the
+            variables of one task alone as well.
         micro_batches: number of parts a batch is run in.
+        asynchronous: applies gradients where some tasks' variables wait, or `None`.
         diagnostics: whether to log what the task gradients look like.
         update: from a batch to the gradients of the update.
     """
@@ -45,13 +48,20 @@ class Compiled:
     gradient_penalties: tuple[keras.layers.Layer, ...]
     weight_own_variables: bool
     micro_batches: int
+    asynchronous: AsynchronousUpdates | None
     diagnostics: bool
     update: Callable[..., Any]
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
         """The layers beside the model that are saved, and in part trained, with it."""
-        return [self.balancing, *self.gradient_penalties]
+        layers = [*self.gradient_penalties, self.balancing]
+        return layers if self.asynchronous is None else [*layers, self.asynchronous]
+
+    def network_variables(self, model: keras.Model) -> list[Any]:
+        """The variables that gradients of the losses and penalties are taken of."""
+        own = [v for penalty in self.gradient_penalties for v in penalty.trainable_variables]
+        return [*model.trainable_variables, *own]
 
 
 def compiled(
@@ -65,7 +75,9 @@ def compiled(
     gradient_penalties: Sequence[keras.layers.Layer],
     weight_own_variables: bool,
     micro_batches: int,
+    update_every: Mapping[str, int] | None,
     diagnostics: bool,
+    optimizer: Any,
 ) -> Compiled:
     """Checks the arguments of `MultiTaskTrainer.compile`, whose names and meanings these are.
 
@@ -76,7 +88,13 @@ def compiled(
         ValueError: for an unknown method, level or task, or options that exclude each other.
     """
     names = [task.name for task in tasks]
-    for argument, value in (("loss", loss), ("metrics", metrics), ("loss_weights", loss_weights)):
+    by_task = {
+        "loss": loss,
+        "metrics": metrics,
+        "loss_weights": loss_weights,
+        "update_every": update_every,
+    }
+    for argument, value in by_task.items():
         if value is not None and (not isinstance(value, Mapping) or set(value) - set(names)):
             raise ValueError(
                 f"{argument} must be a dictionary by task ({names}). Received: {value!r}"
@@ -87,8 +105,8 @@ def compiled(
         raise ValueError(f"level must be one of {get_args(Level)}. Received: {level!r}")
     if level == "features" and is_scalarizer:
         raise ValueError(
-            f"level='features' is for weightings and aggregators; {type(method).__name__} needs the "
-            "losses alone and one backward pass: leave level out"
+            f"level='features' is for weightings and aggregators; {type(method).__name__} needs "
+            "the losses alone and one backward pass: leave level out"
         )
     if not isinstance(micro_batches, int) or micro_batches < 1:
         raise ValueError(f"micro_batches must be a positive integer. Received: {micro_batches!r}")
@@ -105,7 +123,14 @@ def compiled(
     if not method.built:
         method.build((len(tasks),))
         method.built = True
-    needs_cut = level == "features" or bool(gradient_penalties)
+    cut = None
+    if level == "features" or gradient_penalties:
+        cut = cut_at_last_shared(model, names)
+        shapes = [tensor.shape for tensor in cut.trained(cut.trunk.outputs)]
+        for penalty in gradient_penalties:
+            if not penalty.built:
+                penalty.build((len(tasks), *shapes))
+                penalty.built = True
     needs_gradients = not is_scalarizer or diagnostics or micro_batches > 1
     gradient_update = feature_update if level == "features" else parameter_update
     return Compiled(
@@ -116,10 +141,29 @@ def compiled(
             task.name: as_loss((loss or {}).get(task.name) or task.loss()) for task in tasks
         },
         logs=TaskLogs(tasks, metrics or {}, model.output, method, diagnostics),
-        cut=cut_at_last_shared(model, names) if needs_cut else None,
+        cut=cut,
         gradient_penalties=tuple(gradient_penalties),
         weight_own_variables=weight_own_variables,
         micro_batches=micro_batches,
+        asynchronous=_asynchronous(update_every, model, names, optimizer),
         diagnostics=diagnostics,
         update=gradient_update if needs_gradients else scalar_update,
     )
+
+
+def _asynchronous(
+    update_every: Mapping[str, int] | None, model: keras.Model, tasks: list[str], optimizer: Any
+) -> AsynchronousUpdates | None:
+    if not update_every:
+        return None
+    if any(not isinstance(steps, int) or steps < 1 for steps in update_every.values()):
+        raise ValueError(
+            f"update_every must be {{task: positive integer}}. Received: {update_every}"
+        )
+    has_loss_scale = isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
+    if has_loss_scale or optimizer.use_ema or replicas.num_replicas() > 1:
+        raise ValueError(
+            "update_every works with one replica and an optimizer without loss scaling and EMA "
+            f"(use mixed_bfloat16 in the place of mixed_float16). Received: {optimizer}"
+        )
+    return AsynchronousUpdates(tasks, update_every, own_variables(model, tasks))

@@ -34,21 +34,24 @@ class GradientLogs:
         self.norms = [keras.metrics.Mean(f"{name}_gradient_norm") for name in names]
         self.cosines = [keras.metrics.Mean(f"{names[i]}_{names[j]}_cosine") for i, j in self.pairs]
         self.conflicts = keras.metrics.Mean("conflicts")
-        self.gramian = keras.Variable(
-            tf.zeros([len(names), len(names)], tf.float64),
-            trainable=False,
-            dtype="float64",
-            aggregation="only_first_replica",
-            name="gramian",
-        )
+        self._last = [
+            keras.Variable(
+                initializer="zeros", shape=shape, trainable=False, dtype="float64",
+                aggregation="only_first_replica", name=name,
+            )
+            for name, shape in (("gramian", (len(names),) * 2), ("weights", (len(names),)))
+        ]  # fmt: skip
+        self.names = names
 
     def all(self) -> list[keras.metrics.Metric]:
         """Every metric."""
         return [*self.norms, *self.cosines, self.conflicts]
 
-    def update(self, gramian: tf.Tensor, is_used: tf.Tensor) -> None:
-        """Adds a step: the Gramian `[K, K]`, and bool `[K]`: the tasks that took part."""
-        self.gramian.assign(gramian)
+    def update(self, gramian: tf.Tensor, weights: tf.Tensor | None, is_used: tf.Tensor) -> None:
+        """Adds a step: the Gramian `[K, K]`, the weights `[K]`, and which tasks took part."""
+        self._last[0].assign(gramian)
+        if weights is not None:
+            self._last[1].assign(weights)
         found = cosines(gramian)
         for k, norm in enumerate(self.norms):
             norm.update_state(tf.sqrt(gramian[k, k]), is_used[k])
@@ -56,6 +59,20 @@ class GradientLogs:
             is_pair = is_used[i] & is_used[j]
             cosine.update_state(found[i, j], is_pair)
             self.conflicts.update_state(tf.cast(gramian[i, j] < 0, tf.float32), is_pair)
+
+    def last(self) -> dict[str, float]:
+        """The last step's weights (0 for an aggregator), norms, cosines and conflicts, by name."""
+        gramian, weights = (variable.numpy() for variable in self._last)
+        found = cosines(tf.constant(gramian)).numpy()
+        values = [f"{name}_weight" for name in self.names], weights
+        row = dict(zip(*values, strict=True))
+        row.update({m.name: gramian[k, k] ** 0.5 for k, m in enumerate(self.norms)})
+        row.update(
+            {m.name: found[pair] for pair, m in zip(self.pairs, self.cosines, strict=True)}
+        )  # fmt: skip
+        negative = [gramian[pair] < 0 for pair in self.pairs]
+        row["conflicts"] = sum(negative) / max(len(negative), 1)
+        return {name: float(value) for name, value in row.items()}
 
 
 class GradientDiagnostics(keras.callbacks.Callback):
@@ -85,14 +102,15 @@ class GradientDiagnostics(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens the file."""
-        if not self.model.gradient_names:
+        names = list(self.model.last_gradients())
+        if not names:
             raise ValueError("GradientDiagnostics needs trainer.compile(..., diagnostics=True)")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not self.path.exists()
         self._file = self.path.open("a", newline="")
         self._writer = csv.writer(self._file)
         if is_new:
-            self._writer.writerow(["epoch", "step", *self.model.gradient_names])
+            self._writer.writerow(["epoch", "step", *names])
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the epoch."""
@@ -101,7 +119,7 @@ class GradientDiagnostics(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes a row."""
         if batch % self.every == 0:
-            self._writer.writerow([self._epoch, batch, *self.model.gradient_values()])
+            self._writer.writerow([self._epoch, batch, *self.model.last_gradients().values()])
             self._file.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

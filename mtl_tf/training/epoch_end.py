@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 _FAULTS = {
-    "not_finite": "{count:g} times a task's loss or gradient was NaN or infinite; the task was left "
-    "out of these steps. Lower the learning rate, or look at the data of that task",
+    "not_finite": "{count:g} times a task's loss or gradient was NaN or infinite; the task was "
+    "left out of these steps. Lower the learning rate, or look at the data of that task",
     "fallbacks": "{count:g} times {method} had no solution and used its fallback, as its "
     "documentation says",
     "unsolved": "{count:g} times the weights of {method} were not exact to 1e-8, because task "

@@ -96,4 +96,4 @@ def _penalties(
         return []
     shared = compiled.cut.trained(entrance)
     task_gradients = [tape.gradient(loss, shared) for loss in losses]
-    return [penalty(task_gradients) for penalty in compiled.gradient_penalties]
+    return [penalty.penalty(task_gradients) for penalty in compiled.gradient_penalties]

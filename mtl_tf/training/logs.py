@@ -83,7 +83,7 @@ class TaskLogs:
             # Every replica adds the same number, and the metric adds them up.
             fault.update_state(tf.cast(counts[name], tf.float32) / replicas.num_replicas())
         if self.gradients is not None:
-            self.gradients.update(update.gramian, update.is_used)
+            self.gradients.update(update.gramian, update.weights, update.is_used)
 
     def update_metrics(
         self,

@@ -77,10 +77,34 @@ def cut_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> CutModel:
             "level='parameters' and no gradient penalties"
         )
     return CutModel(
-        trunk=keras.Model(model.inputs, tensors, name="trunk"),
+        trunk=keras.Model(model.input, tensors, name="trunk"),
         heads=keras.Model(tensors, dict(outputs), name="heads"),
         depends_on_variables=depends,
     )
+
+
+def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[Any]]:
+    """The trainable variables that the outputs of one task alone depend on, by task.
+
+    Args:
+        model: functional model with outputs `{task: tensor}` and `{task/...: tensor}`.
+        tasks: names of the tasks.
+
+    Returns:
+        `{task: variables}`.
+    """
+    owners: dict[int, set[str]] = {}
+    variables: dict[int, Any] = {}
+    for task in tasks:
+        for name in outputs_of(task, model.output):
+            for tensor in _ancestors(model.output[name]):
+                operation = tensor._keras_history.operation
+                for variable in getattr(operation, "trainable_variables", ()):
+                    variables[id(variable)] = variable
+                    owners.setdefault(id(variable), set()).add(task)
+    return {
+        task: [v for key, v in variables.items() if owners[key] == {task}] for task in tasks
+    }  # fmt: skip
 
 
 def _inputs(tensor: Any) -> list[Any]:

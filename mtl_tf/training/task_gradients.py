@@ -44,7 +44,7 @@ def whole_losses(passed: Forward) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def of_variables(compiled: Any, model: Any, batch: Batch, scale: tf.Tensor) -> TaskGradients:
-    """Gradients with respect to `model.trainable_variables`, one backward pass per task.
+    """Gradients with respect to the network's variables, one backward pass per task.
 
     Args:
         compiled: what was chosen in `MultiTaskTrainer.compile`.
@@ -56,7 +56,7 @@ def of_variables(compiled: Any, model: Any, batch: Batch, scale: tf.Tensor) -> T
         `TaskGradients`.
     """
     whole = whole_batch(compiled, batch)
-    variables = [v.value for v in model.trainable_variables]
+    variables = [v.value for v in compiled.network_variables(model)]
 
     def of_part(part: Batch) -> tuple[list[Row], Row, tf.Tensor, tf.Tensor]:
         with tf.GradientTape(persistent=True) as tape:
@@ -65,8 +65,8 @@ def of_variables(compiled: Any, model: Any, batch: Batch, scale: tf.Tensor) -> T
         rows = [tape.gradient(loss, variables) for loss in scaled]
         return rows, _gradient(tape, scaled_extra, variables), *whole_losses(passed)
 
-    parts = summed_over_parts(of_part, batch, compiled.micro_batches)
-    return TaskGradients(*parts, whole.counts > 0)
+    rows, extra, losses, extra_loss = summed_over_parts(of_part, batch, compiled.micro_batches)
+    return TaskGradients(rows, extra, losses, extra_loss, whole.counts > 0)
 
 
 class FeatureGradients(NamedTuple):
@@ -93,7 +93,7 @@ def of_features(compiled: Any, model: Any, batch: Batch, scale: tf.Tensor) -> Fe
         scale: scalar that all gradients are multiplied by.
 
     Returns:
-        `FeatureGradients`; `features.extra` is with respect to `model.trainable_variables`.
+        `FeatureGradients`; `features.extra` is with respect to the network's variables.
     """
     whole = whole_batch(compiled, batch)
     cut = compiled.cut
@@ -105,15 +105,14 @@ def of_features(compiled: Any, model: Any, batch: Batch, scale: tf.Tensor) -> Fe
     entrance = cut.trained(passed.entrance)
     representation = cut.trained(passed.representation)
     rows = [tape.gradient(loss, [*entrance, *heads]) for loss in scaled]
-    extra = _gradient(tape, scaled_extra, [v.value for v in model.trainable_variables])
+    extra = _gradient(tape, scaled_extra, [v.value for v in compiled.network_variables(model)])
+    losses, extra_loss = whole_losses(passed)
     n = len(entrance)
     return FeatureGradients(
-        TaskGradients(
-            [row[:n] for row in rows], extra, *whole_losses(passed), whole.counts > 0
-        ),
+        TaskGradients([row[:n] for row in rows], extra, losses, extra_loss, whole.counts > 0),
         [row[n:] for row in rows],
         lambda directions: tape.gradient(representation, trunk, output_gradients=directions),
-    )  # fmt: skip
+    )
 
 
 def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:

@@ -26,8 +26,8 @@ class MultiTaskTrainer(keras.Model):
         trainer.model.save("model.keras")
 
     A batch is `(image [B, H, W, 3], {task: target [B, H, W, C]}, {task: validity mask [B, H, W]})`.
-    A task without a valid pixel in a batch takes no part in that step. The logs hold `loss` (what is
-    minimised; the sum of the losses for gradient-based methods) and for each task `<task>_loss`,
+    A task without a valid pixel in a batch takes no part in that step. The logs hold `loss` (what
+    is minimised; the sum of the losses for gradient-based methods) and for each task `<task>_loss`,
     `<task>_weight` (the weight of its gradient in the update) and its metrics; `not_finite`, how
     often a task was left out because its loss or gradient was NaN or infinite; for weightings
     `fallbacks` and `unsolved`, how often the method had no solution or no exact one.
@@ -68,6 +68,7 @@ class MultiTaskTrainer(keras.Model):
         gradient_penalties: Sequence[keras.layers.Layer] = (),
         weight_own_variables: bool = False,
         micro_batches: int = 1,
+        update_every: Mapping[str, int] | None = None,
         diagnostics: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -90,6 +91,9 @@ class MultiTaskTrainer(keras.Model):
             micro_batches: run a batch in so many equal parts, one after another, and balance the
                 sums of their task gradients: K gradients of all variables are kept, but only one
                 part's activations. Batch normalisation sees the parts.
+            update_every: `{task: steps}`: the variables that this task alone has are updated only
+                every so many steps with its labels, by the mean of their gradients (asynchronous
+                updates); 1 where missing.
             diagnostics: also log norms, cosines and conflicts of the task gradients. A scalarizer
                 then takes K backward passes.
             **kwargs: the other arguments of `keras.Model.compile`.
@@ -100,7 +104,8 @@ class MultiTaskTrainer(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         self._compiled = compiled(
             self.model, self.tasks, balancing, level, loss, metrics, loss_weights,
-            gradient_penalties, weight_own_variables, micro_batches, diagnostics,
+            gradient_penalties, weight_own_variables, micro_batches, update_every, diagnostics,
+            self.optimizer,
         )  # fmt: skip
         own = [v for layer in self._compiled.layers for v in layer.trainable_variables]
         inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
@@ -127,6 +132,11 @@ class MultiTaskTrainer(keras.Model):
         """The gradient penalties given to `compile`."""
         return self._compiled.gradient_penalties if self._compiled else ()
 
+    @property
+    def asynchronous(self) -> keras.layers.Layer | None:
+        """What waits because of `update_every`; `None` without it."""
+        return self._compiled.asynchronous if self._compiled else None
+
     def _saved_layers(self) -> list[Any]:
         return [self.model, *(self._compiled.layers if self._compiled else [])]
 
@@ -147,7 +157,10 @@ class MultiTaskTrainer(keras.Model):
         batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
         update = made.update(made, self.model, self.optimizer, batch)
         variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(update.gradients, variables, strict=True))
+        if made.asynchronous is None:
+            self.optimizer.apply_gradients(zip(update.gradients, variables, strict=True))
+        else:
+            made.asynchronous.apply(self.optimizer, update.gradients, variables, update.is_used)
         if made.balancing.sees_losses_after_update:
             self._look_after_update(batch, update)
         made.logs.update(update)
@@ -158,7 +171,7 @@ class MultiTaskTrainer(keras.Model):
         made: Compiled = self._compiled
         batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
         outputs = self.model(batch.image, training=False)
-        losses, is_present = self._losses(outputs, batch)
+        losses, is_present = self._whole_losses(outputs, batch)
         factored = losses * tf.constant(made.loss_factors)
         if isinstance(made.balancing, Scalarizer):
             loss = made.balancing(factored, is_present, training=False)
@@ -168,7 +181,7 @@ class MultiTaskTrainer(keras.Model):
         made.logs.update_metrics(outputs, batch.targets, batch.masks)
         return made.logs.results(is_training=False)
 
-    def _losses(self, outputs: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+    def _whole_losses(self, outputs: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """Losses `[K]` of the batch of all replicas, and which tasks have labels in it."""
         made: Compiled = self._compiled
         losses = task_losses(
@@ -186,7 +199,7 @@ class MultiTaskTrainer(keras.Model):
         """
         variables = self.model.non_trainable_variables
         kept = [tf.identity(v) for v in variables]
-        after, _ = self._losses(self.model(batch.image, training=True), batch)
+        after, _ = self._whole_losses(self.model(batch.image, training=True), batch)
         for variable, value in zip(variables, kept, strict=True):
             variable.assign(value)
         factors = tf.constant(self._compiled.loss_factors)
@@ -198,13 +211,10 @@ class MultiTaskTrainer(keras.Model):
         """The logs of the epoch so far."""
         return self._compiled.logs.results(is_training=True)
 
-    @property
-    def gradient_names(self) -> list[str]:
-        """Names of what `diagnostics=True` logs of a step; empty without it."""
+    def last_gradients(self) -> dict[str, float]:
+        """What `compile(diagnostics=True)` knows of the last step, by name; empty without it."""
         logs = self._compiled.logs
-        if logs.gradients is None:
-            return []
-        return [metric.name for metric in logs.gradients.all()]
+        return {} if logs.gradients is None else logs.gradients.last()
 
     # === Epochs and saving ===
 

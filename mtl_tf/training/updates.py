@@ -23,8 +23,8 @@ class Update(NamedTuple):
     """What a step does and knows; of the whole batch, the same on all replicas but for gradients.
 
     Attributes:
-        gradients: of the variables of the model, then of those of the balancing method; scaled as
-            the optimizer wants them, to be summed over the replicas.
+        gradients: of the variables of the network, then of those of the balancing method; scaled
+            as the optimizer wants them, to be summed over the replicas.
         loss: scalar that is minimised, or for gradient-based methods the sum of the losses.
         losses: `[K]`.
         is_present: bool `[K]`: tasks with a label.
@@ -58,7 +58,7 @@ def scalar_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Up
             for weight, loss in zip(tf.unstack(weights), passed.losses, strict=True)
         ]  # fmt: skip
         scaled = optimizer.scale_loss(tf.add_n([*terms, *passed.extra]))
-    gradients = tape.gradient(scaled, [v.value for v in model.trainable_variables])
+    gradients = tape.gradient(scaled, [v.value for v in compiled.network_variables(model)])
     own = [optimizer.scale_loss(g) / replicas.num_replicas() for g in own]
     is_faulty = tf.reduce_any(is_present & ~is_used)
     return Update(
@@ -81,7 +81,7 @@ def parameter_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) ->
     rows = [replicas.total([row[v] for v in columns]) for row in found.rows]
     gramian = _gramian(compiled, rows, scale)
     balanced = _balanced(compiled, optimizer, found, rows, gramian)
-    gradients: Row = [None] * len(model.trainable_variables)
+    gradients: Row = [None] * len(found.extra)
     for v, direction in zip(columns, balanced.directions, strict=True):
         gradients[v] = direction / replicas.num_replicas()
     for v, k in own_columns.items():
@@ -107,7 +107,8 @@ def feature_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> U
     for v, k in own_columns.items():
         head_gradients[v] = _own(balanced, heads[k][v], k)
     cut = compiled.cut
-    parts: dict[int, list[Any]] = {id(v): [] for v in model.trainable_variables}
+    variables = compiled.network_variables(model)
+    parts: dict[int, list[Any]] = {id(v): [] for v in variables}
     for v, variable in enumerate(cut.heads.trainable_variables):
         parts[id(variable)].append(head_gradients.get(v))
     trunk_gradients = through_trunk(balanced.directions[:n])
@@ -115,7 +116,7 @@ def feature_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> U
         parts[id(variable)].append(gradient)
     gradients = [
         _sum([*parts[id(variable)], extra])
-        for variable, extra in zip(model.trainable_variables, found.extra, strict=True)
+        for variable, extra in zip(variables, found.extra, strict=True)
     ]
     return _update(found, [*gradients, *balanced.method_gradients], balanced, gramian)
 
@@ -153,7 +154,7 @@ def _balanced(
         rows = _without_faulty(rows, found.is_present, is_used)
     factors = tf.constant(compiled.loss_factors)
     loss = tf.reduce_sum(tf.where(is_used, factors * found.losses, 0.0))
-    weights, own = None, []
+    weights, own = None, Row()
     status = tf.constant(int(ops.BalanceStatus.CONVERGED))
     own_weights = tf.cast(is_used, tf.float32)
     if isinstance(method, Scalarizer):
@@ -197,7 +198,7 @@ def _gramian(compiled: Any, rows: list[Row], scale: tf.Tensor) -> tf.Tensor | No
 
 
 def _shared_columns(rows: list[Row]) -> tuple[list[int], dict[int, int]]:
-    """Columns that two or more tasks have (one, of a single task), and `{column: its only task}`."""
+    """Columns that two tasks have (one, if there is but one), and `{column: its only task}`."""
     shared, own = [], {}
     for v, column in enumerate(zip(*rows, strict=True)):
         tasks = [k for k, gradient in enumerate(column) if gradient is not None]

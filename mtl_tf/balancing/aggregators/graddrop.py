@@ -14,15 +14,15 @@ def random_like(task_gradients: list[list[Any]], seed: Any) -> list[Any]:
 
     `seed`: int32 `[2]`; tensor v takes the seed `(seed_0 + v, seed_1)`.
     """
-    numbers = []
+    numbers: list[Any] = []
     for v, column in enumerate(zip(*task_gradients, strict=True)):
-        present = next((g for g in column if g is not None), None)
+        gradient = next((g for g in column if g is not None), None)
+        if gradient is None:
+            numbers.append(None)
+            continue
         own = tf.cast(seed, tf.int32) + tf.constant([v, 0])
-        numbers.append(
-            None if present is None else tf.random.stateless_uniform(tf.shape(present), own)
-        )
-        if present is not None:
-            numbers[-1] = tf.ensure_shape(numbers[-1], present.shape)
+        uniform = tf.random.stateless_uniform(tf.shape(gradient), own)
+        numbers.append(tf.ensure_shape(uniform, gradient.shape))
     return numbers
 
 

@@ -1,0 +1,25 @@
+"""Gradient reversal (Ganin and Lempitsky, ICML 2015): an adversary trained by one minimisation."""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def reverse_gradient(x: tf.Tensor, factor: Any) -> tf.Tensor:
+    """`x` as it is; its gradient is multiplied by `-factor`.
+
+    Source: Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015.
+
+    Args:
+        x: floating-point tensor.
+        factor: scalar.
+
+    Returns:
+        `x`.
+    """
+
+    @tf.custom_gradient
+    def identity(y: tf.Tensor) -> Any:
+        return tf.identity(y), lambda upstream: -tf.cast(factor, upstream.dtype) * upstream
+
+    return identity(x)
