@@ -1,21 +1,26 @@
 """Draws docs/toy_landscape.png: every balancing method on two tasks with two parameters.
 
-The landscape of CAGrad (Liu et al., NeurIPS 2021, appendix) in the form and with the settings of
-the code of Nash-MTL (Navon et al., ICML 2022) and FAMO (Liu et al., NeurIPS 2023): five starts, the
-first loss ten times smaller, 50000 steps of Adam at 0.001. Losses begin at 0 as those of networks
-do: 21 is added to both before scaling, FAMO's bound. All methods have their defaults, and an epoch
-is 1000 steps. Two ravines, one per task, cross the upper half and stop methods that do not balance;
-the Pareto front is a line in the lower half.
+The landscape of CAGrad (Liu et al., NeurIPS 2021), with the settings of the code of Nash-MTL (Navon
+et al., ICML 2022) and FAMO (Liu et al., NeurIPS 2023): the first loss ten times smaller, five
+starts, 50000 steps of Adam at 0.001. FAMO's bounds of the losses are subtracted for all methods, so
+that losses are positive. Methods have their defaults, but FAMO no weight decay, as its authors do
+here; an epoch, for those that think in epochs, is 1000 steps.
+
+Each task has a ravine in the upper half, where a method that does not balance gets stuck. In the
+lower half is the Pareto front, which a start reaches if it ends nearer than 0.5 to it.
 
 Command, 2 minutes on one core: `.venv/bin/python examples/draw_toy_landscape.py`
 """
 
 import argparse
+import pathlib
 
 import keras
 import numpy as np
 import tensorflow as tf
+from matplotlib import colormaps
 from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -24,15 +29,11 @@ import mtl_tf as mtl
 STARTS = ((-8.5, 7.5), (0.0, 0.0), (9.0, 9.0), (-7.5, -0.5), (9.0, -1.0))
 EPOCHS, STEPS, KEPT_EVERY = 50, 1000, 10
 LEARNING_RATE = 1e-3
+OPTIONS = {"famo": {"weight_decay": 0.0}}
 NEAR = 0.5
-COLUMNS = 7
-GROUPS = {
-    "scalarizer": ("Scalarizers: losses to scalar, 1 backward pass", "#0072B2"),
-    "weighting": ("Weightings: Gramian to weights, K backward passes", "#7A3E8E"),
-    "aggregator": ("Aggregators: Jacobian to direction, K backward passes", "#00664B"),
-}
-CONFLICT = "#E8601C"
-FRONT = "#8C8C8C"
+LIGHT_FROM = 20000
+COLORS = {"scalarizer": "#0072B2", "weighting": "#8E3A80", "aggregator": "#00704F"}
+CONFLICT, FRONT, END = "#E8601C", "#9A9A9A", "#FFD92F"
 
 # === The two tasks ===
 
@@ -123,51 +124,87 @@ def paths_of(method):
 
 # === Drawing ===
 
+DARK_TO_LIGHT = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))
 
-def draw_panel(axis, name, color, paths, scene):
-    """One method: landscape, front, paths, conflicts and ends."""
+
+def draw_landscape(axis, scene, title, color):
+    """Contours of the mean loss, and the Pareto front."""
     grid, mean, front = scene
-    axis.contour(grid, grid, mean, levels=14, colors="#B8C4CC", linewidths=0.6)
-    axis.plot(*front.T, color=FRONT, linewidth=5, solid_capstyle="round", alpha=0.8)
+    axis.contour(grid, grid, mean, levels=16, colors="#C3CCD2", linewidths=0.8, linestyles="solid")
+    axis.plot(*front.T, color=FRONT, linewidth=8, solid_capstyle="round")
+    axis.set_title(title, color=color, loc="left", fontsize=15, fontweight="bold", pad=4)
+    axis.set(xlim=(-11, 11), ylim=(-11, 11), xticks=(-10, 0, 10), yticks=(-10, 0, 10))
+    axis.set(aspect="equal", xticklabels=(), yticklabels=())
+    axis.spines[:].set(color=color, linewidth=1.5)
+
+
+def draw_paths(axis, paths, front):
+    """The paths of one method with their conflicts and ends, and how many reach the front."""
     for path in paths:
-        points = path[:, :2]
-        conflicts = points[path[:, 2] < 0]
-        axis.scatter(*conflicts.T, s=14, color=CONFLICT, linewidths=0, zorder=3)
-        lines = LineCollection(
-            np.stack([points[:-1], points[1:]], axis=1), cmap="viridis", linewidths=1.6, zorder=4
-        )
-        lines.set_array(np.arange(len(lines.get_segments())))
+        points, is_conflict = path[:, :2], path[:, 2] < 0
+        axis.scatter(*points[is_conflict].T, s=40, color=CONFLICT, linewidths=0, zorder=3)
+        pieces = np.stack([points[:-1], points[1:]], axis=1)
+        lines = LineCollection(pieces, cmap=DARK_TO_LIGHT, linewidths=2.2, zorder=4)
+        lines.set(array=np.arange(len(pieces)) * KEPT_EVERY, clim=(0, LIGHT_FROM))
         axis.add_collection(lines)
-        axis.plot(*points[0], "o", color="black", markersize=3.5, zorder=5)
     ends = paths[:, -1, :2]
-    axis.scatter(*ends.T, s=70, marker="*", color="#FFD92F", edgecolors="black", zorder=6,
-                 linewidths=0.7)  # fmt: skip
-    reached = sum(np.linalg.norm(front - end, axis=1).min() < NEAR for end in ends)
-    axis.set_title(name, color=color, loc="left", fontsize=10, fontweight="bold", pad=3)
-    axis.set_title(f"{reached}/{len(ends)}", loc="right", fontsize=10, pad=3)
-    axis.set(xlim=(-11, 11), ylim=(-11, 11), aspect="equal", xticks=(-10, 0, 10))
-    axis.set_yticks((-10, 0, 10))
-    print(name, reached, np.round(ends, 2).tolist())
+    axis.plot(*paths[:, 0, :2].T, "o", color="black", markersize=5, zorder=5)
+    axis.plot(*ends.T, "*", color=END, markeredgecolor="black", markersize=14, zorder=6)
+    distances = np.linalg.norm(ends[:, None] - front, axis=-1).min(axis=1)
+    axis.set_title(f"{np.sum(distances < NEAR)}/{len(ends)}", loc="right", fontsize=15, pad=4)
+
+
+def draw_names(axis):
+    """What is where, written into a panel without paths."""
+    axis.set(xticklabels=(-10, 0, 10), yticklabels=(-10, 0, 10))
+    axis.tick_params(labelsize=12)
+    words = {"ravine\nof task 2": (-5, 5.5), "ravine\nof task 1": (5, 5.5)}
+    words |= {"best for\ntask 2": (-6.5, -6.2), "best for\ntask 1": (6.5, -6.2)}
+    words |= {"Pareto front": (0, -9.9)}
+    for text, place in words.items():
+        axis.text(*place, text, ha="center", va="center", fontsize=12, backgroundcolor="#FFFFFFB0")
+
+
+def draw_legend(axis):
+    """The legend, in a panel of its own."""
+    axis.axis("off")
+    dot = {"marker": "o", "linestyle": ""}
+    star = {"marker": "*", "linestyle": "", "markeredgecolor": "black", "markersize": 14}
+    handles = [
+        *(Line2D([], [], color=c, linewidth=0, label=kind) for kind, c in COLORS.items()),
+        Line2D([], [], color="black", markersize=5, label="start", **dot),
+        Line2D([], [], color=END, label="end", **star),
+        Line2D([], [], color=DARK_TO_LIGHT(0), linewidth=2.2, label="step 0"),
+        Line2D([], [], color=DARK_TO_LIGHT(1.0), linewidth=2.2, label=f"from step {LIGHT_FROM}"),
+        Line2D([], [], color=CONFLICT, markersize=8, label="gradients conflict", **dot),
+        Line2D([], [], color=FRONT, linewidth=8, label="Pareto front"),
+        Line2D([], [], color="#C3CCD2", label="equal mean loss"),
+        Line2D([], [], linewidth=0, label="4/5: starts that reach it"),
+    ]
+    legend = axis.legend(handles=handles, loc="center", fontsize=12.5, frameon=False)
+    for text, color in zip(legend.get_texts(), COLORS.values(), strict=False):
+        text.set(color=color, fontweight="bold")
 
 
 def main():
     """Runs all methods and writes the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", nargs="?", default="docs/toy_landscape.png")
+    parser.add_argument("output", nargs="?", type=pathlib.Path, default="docs/toy_landscape.png")
     output = parser.parse_args().output
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     scene = landscape()
-    allp = {}
-    for name, row in mtl.balancing.TABLE.items():
+    figure = Figure(figsize=(20, 12.3), layout="constrained")
+    *panels, last, legend = figure.subplots(4, 7).flat
+    for axis, (name, row) in zip(panels, mtl.balancing.TABLE.items(), strict=True):
         keras.utils.set_random_seed(0)
-        allp[name] = paths_of(row.cls())
-    np.savez("/tmp/toy/paths.npz", **allp)
-    figure = Figure(figsize=(20, 16), layout="constrained")
-    axes = figure.subplots(5, 6)
-    for ax, name in zip(axes.flat, allp):
-        row = mtl.balancing.TABLE[name]
-        draw_panel(ax, row.cls.__name__, GROUPS[row.kind][1], allp[name], scene)
+        paths = paths_of(row.cls(**OPTIONS.get(name, {})))
+        draw_landscape(axis, scene, row.cls.__name__, COLORS[row.kind])
+        draw_paths(axis, paths, scene[-1])
+        print(row.cls.__name__, np.round(paths[:, -1, :2], 2).tolist())
+    draw_landscape(last, scene, "The landscape", "black")
+    draw_names(last)
+    draw_legend(legend)
     figure.savefig(output, dpi=100)
 
 

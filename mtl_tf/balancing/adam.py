@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtl_tf.balancing.masked import moved
+
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -28,10 +30,10 @@ class Adam:
         self.weight_decay = weight_decay
         self.momentum = add_state("adam_momentum", variable.shape)
         self.velocity = add_state("adam_velocity", variable.shape)
-        self.step = add_state("adam_step", ())
+        self.step = add_state("adam_step", variable.shape)
 
-    def apply(self, gradient: tf.Tensor) -> None:
-        """One step down `gradient [K]` float64."""
+    def apply(self, gradient: tf.Tensor, mask: tf.Tensor) -> None:
+        """One step down `gradient [K]` float64, of the elements where `mask [K]` alone."""
         value = tf.convert_to_tensor(self.variable)
         gradient += self.weight_decay * value
         step = tf.convert_to_tensor(self.step) + 1
@@ -39,7 +41,7 @@ class Adam:
         velocity = _BETA_2 * tf.convert_to_tensor(self.velocity) + (1 - _BETA_2) * gradient**2
         corrected = velocity / (1 - _BETA_2**step)
         change = momentum / (1 - _BETA_1**step) / (tf.sqrt(corrected) + _EPSILON)
-        self.variable.assign(value - self.learning_rate * change)
-        self.momentum.assign(momentum)
-        self.velocity.assign(velocity)
-        self.step.assign(step)
+        moved(self.variable, value - self.learning_rate * change, mask)
+        moved(self.momentum, momentum, mask)
+        moved(self.velocity, velocity, mask)
+        moved(self.step, step, mask)

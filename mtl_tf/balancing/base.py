@@ -90,7 +90,9 @@ class Scalarizer(Balancing, abc.ABC):
             Scalar in the dtype of `losses`.
         """
         losses = tf.convert_to_tensor(losses)
-        return self.scalar(losses, _presence(is_present, losses.shape[0]), training)
+        present = _presence(is_present, losses.shape[0])
+        losses = tf.where(present, losses, tf.zeros_like(losses))
+        return self.scalar(losses, present, training)
 
     @abc.abstractmethod
     def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
@@ -162,6 +164,9 @@ class Weighting(Balancing, abc.ABC):
             `mtl_tf.ops.BalanceReport`.
         """
         gramian = tf.cast(gramian, tf.float64)
+        if not self.built:
+            self.build(gramian.shape)
+            self.built = True
         present = _presence(is_present, gramian.shape[0])
         both = present[:, None] & present[None, :]
         gramian = tf.where(both, gramian, tf.zeros_like(gramian))

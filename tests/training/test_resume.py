@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from tests.helpers.inputs import small_model
+from tests.helpers.inputs import small_model, tiny_batch, tiny_trainer
 
 TASKS = {"depth": 1, "normals": 3}
 
@@ -48,7 +48,7 @@ def trainer(seed, balancing, dropout=False):
 
 @pytest.mark.parametrize(
     ("kind", "balancing"),
-    [("keras", "uncertainty"), *[("backup", name) for name in sorted(mtl.balancing.TABLE)]],
+    [("keras", "uncertainty"), ("backup", "fixed_weights"), ("backup", "famo")],
 )
 def test_the_loss_curve_is_the_same(kind, balancing, tmp_path):
     def callback():
@@ -73,6 +73,33 @@ def test_the_loss_curve_is_the_same(kind, balancing, tmp_path):
     if kind == "backup":
         assert [epoch["loss"] for epoch in backup.history][2:] == history["loss"]
         assert len(backup.history) == 4
+
+
+@pytest.mark.parametrize("balancing", sorted(mtl.balancing.TABLE))
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(balancing, tmp_path):
+    """State of the network, the optimizer and the method, after epochs with absent tasks too."""
+    image, targets, masks = tiny_batch(size=8)
+    masks["normals"][:4] = 0
+    stch = mtl.balancing.STCH
+
+    def run(epochs, seed, callbacks=(), begin=0):
+        method = stch(warmup_epochs=2) if balancing == "stch" else balancing
+        made = tiny_trainer(
+            method, optimizer=keras.optimizers.Adam(1e-2), seed=seed, run_eagerly=True
+        )
+        made.fit(image, targets, sample_weight=masks, batch_size=4, shuffle=False, verbose=0,
+                 epochs=epochs, initial_epoch=begin, callbacks=list(callbacks))  # fmt: skip
+        return made
+
+    whole = run(4, seed=0)
+    run(2, seed=0, callbacks=[mtl.training.Backup(tmp_path)])
+    backup = mtl.training.Backup(tmp_path)
+    resumed = run(4, seed=1, callbacks=[backup], begin=backup.epoch)
+    pairs = zip(whole.variables, resumed.variables, strict=True)
+    for variable, again in pairs:
+        np.testing.assert_array_equal(again.numpy(), variable.numpy(), err_msg=variable.path)
+    for variable, again in zip(whole.optimizer.variables, resumed.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(again.numpy(), variable.numpy(), err_msg=variable.path)
 
 
 def test_backup_keeps_the_last_whole_epoch_and_nothing_else(tmp_path):

@@ -9,6 +9,7 @@ from mtl_tf.balancing.base import Aggregator
 from mtl_tf.ops import BalanceStatus, gramian, weighted_sum
 
 _EPSILON = 2.220446049250313e-16
+_NO_DIRECTION = 1e-20
 
 
 def config_weights(gramian: tf.Tensor) -> tf.Tensor:
@@ -17,6 +18,8 @@ def config_weights(gramian: tf.Tensor) -> tf.Tensor:
     With unit gradients `U` the unit direction is `u ~ U^+ 1`, so `u ~ U' C^+ 1` with the cosines
     `C = U U'`, and its length is `sum_i <g_i, u>`. Gramian `[K, K]` float64.
     """
+    is_finite = tf.reduce_all(tf.math.is_finite(gramian))
+    gramian = tf.where(is_finite, gramian, tf.zeros_like(gramian))  # eigh raises on NaN
     norms = tf.sqrt(tf.linalg.diag_part(gramian))
     inverse = tf.math.divide_no_nan(tf.ones_like(norms), norms)
     cosines = gramian * inverse[:, None] * inverse[None, :]
@@ -27,7 +30,10 @@ def config_weights(gramian: tf.Tensor) -> tf.Tensor:
     gains = tf.linalg.matvec(cosines, coefficients)  # <u_i, x> for the unnormalised x
     squared = tf.reduce_sum(coefficients * gains)
     length = tf.math.divide_no_nan(tf.reduce_sum(norms * gains), squared)
-    return coefficients * inverse * length
+    # Opposite gradients have no direction at equal angles: all that is left is rounding.
+    length = tf.where(squared > _NO_DIRECTION, length, 0.0)
+    nan = tf.constant(float("nan"), tf.float64)
+    return tf.where(is_finite, coefficients * inverse * length, nan)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

@@ -20,7 +20,8 @@ def famo(losses: Any, logits: Any, least_losses: Any, is_present: Any) -> Any:
     weights = masked_softmax(logits, is_present)
     excess = _excess(losses, least_losses)
     total = masked_sum(weights / excess, is_present)
-    return masked_sum(weights * tf.math.log(excess), is_present) / tf.stop_gradient(total)
+    terms = masked_sum(weights * tf.math.log(excess), is_present)
+    return tf.math.divide_no_nan(terms, tf.stop_gradient(total))
 
 
 def famo_gradient(before: Any, after: Any, logits: Any, least_losses: Any, is_present: Any) -> Any:
@@ -86,7 +87,8 @@ class FAMO(Scalarizer):
         logits = tf.convert_to_tensor(self.logits)
         before, after = tf.cast(before, tf.float64), tf.cast(after, tf.float64)
         is_present &= tf.math.is_finite(before) & tf.math.is_finite(after)
-        self.adam.apply(famo_gradient(before, after, logits, self.least_losses, is_present))
+        gradient = famo_gradient(before, after, logits, self.least_losses, is_present)
+        self.adam.apply(gradient, is_present)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""

@@ -39,7 +39,9 @@ class FixedWeights(Scalarizer):
 
     def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
         """The weighted sum of the present tasks' losses."""
-        weights = self.weights_of_tasks or (1.0,) * losses.shape[0]
+        weights = self.weights_of_tasks
+        if weights is None:
+            weights = (1.0,) * losses.shape[0]
         if len(weights) != losses.shape[0]:
             raise ValueError(
                 f"FixedWeights has {len(weights)} weights, but there are {losses.shape[0]} tasks"

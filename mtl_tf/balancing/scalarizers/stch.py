@@ -13,9 +13,10 @@ from mtl_tf.balancing.scalarizers.epoch_means import EpochMeans
 def stch(losses: Any, nadir: Any, mu: float, is_present: Any) -> Any:
     """`K mu log sum_i exp(log(losses_i / nadir_i) / mu)` over present tasks; all `[K]`."""
     relative = (safe_log(losses) - safe_log(nadir)) / mu
-    lowest = tf.constant(relative.dtype.min, relative.dtype)
+    lowest = tf.where(tf.reduce_any(is_present), tf.cast(relative.dtype.min, relative.dtype), 0)
     relative = tf.where(is_present, relative, lowest)
-    return count(is_present, losses.dtype) * mu * tf.reduce_logsumexp(relative)
+    smooth = count(is_present, losses.dtype) * mu * tf.reduce_logsumexp(relative)
+    return tf.where(tf.reduce_any(is_present), smooth, tf.zeros_like(smooth))
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
