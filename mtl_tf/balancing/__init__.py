@@ -54,7 +54,7 @@ Every method is a pure function and a thin class that holds hyper-parameters and
 import dataclasses
 
 from mtl_tf.balancing.aggregators import ConFIG, GradDrop
-from mtl_tf.balancing.base import Aggregator, Balancing, Scalarizer, Weighting
+from mtl_tf.balancing.base import Aggregator, Balancing, Scalarizer, Tasks, Weighting, exact
 from mtl_tf.balancing.scalarizers import (
     DTP,
     DWA,
@@ -224,9 +224,11 @@ __all__ = [
     "Scalarizer",
     "ScaleInvariant",
     "Sum",
+    "Tasks",
     "UPGrad",
     "Uncertainty",
     "Weighting",
     "canonical_name",
+    "exact",
     "get",
 ]

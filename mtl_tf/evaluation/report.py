@@ -125,14 +125,30 @@ def _curves(history: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> lis
             "Validation loss, each task relative to its first epoch",
             _relative(series("loss", "val_")),
         ),
-        ("Weight of each task's loss", series("weight")),
+        ("Weight of each task's gradient", series("weight")),
+        ("Norm of each task's gradient", series("gradient_norm")),
+        ("Cosine between the gradients of two tasks", _cosines(history)),
+        ("Share of task pairs in conflict", _named(history, ["conflicts"])),
     ]
     return [
-        {"title": title, "source": curve(lines, log=title.startswith("Weight")),
+        {"title": title, "source": curve(lines, log=title.startswith(("Weight", "Norm"))),
          "alt": _description(title, lines)}
         for title, lines in curves
         if lines
     ]  # fmt: skip
+
+
+def _named(history: Sequence[Mapping[str, float]], names: Sequence[str]) -> dict[str, list[float]]:
+    """The logs of these names over the epochs, those that there are."""
+    known = [name for name in names if history and name in history[0]]
+    return {name: [epoch.get(name, float("nan")) for epoch in history] for name in known}
+
+
+def _cosines(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    names = [name for name in (history[0] if history else ()) if name.endswith("_cosine")]
+    return {
+        name.removesuffix("_cosine"): values for name, values in _named(history, names).items()
+    }  # fmt: skip
 
 
 def _relative(lines: dict[str, list[float]]) -> dict[str, list[float]]:

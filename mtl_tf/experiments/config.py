@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import pydantic
 
+from mtl_tf import balancing
+
 TaskName = Literal["semseg", "depth", "normals", "edges", "saliency", "human_parts"]
 ALL_TASKS: tuple[TaskName, ...] = (
     "semseg", "human_parts", "saliency", "normals", "edges", "depth",
@@ -32,6 +34,8 @@ class Config(pydantic.BaseModel):
         head: a name from `mtl_tf.heads.TABLE`.
         output_stride: down-sampling factor of the backbone.
         balancing: a name from `mtl_tf.balancing.TABLE`.
+        level: what weightings and aggregators balance: `parameters` or `features`.
+        diagnostics: log norms, cosines and conflicts of the task gradients.
         loss_weights: factor of each task's loss before balancing, 1 where missing.
         optimizer: `adam` or `sgd` (momentum 0.9).
         learning_rate: at the start.
@@ -58,7 +62,9 @@ class Config(pydantic.BaseModel):
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet18"
     head: Literal["conv", "deeplab"] = "conv"
     output_stride: Literal[8, 16, 32] = 32
-    balancing: Literal["fixed_weights", "uncertainty"] = "fixed_weights"
+    balancing: str = "fixed_weights"
+    level: Literal["parameters", "features"] = "parameters"
+    diagnostics: bool = False
     loss_weights: dict[TaskName, pydantic.PositiveFloat] = pydantic.Field(default_factory=dict)
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: pydantic.PositiveFloat = 5e-4
@@ -71,6 +77,11 @@ class Config(pydantic.BaseModel):
     @classmethod
     def _absolute(cls, root: pathlib.Path | None) -> pathlib.Path | None:
         return None if root is None else root.expanduser().resolve()
+
+    @pydantic.field_validator("balancing")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return balancing.canonical_name(name)
 
     @pydantic.model_validator(mode="after")
     def _root_where_needed(self) -> "Config":

@@ -59,7 +59,13 @@ def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training
     )
     trainer = training.MultiTaskTrainer(model, tasks)
     weights = {str(task): weight for task, weight in config.loss_weights.items()}
-    trainer.compile(optimizer, balancing=config.balancing, loss_weights=weights)
+    trainer.compile(
+        optimizer,
+        balancing=config.balancing,
+        level=config.level,
+        loss_weights=weights,
+        diagnostics=config.diagnostics,
+    )
     return trainer
 
 
