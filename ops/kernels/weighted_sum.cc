@@ -14,12 +14,14 @@ void WeightedSum(const WeightedSumArgs& args, const ParallelFor& parallel_for) {
                [&](int64_t, const Slice& slice) {
                  const TensorRows rows = RowsOfTensor(gradients, slice.tensor);
                  float weights[kMaxTasks];
+                 bool is_in_place = false;  // then the sum is in the caches already
                  for (int p = 0; p < rows.count; ++p) {
                    weights[p] = static_cast<float>(args.weights[rows.task[p]]);
+                   is_in_place |= rows.row[p] == args.sums[slice.tensor];
                  }
                  MTL_SELECT_KERNEL(WeightedSumSliceKernel)
                  ({rows.row, weights, rows.count, slice.begin, slice.count, gradients.type,
-                   args.sums[slice.tensor], past_caches});
+                   args.sums[slice.tensor], past_caches && !is_in_place});
                });
 }
 

@@ -12,7 +12,7 @@ namespace mtl {
 struct WeightedSumArgs {
   TaskGradients gradients;
   const double* weights;  // [K]
-  void* const* sums;      // [V] elements of the gradients' type and sizes, overwritten
+  void* const* sums;      // [V] like the gradients, overwritten; may be the memory of one of them
 };
 
 void WeightedSum(const WeightedSumArgs& args, const ParallelFor& parallel_for);

@@ -160,6 +160,28 @@ class TaskGradientOp : public tf::OpKernel {
     return absl::OkStatus();
   }
 
+  // Outputs 0 .. num_tensors - 1 in the place of a gradient that nobody else needs, if there is one:
+  // for kernels that read an element of all tasks before they write it.
+  absl::Status ReuseOrAllocateResults(tf::OpKernelContext* context,
+                                      std::vector<void*>* results) const {
+    std::vector<std::vector<int>> candidates(num_tensors());
+    for (int n = 0; n < num_gradients(); ++n) {
+      candidates[attributes_.slots[n] % num_tensors()].push_back(n);
+    }
+    results->assign(num_tensors(), nullptr);
+    for (int v = 0; v < num_tensors(); ++v) {
+      if (candidates[v].empty()) {
+        return absl::InvalidArgumentError("every tensor needs the gradient of at least one task");
+      }
+      const tf::TensorShape shape = context->input(candidates[v].front()).shape();
+      tf::Tensor* result;
+      TF_RETURN_IF_ERROR(
+          context->forward_input_or_allocate_output(candidates[v], v, shape, &result));
+      (*results)[v] = const_cast<char*>(result->tensor_data().data());
+    }
+    return absl::OkStatus();
+  }
+
   // Outputs 0 .. num_tensors - 1, shaped like the gradients of their tensor.
   absl::Status AllocateResults(tf::OpKernelContext* context, std::vector<void*>* results) const {
     results->assign(num_tensors(), nullptr);

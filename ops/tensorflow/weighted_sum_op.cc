@@ -34,7 +34,7 @@ class WeightedSumOp : public TaskGradientOp {
     const tf::Tensor& weights = context->input(num_gradients());
     OP_REQUIRES_OK(context, RequireVector(weights, "weights", num_tasks()));
     std::vector<void*> sums;
-    OP_REQUIRES_OK(context, AllocateResults(context, &sums));
+    OP_REQUIRES_OK(context, ReuseOrAllocateResults(context, &sums));
     const WeightedSumArgs args{table.View(), weights.flat<double>().data(), sums.data()};
     if constexpr (std::is_same_v<Device, Cpu>) {
       WeightedSum(args, InjectThreadPool(context));

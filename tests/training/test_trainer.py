@@ -123,9 +123,12 @@ def test_a_hundred_steps_on_rendered_rooms_make_the_losses_fall(balancing):
     data = mtl.data.RenderedRooms(tasks, input_shape=(64, 64, 3), train_size=40, val_size=4,
                                   batch_size=4, cache=True)  # fmt: skip
     keras.utils.set_random_seed(0)
-    model = mtl.architectures.SharedTrunk(
-        "resnet18", data.tasks, (64, 64, 3), head="conv", output_stride=32
-    )
+    image = keras.Input((64, 64, 3))
+    stages = [mtl.layers.conv_block(image, 16, 3, 2)]
+    for channels in (32, 64):
+        stages.append(mtl.layers.conv_block(stages[-1], channels, 3, 2))
+    backbone = keras.Model(image, stages)
+    model = mtl.architectures.SharedTrunk(backbone, data.tasks, (64, 64, 3), head="conv")
     made = mtl.MultiTaskTrainer(model, data.tasks)
     method = mtl.balancing.STCH(warmup_epochs=1) if balancing == "stch" else balancing
     made.compile(keras.optimizers.Adam(1e-3), method, metrics={task: [] for task in tasks})
