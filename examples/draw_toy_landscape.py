@@ -25,10 +25,9 @@ from matplotlib.lines import Line2D
 import mtl_tf as mtl
 
 STARTS = ((-8.5, 7.5), (0.0, 0.0), (9.0, 9.0), (-7.5, -0.5), (9.0, -1.0))
-SCALES = (0.1, 1.0)
 EPOCHS, STEPS, KEPT_EVERY, LEARNING_RATE = 50, 1000, 10, 1e-3
 OPTIONS = {"famo": {"weight_decay": 0.0}}
-NEAR, LIGHT_FROM = 0.5, 20000
+SCALES, NEAR, LIGHT_FROM = (0.1, 1.0), 0.5, 20000
 COLORS = {"scalarizer": "#1F78C8", "weighting": "#222222", "aggregator": "#9A6A00"}
 CONFLICT, FRONT, END, CONTOUR = "#E8601C", "#9A9A9A", "#FFD92F", "#C3CCD2"
 
