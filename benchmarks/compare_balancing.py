@@ -8,7 +8,8 @@ methods differ, not a verdict: a hundred steps decide nothing about the end of a
 
 Each method runs in a process of its own. Memory is the peak of that process above its size before
 the first step. Step time is the lower quartile of a method's own steps, so that other load on the
-machine counts little; scalarizers are timed as users train them, without diagnostics.
+machine counts little. Conflicts are the share of task pairs with negative inner products, over all
+steps (for scalarizers over five batches, so that they are timed without diagnostics).
 """
 
 import argparse
@@ -62,37 +63,29 @@ def run_one(method: str, level: str, steps: int) -> dict[str, Any]:
     dataset = load_data(config)
     batches = list(dataset.train().take(steps))
 
-    def timed_steps(made: Any, part: list[Any]) -> list[float]:
-        step = tf.function(made.train_step)
-        seconds = []
-        for batch in part:
-            begun = time.perf_counter()
-            step(batch)["loss"].numpy()
-            seconds.append(time.perf_counter() - begun)
-        return seconds[1:]
-
-    times: list[float] = []
+    # Weightings have the Gramian at hand; for scalarizers five batches are looked at apart.
+    is_scalarizer = mtl.balancing.TABLE[method].kind == "scalarizer"
     before = peak_mib()
-    if mtl.balancing.TABLE[method].kind == "scalarizer":
-        times = timed_steps(trainer_of(method, level, config, dataset.tasks), batches[:12])
-        memory = peak_mib() - before
-    made = trainer_of(method, level, config, dataset.tasks, diagnostics=True)
+    made = trainer_of(method, level, config, dataset.tasks, diagnostics=not is_scalarizer)
     step = tf.function(made.train_step)
-    sums, own_times = {}, []
+    part = steps // _EPOCHS
+    sums: dict[str, float] = {"conflicts": 0.0, "fallbacks": 0.0, "unsolved": 0.0}
+    times, memory = [], 0.0
     for i, batch in enumerate(batches):
-        if i % (steps // _EPOCHS) == 0:
-            if i:
-                made.balancing.end_epoch()
+        if i and i % part == 0:
+            made.balancing.end_epoch()
             for metric in made.metrics:
                 metric.reset_state()
         begun = time.perf_counter()
         logs = {name: float(value) for name, value in step(batch).items()}
-        own_times.append(time.perf_counter() - begun)
-        for name in ("conflicts", "fallbacks", "unsolved"):
-            if (i + 1) % (steps // _EPOCHS) == 0:
-                sums[name] = sums.get(name, 0.0) + logs.get(name, 0.0)
-    if not times:
-        times, memory = own_times[1:], peak_mib() - before
+        times.append(time.perf_counter() - begun)
+        if i == 2:
+            memory = peak_mib() - before
+        if (i + 1) % part == 0:
+            for name in sums:
+                sums[name] += logs.get(name, 0.0)
+            if is_scalarizer:
+                sums["conflicts"] += share_of_conflicts(made, batch)
     return {
         "method": method,
         "level": level,
@@ -101,9 +94,30 @@ def run_one(method: str, level: str, steps: int) -> dict[str, Any]:
         "conflicts": sums["conflicts"] / _EPOCHS,
         "fallbacks": sums["fallbacks"],
         "unsolved": sums["unsolved"],
-        "step_ms": 1000 * statistics.quantiles(times)[0],
+        "step_ms": 1000 * statistics.quantiles(times[1:])[0],
         "memory_mib": memory,
     }
+
+
+def share_of_conflicts(made: Any, batch: Any) -> float:
+    """The share of task pairs whose gradients of the shared variables conflict on a batch."""
+    import itertools
+
+    import tensorflow as tf
+
+    import mtl_tf as mtl
+
+    image, targets, masks = batch
+    losses = {task.name: task.loss() for task in made.tasks}
+    shared = [v.value for v in made.model.trainable_variables if "decoders" not in v.path]
+    rows = []
+    with tf.GradientTape(persistent=True) as tape:
+        outputs = made.model(image, training=False)
+        terms = [losses[t](targets[t], outputs[t], masks[t]) for t in losses]
+    rows = [tape.gradient(term, shared) for term in terms]
+    gramian = mtl.ops.gramian(rows).numpy()
+    pairs = list(itertools.combinations(range(len(rows)), 2))
+    return sum(gramian[pair] < 0 for pair in pairs) / len(pairs)
 
 
 def as_markdown(rows: list[dict[str, Any]]) -> str:

@@ -20,6 +20,8 @@ class Balancing(keras.layers.Layer, abc.ABC):
         name: name of the layer.
     """
 
+    built: bool
+
     sees_losses_after_update = False
     """Whether the trainer evaluates the losses again after the update, for `after_update`."""
 

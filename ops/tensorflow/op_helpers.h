@@ -160,8 +160,8 @@ class TaskGradientOp : public tf::OpKernel {
     return absl::OkStatus();
   }
 
-  // Outputs 0 .. num_tensors - 1 in the place of a gradient that nobody else needs, if there is one:
-  // for kernels that read an element of all tasks before they write it.
+  // Outputs 0 .. num_tensors - 1 in the place of a gradient that nobody else needs, if there is
+  // one: for kernels that read an element of all tasks before they write it.
   absl::Status ReuseOrAllocateResults(tf::OpKernelContext* context,
                                       std::vector<void*>* results) const {
     std::vector<std::vector<int>> candidates(num_tensors());

@@ -22,6 +22,9 @@ CASES = [
 ]
 
 
+pytestmark = pytest.mark.xdist_group("replicas")  # one worker runs the two processes once
+
+
 @pytest.fixture(scope="module")
 def results():
     def run(num_replicas):
