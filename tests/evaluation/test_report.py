@@ -19,7 +19,8 @@ def written(tmp_path_factory):
         lambda image, training: perfect(targets), [(image, targets, masks)], TASKS
     )
     baseline = {t: dict.fromkeys(values, 0.5) for t, values in results.items()}
-    epoch = {f"{t}_{kind}": 1.0 for t in TASKS for kind in ("loss", "weight")}
+    epoch = {f"{t}_{kind}": 1.0 for t in TASKS for kind in ("loss", "weight", "gradient_norm")}
+    epoch |= {"semseg_depth_cosine": -0.1, "conflicts": 0.5}
     summary = {
         "results": results, "baseline": baseline, "history": [epoch, epoch],
         "config": {"data": "<rooms>", "architecture": "a", "backbone": "b", "balancing": "c",
@@ -48,7 +49,9 @@ def test_results_are_the_summary(written):
 def test_page_is_self_contained_escaped_and_described(written):
     page = (written[0] / "report.html").read_text()
     sources = re.findall(r'src="([^"]*)"', page)
-    assert len(sources) == 2 * 13 + 2 + 1
+    assert len(sources) == 2 * 13 + 5 + 1
+    for title in ("Norm of each", "Cosine between", "in conflict"):
+        assert title in page
     assert all(source.startswith("data:image/") for source in sources)
     assert not re.search(r'(href|src)="http', page)
     assert len(re.findall(r'<img [^>]*alt="[^"]+"', page)) == len(sources)

@@ -14,8 +14,12 @@ def test_choices_are_the_tables():
     assert allowed("data") == set(data.TABLE)
     assert allowed("architecture") == set(architectures.TABLE)
     assert allowed("backbone") == set(backbones.TABLE)
-    assert allowed("balancing") == set(balancing.TABLE)
     assert allowed("head") == set(heads.TABLE)
+
+
+@pytest.mark.parametrize("name", [*balancing.TABLE, "NashMTL", "grad-drop"])
+def test_every_balancing_method_is_a_choice(name):
+    assert experiments.make_config(balancing=name).balancing == balancing.canonical_name(name)
 
 
 @pytest.mark.parametrize("preset", experiments.PRESETS)
@@ -34,6 +38,7 @@ def test_values_override_the_preset():
     [
         ({"epoch": 3}, ("epoch: unknown", "epochs")),
         ({"epochs": 0}, ("epochs", "greater than 0", "Received: 0")),
+        ({"balancing": "pcgradd"}, ("balancing", "pcgrad", "pcgradd")),
         ({"backbone": "resnet19"}, ("backbone", "resnet18", "resnet19")),
         ({"tasks": ("colour",)}, ("tasks", "semseg", "colour")),
         ({"data": "nyud"}, ("root",)),
