@@ -220,7 +220,14 @@ class Aggregator(Balancing, abc.ABC):
 
 
 def exact(weights: tf.Tensor) -> BalanceReport:
-    """The report of weights `[K]` that needed no solver: NaN if one of them is not finite."""
+    """The report of weights that needed no solver.
+
+    Args:
+        weights: `[K]` float64.
+
+    Returns:
+        `mtl_tf.ops.BalanceReport`, with the status `NOT_FINITE` if a weight is not finite.
+    """
     is_finite = tf.reduce_all(tf.math.is_finite(weights))
     status = tf.where(is_finite, BalanceStatus.CONVERGED, BalanceStatus.NOT_FINITE)
     zero = tf.zeros([], tf.float64)

@@ -169,6 +169,7 @@ def test_wrong_arguments_are_named(arguments, name):
         render(*arguments)
 
 
+@pytest.mark.slow  # a time, wrong while anything else runs
 def test_rendering_keeps_up_with_training():
     render(0, 0, 96, 128)
     best = 0.0
