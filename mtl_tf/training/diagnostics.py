@@ -49,6 +49,8 @@ class GradientLogs:
 
     def update(self, gramian: tf.Tensor, weights: tf.Tensor | None, is_used: tf.Tensor) -> None:
         """Adds a step: the Gramian `[K, K]`, the weights `[K]`, and which tasks took part."""
+        both = is_used[:, None] & is_used[None, :]
+        gramian = tf.where(both, gramian, tf.zeros_like(gramian))
         self._last[0].assign(gramian)
         if weights is not None:
             self._last[1].assign(weights)

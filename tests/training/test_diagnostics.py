@@ -50,3 +50,14 @@ def test_an_aggregator_has_no_weights_to_report():
     made.train_step(tiny_batch())
     assert made.last_gradients()["depth_weight"] == 0.0
     assert made.last_gradients()["depth_gradient_norm"] > 0.0
+
+
+def test_a_faulty_task_does_not_spoil_the_others():
+    tasks = ("depth", "normals", "saliency")
+    image, targets, masks = tiny_batch(tasks)
+    targets["depth"][0, 0, 0] = float("inf")
+    made = tiny_trainer("upgrad", tasks, diagnostics=True)
+    logs = made.train_step((image, targets, masks))
+    assert logs["not_finite"] == 1.0
+    assert -1.0 <= logs["normals_saliency_cosine"] <= 1.0
+    assert logs["normals_saliency_cosine"] != 0.0
