@@ -35,8 +35,6 @@ def combine(
     is_used = found.is_present & tf.math.is_finite(found.losses)
     if gramian is not None:
         is_used &= tf.math.is_finite(tf.linalg.diag_part(gramian))
-        both = is_used[:, None] & is_used[None, :]
-        gramian = tf.where(both, gramian, tf.zeros_like(gramian))
     if not has_loss_scale(optimizer):
         rows = _without_faulty(rows, found.is_present, is_used)
     factors = tf.constant(compiled.loss_factors)
