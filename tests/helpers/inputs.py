@@ -77,3 +77,8 @@ def tiny_trainer(balancing=None, tasks=("depth", "normals"), optimizer=None, see
 def tiny_batch(tasks=("depth", "normals"), size=4, seed=0):
     """A batch for `tiny_trainer`."""
     return batch({task: TASKS[task] for task in tasks}, size, 8, 8, seed)
+
+
+def flat_variables(made):
+    """All trainable variables of a trainer as one vector."""
+    return np.concatenate([np.ravel(v.numpy()) for v in made.trainable_variables])

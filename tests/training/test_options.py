@@ -1,4 +1,4 @@
-"""What a step does beside balancing: parts of a batch, precision, penalties, waiting variables."""
+"""What a step does beside balancing: parts of a batch, precision, faults, bad options."""
 
 import keras
 import numpy as np
@@ -6,13 +6,9 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from tests.helpers.inputs import TASKS, tiny_batch, tiny_trainer
+from tests.helpers.inputs import TASKS, flat_variables, tiny_batch, tiny_trainer
 
 THREE = ("depth", "normals", "saliency")
-
-
-def flat(made):
-    return np.concatenate([np.ravel(v.numpy()) for v in made.trainable_variables])
 
 
 def uneven(data):
@@ -32,7 +28,7 @@ def test_micro_batches_do_the_step_of_the_whole_batch(name):
         method = mtl.balancing.TABLE[name].cls(**options)
         made = tiny_trainer(method, micro_batches=parts)
         logs = tf.function(made.train_step)(tuple(tf.nest.map_structure(tf.constant, data)))
-        results.append(np.append(flat(made), [logs["loss"], logs["depth_loss"]]))
+        results.append(np.append(flat_variables(made), [logs["loss"], logs["depth_loss"]]))
     np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(results[2], results[0], rtol=1e-4, atol=1e-6)
 
@@ -58,13 +54,13 @@ def test_mixed_precision_has_the_weights_of_float32(name, level, policy):
         if policy == "mixed_float16":
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=256)
         made = tiny_trainer(name, tasks, optimizer, level=level)
-        before = flat(made)
+        before = flat_variables(made)
         logs = made.train_step(data)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     for task in tasks:
         np.testing.assert_allclose(logs[f"{task}_weight"], expected[f"{task}_weight"], rtol=0.05)
-    assert np.any(flat(made) != before)
+    assert np.any(flat_variables(made) != before)
 
 
 def test_an_overflow_lowers_the_loss_scale_and_changes_nothing():
@@ -74,11 +70,11 @@ def test_an_overflow_lowers_the_loss_scale_and_changes_nothing():
             keras.optimizers.SGD(0.1), initial_scale=2.0**40
         )
         made = tiny_trainer("gradnorm", optimizer=optimizer)
-        before = flat(made)
+        before = flat_variables(made)
         logs = made.train_step(tiny_batch())
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    np.testing.assert_array_equal(flat(made), before)
+    np.testing.assert_array_equal(flat_variables(made), before)
     assert float(optimizer.dynamic_scale) == 2.0**39
     np.testing.assert_array_equal(made.balancing.task_weights, [1.0, 1.0])
     assert np.isfinite(logs["depth_loss"])
@@ -149,9 +145,9 @@ def test_optimizer_features_apply_to_the_direction():
         0.1, weight_decay=0.1, global_clipnorm=1e-3, use_ema=True, ema_momentum=0.5
     )
     made = tiny_trainer("upgrad", optimizer=optimizer)
-    before = flat(made)
+    before = flat_variables(made)
     made.train_step(tiny_batch())
-    change = flat(made) - before * (1 - 0.1 * 0.1)
+    change = flat_variables(made) - before * (1 - 0.1 * 0.1)
     np.testing.assert_allclose(np.linalg.norm(change), 0.1 * 1e-3, rtol=1e-2)
 
 
@@ -161,7 +157,7 @@ def test_several_steps_in_one_execution():
     for steps in (1, 2):
         made = tiny_trainer("upgrad", steps_per_execution=steps)
         made.fit(image, targets, sample_weight=masks, batch_size=2, shuffle=False, verbose=0)
-        results.append(flat(made))
+        results.append(flat_variables(made))
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-6)
 
 
@@ -176,111 +172,6 @@ def test_famo_looks_at_the_losses_after_the_update_and_leaves_no_trace():
     fall = np.log(before + 1e-8) - np.log(np.array(after, np.float64) + 1e-8)
     gradient = 0.5 * (fall - fall.mean())
     np.testing.assert_allclose(logits, -0.025 * np.sign(gradient), rtol=1e-3)
-
-
-# === Gradient penalties and waiting variables ===
-
-
-def test_orthogonal_gradients_add_their_own_gradient():
-    data = tiny_batch()
-    smooth = dict.fromkeys(("depth", "normals"), "mean_squared_error")
-    penalties = [mtl.training.OrthogonalGradients(5.0)]
-    made = tiny_trainer("fixed_weights", gradient_penalties=penalties, loss=smooth)
-    plain = tiny_trainer("fixed_weights", loss=smooth)
-    start = flat(plain)
-
-    def penalty():
-        with tf.GradientTape(persistent=True) as tape:
-            features = plain.model.get_layer("shared")(data[0])
-            tape.watch(features)
-            losses = [
-                tf.reduce_mean((data[1][t] - plain.model.get_layer(f"head_{t}")(features)) ** 2)
-                for t in ("depth", "normals")
-            ]
-        a, b = (np.ravel(tape.gradient(loss, features)).astype(np.float64) for loss in losses)
-        return 5.0 * (a @ b) ** 2 / (a @ a) / (b @ b)
-
-    value = penalty()
-    logs = made.train_step(data)
-    plain_logs = plain.train_step(data)
-    np.testing.assert_allclose(logs["loss"] - plain_logs["loss"], value, rtol=1e-3, atol=1e-5)
-    difference = (flat(plain) - flat(made)) / 0.1  # the gradient of the penalty
-    # Along its own gradient the penalty rises as fast as the gradient says.
-    direction = difference / np.linalg.norm(difference)
-    step = 1e-2
-    values = []
-    for sign in (1, -1):
-        offset = 0
-        for variable in plain.trainable_variables:
-            size = int(np.prod(variable.shape))
-            piece = (start + sign * step * direction)[offset : offset + size]
-            variable.assign(piece.reshape(variable.shape))
-            offset += size
-        values.append(penalty())
-    rise = (values[0] - values[1]) / (2 * step)
-    np.testing.assert_allclose(rise, np.linalg.norm(difference), rtol=0.1)
-
-
-@pytest.mark.parametrize("level", ["parameters", "features"])
-def test_adversarial_gradients_train_a_discriminator(level):
-    penalty = mtl.training.AdversarialGradients(weight=0.1, ramp_steps=4)
-    made = tiny_trainer("upgrad", THREE, gradient_penalties=[penalty], level=level)
-    paths = {v.path: v.numpy() for v in penalty.trainable_variables}
-    assert len(paths) == 4
-    made.train_step(tiny_batch(THREE))
-    assert any(np.any(v.numpy() != paths[v.path]) for v in penalty.trainable_variables)
-    assert float(penalty.steps) == 1.0
-    assert {v.path for v in penalty.variables} <= {v.path for v in made.variables}
-
-
-def test_second_order_gradients_pass_through_resizing():
-    x = tf.random.stateless_normal([1, 3, 4, 2], [1, 2])
-
-    def slope(y):
-        with tf.GradientTape() as tape:
-            tape.watch(y)
-            value = tf.reduce_sum(mtl.layers.bilinear(y, 6, 8) ** 3)
-        return tf.reduce_sum(tape.gradient(value, y) ** 2)
-
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        value = slope(x)
-    gradient = tape.gradient(value, x)
-    direction = tf.random.stateless_normal(x.shape, [3, 4])
-    step = 1e-3
-    rise = (slope(x + step * direction) - slope(x - step * direction)) / (2 * step)
-    np.testing.assert_allclose(tf.reduce_sum(gradient * direction), rise, rtol=1e-2)
-
-
-def test_asynchronous_updates_wait_for_labels():
-    made = tiny_trainer("fixed_weights", update_every={"normals": 2})
-    plain = tiny_trainer("fixed_weights", optimizer=keras.optimizers.SGD(0.0))
-    data = tiny_batch()
-    head = made.model.get_layer("head_normals").kernel
-    start = head.numpy()
-    made.train_step(data)
-    np.testing.assert_array_equal(head.numpy(), start)
-    absent = (data[0], data[1], {**data[2], "normals": 0 * data[2]["normals"]})
-    made.train_step(absent)
-    np.testing.assert_array_equal(head.numpy(), start)
-    made.train_step(data)
-    assert np.any(head.numpy() != start)
-    assert int(made.optimizer.iterations) == 3
-    assert plain.asynchronous is None
-    with pytest.raises(ValueError, match="update_every"):
-        tiny_trainer(update_every={"normals": 0})
-
-
-def test_modulation_scales_the_channels_of_every_task():
-    tasks = {"depth": TASKS["depth"], "normals": TASKS["normals"]}
-    model = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3), head="conv",
-                                          modulation=True)  # fmt: skip
-    plain = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3), head="conv")
-    names = {layer.name for layer in model.layers if "modulation" in layer.name}
-    assert names == {f"modulation.{task}.{s}" for task in tasks for s in range(4)}
-    assert model.count_params() - plain.count_params() == 2 * (64 + 128 + 256 + 512)
-    again = type(model).from_config(model.get_config())
-    assert again.count_params() == model.count_params()
 
 
 # === Bad arguments ===
