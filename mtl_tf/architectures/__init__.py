@@ -1,11 +1,17 @@
 """Multi-task architectures as Keras functional models.
 
-================== ================ ================ ===================================== =====
-name               class            focus            paper                                 year
-================== ================ ================ ===================================== =====
-`single_task`      `SingleTask`     baseline         Vandenhende et al., TPAMI             2021
-`shared_trunk`     `SharedTrunk`    encoder          Caruana, Machine Learning             1997
-================== ================ ================ ===================================== =====
+================== ================== ========= ================================= =====
+name               class              focus     paper                             year
+================== ================== ========= ================================= =====
+`single_task`      `SingleTask`       baseline  Vandenhende et al., TPAMI         2021
+`shared_trunk`     `SharedTrunk`      encoder   Caruana, Machine Learning         1997
+`cross_stitch`     `CrossStitch`      encoder   Misra et al., CVPR                2016
+`sluice`           `Sluice`           encoder   Ruder et al., AAAI                2019
+`nddr_cnn`         `NDDRCNN`          encoder   Gao et al., CVPR                  2019
+`mtan`             `MTAN`             encoder   Liu et al., CVPR                  2019
+`branched`         `Branched`         encoder   Vandenhende et al., BMVC          2020
+`learned_branching` `LearnedBranching` encoder  Guo et al., ICML                  2020
+================== ================== ========= ================================= =====
 
 Every class takes `(backbone, tasks, input_shape, ...)` and is a `keras.Model` from normalised RGB
 images `[B, H, W, 3]` to `{task: raw prediction [B, H, W, channels]}`. It knows nothing of losses,
@@ -15,8 +21,18 @@ balancing or training.
 import dataclasses
 
 from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.branched import Branched
+from mtl_tf.architectures.cross_stitch import CrossStitch
+from mtl_tf.architectures.layout_search import affinity, rdm, search, search_layout
+from mtl_tf.architectures.learned_branching import LearnedBranching, derive_tree
+from mtl_tf.architectures.mtan import MTAN
+from mtl_tf.architectures.nddr_cnn import NDDRCNN
 from mtl_tf.architectures.shared_trunk import SharedTrunk
 from mtl_tf.architectures.single_task import SingleTask
+from mtl_tf.architectures.sluice import Sluice
+from mtl_tf.architectures.soft_sharing import SoftSharing
+from mtl_tf.architectures.summary import Cost, Summary, summary
+from mtl_tf.architectures.torch_checkpoint import load_torch_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +61,44 @@ TABLE: dict[str, Row] = {
     "shared_trunk": Row(
         SharedTrunk, "encoder", "Caruana, Machine Learning", 1997, "one backbone, K heads"
     ),
+    "cross_stitch": Row(
+        CrossStitch, "encoder", "Misra et al., CVPR", 2016, "K networks"
+    ),
+    "sluice": Row(Sluice, "encoder", "Ruder et al., AAAI", 2019, "K networks"),
+    "nddr_cnn": Row(
+        NDDRCNN, "encoder", "Gao et al., CVPR", 2019, "K networks, K² C² weights per stage"
+    ),
+    "mtan": Row(
+        MTAN, "encoder", "Liu et al., CVPR", 2019, "one backbone, K heads and attention masks"
+    ),
+    "branched": Row(
+        Branched, "encoder", "Vandenhende et al., BMVC", 2020, "between one and K backbones"
+    ),
+    "learned_branching": Row(
+        LearnedBranching, "encoder", "Guo et al., ICML", 2020, "K networks while searching"
+    ),
 }
 """The architectures by name."""
 
-__all__ = ["TABLE", "Architecture", "SharedTrunk", "SingleTask"]
+__all__ = [
+    "MTAN",
+    "NDDRCNN",
+    "TABLE",
+    "Architecture",
+    "Branched",
+    "Cost",
+    "CrossStitch",
+    "LearnedBranching",
+    "SharedTrunk",
+    "SingleTask",
+    "Sluice",
+    "SoftSharing",
+    "Summary",
+    "affinity",
+    "derive_tree",
+    "load_torch_checkpoint",
+    "rdm",
+    "search",
+    "search_layout",
+    "summary",
+]

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from mtl_tf import backbones, heads
+from mtl_tf.backbones.stage import Maps, Stage, pyramid
 from mtl_tf.layers.resize import resize_to
 
 
@@ -32,16 +33,85 @@ def task_channels(tasks: Mapping[str, int] | Iterable[Any]) -> dict[str, int]:
     return channels
 
 
-def image_input(input_shape: tuple[int, int, int]) -> Any:
-    """The input `[B, H, W, 3]`; `ValueError` for another shape."""
+class Blueprint:
+    """What an architecture is built from: an image, copies of a backbone, and heads.
+
+    Args:
+        backbone: a name from `mtl_tf.backbones.TABLE`, or a functional Keras model from images to a
+            list of stage features, finest first.
+        tasks: `{task: channels}` or a list of `mtl_tf.Task`.
+        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+
+    Attributes:
+        image: the input `[B, H, W, 3]`.
+        channels: `{task: channels}`.
+        stage_maps: `{stage: maps after it}` of the shared backbone, once `features` was called.
+        arguments: the arguments, as they are saved with a model.
+
+    Raises:
+        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+    """
+
+    def __init__(
+        self,
+        backbone: str | keras.Model,
+        tasks: Any,
+        input_shape: tuple[int, int, int],
+        head: str | None,
+        output_stride: int,
+    ) -> None:
+        self.channels = task_channels(tasks)
+        self.image = _image_input(input_shape)
+        if isinstance(backbone, str):
+            backbones.check_size(backbone, *input_shape[:2], output_stride)
+        self._head = _head_of(backbone, head)
+        self.stage_maps: dict[str, Maps] = {}
+        self.arguments: dict[str, Any] = {
+            "backbone": backbone,
+            "tasks": self.channels,
+            "input_shape": tuple(input_shape),
+            "head": head,
+            "output_stride": output_stride,
+        }
+
+    def stages(self, prefix: str = "backbone.") -> dict[str, Stage]:
+        """The stages of a fresh copy of the backbone, whose layers' names begin with `prefix`."""
+        arguments = self.arguments
+        return backbones.stages(arguments["backbone"], arguments["output_stride"], prefix)
+
+    def features(self) -> Maps:
+        """The pyramid of the one backbone that all tasks share."""
+        backbone = self.arguments["backbone"]
+        if not isinstance(backbone, str):
+            maps = pyramid(backbone(self.image))
+            self.stage_maps = {f"stage{i + 1}": maps[: i + 1] for i in range(len(maps))}
+            return maps
+        maps = [self.image]
+        for name, stage in self.stages().items():
+            maps = stage(maps)
+            self.stage_maps[name] = maps
+        return maps
+
+    def head(self, features: Maps, task: str, name: str) -> Any:
+        """The output of `task`: its head on `features`, at the image's size, float32."""
+        return self.output(self._head(features, self.channels[task], name), task)
+
+    def output(self, prediction: Any, task: str) -> Any:
+        """`prediction` `[B, h, w, C]` at the image's size, float32, as the output called `task`."""
+        height, width = self.image.shape[1:3]
+        return resize_to(prediction, height, width, name=task, dtype="float32")
+
+
+def _image_input(input_shape: tuple[int, int, int]) -> Any:
     shape = tuple(input_shape)
     if len(shape) != 3 or shape[2] != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(f"input_shape must be (height, width, 3). Received: {input_shape!r}")
     return keras.Input(shape, name="image")
 
 
-def head_of(backbone: str | keras.Model, head: str | None) -> Any:
-    """The head function called `head`, or the backbone's own without a name."""
+def _head_of(backbone: str | keras.Model, head: str | None) -> heads.Head:
     if head is None:
         named = isinstance(backbone, str)
         head = backbones.backbone_entry(backbone).head if named else "conv"
@@ -50,24 +120,21 @@ def head_of(backbone: str | keras.Model, head: str | None) -> Any:
     return heads.TABLE[head]
 
 
-def prediction(x: Any, image: Any, task: str) -> Any:
-    """The output of `task`: `x [B, h, w, C]` at the image's size, float32."""
-    return resize_to(x, image.shape[1], image.shape[2], name=task, dtype="float32")
-
-
 class Architecture(keras.Model, abc.ABC):
     """Base of all architectures: a functional model that saves the arguments it was made with.
 
     Args:
-        image: the input.
+        blueprint: what it was built from.
         outputs: `{task: prediction}`.
         name: name of the model.
-        arguments: what the subclass's constructor was given.
+        arguments: what else the subclass's constructor was given.
     """
 
-    def __init__(self, image: Any, outputs: dict[str, Any], name: str, **arguments: Any) -> None:
-        super().__init__(inputs=image, outputs=outputs, name=name)
-        self.arguments = arguments
+    def __init__(
+        self, blueprint: Blueprint, outputs: dict[str, Any], name: str, **arguments: Any
+    ) -> None:
+        super().__init__(inputs=blueprint.image, outputs=outputs, name=name)
+        self.arguments = {**blueprint.arguments, **arguments}
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration: the arguments of the constructor."""

@@ -7,14 +7,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf import backbones
-from mtl_tf.architectures.base import (
-    Architecture,
-    head_of,
-    image_input,
-    prediction,
-    task_channels,
-)
+from mtl_tf.architectures.base import Architecture, Blueprint
 from mtl_tf.layers import ChannelScaling
 
 
@@ -28,9 +21,9 @@ class SharedTrunk(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the output stride.
+        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
         head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
-        output_stride: down-sampling factor of a named backbone's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
         modulation: whether each task scales the channels of the shared features by learned numbers
             of its own (Zhao et al., ECCV 2018), so that tasks conflict less in the trunk.
         name: name of the model.
@@ -53,31 +46,19 @@ class SharedTrunk(Architecture):
         name: str = "shared_trunk",
     ) -> None:
         # === Layers ===
-        channels = task_channels(tasks)
-        image = image_input(input_shape)
-        head_layers = head_of(backbone, head)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
 
         # === Functional model ===
-        features = backbones.features(backbone, image, output_stride)
+        features = blueprint.features()
         outputs = {}
-        for task, number in channels.items():
+        for task in blueprint.channels:
             own = features
             if modulation:
                 own = [
                     ChannelScaling(name=f"modulation.{task}.{s}")(stage)
                     for s, stage in enumerate(features)
                 ]
-            outputs[task] = prediction(head_layers(own, number, f"decoders.{task}"), image, task)
+            outputs[task] = blueprint.head(own, task, f"decoders.{task}")
 
         # === Config ===
-        super().__init__(
-            image,
-            outputs,
-            name,
-            backbone=backbone,
-            tasks=channels,
-            input_shape=tuple(input_shape),
-            head=head,
-            output_stride=output_stride,
-            modulation=modulation,
-        )
+        super().__init__(blueprint, outputs, name, modulation=modulation)

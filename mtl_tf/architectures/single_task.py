@@ -4,14 +4,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf import backbones
-from mtl_tf.architectures.base import (
-    Architecture,
-    head_of,
-    image_input,
-    prediction,
-    task_channels,
-)
+from mtl_tf.architectures.base import Architecture, Blueprint
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -24,13 +17,16 @@ class SingleTask(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first.
         tasks: exactly one task: `{task: channels}` or a list with one `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the output stride.
+        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
         head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
-        output_stride: down-sampling factor of a named backbone's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
         name: name of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
+
+    Attributes:
+        stage_maps: `{stage: the symbolic maps after it}` of the backbone.
 
     Raises:
         ValueError: for more than one task, an unknown backbone, head or stride, or a size that does
@@ -47,27 +43,17 @@ class SingleTask(Architecture):
         name: str = "single_task",
     ) -> None:
         # === Layers ===
-        channels = task_channels(tasks)
-        if len(channels) != 1:
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        if len(blueprint.channels) != 1:
             raise ValueError(
-                f"SingleTask has exactly one task; use SharedTrunk for more. Received: {channels}"
+                "SingleTask has exactly one task; use SharedTrunk for more. Received: "
+                f"{blueprint.channels}"
             )
-        (task, number) = next(iter(channels.items()))
-        image = image_input(input_shape)
-        head_layers = head_of(backbone, head)
+        (task,) = blueprint.channels
 
         # === Functional model ===
-        features = backbones.features(backbone, image, output_stride)
-        outputs = {task: prediction(head_layers(features, number, "decoder"), image, task)}
+        outputs = {task: blueprint.head(blueprint.features(), task, "decoder")}
 
         # === Config ===
-        super().__init__(
-            image,
-            outputs,
-            name,
-            backbone=backbone,
-            tasks=channels,
-            input_shape=tuple(input_shape),
-            head=head,
-            output_stride=output_stride,
-        )
+        super().__init__(blueprint, outputs, name)
+        self.stage_maps = blueprint.stage_maps

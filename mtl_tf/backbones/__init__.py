@@ -1,16 +1,23 @@
 """Backbones: shared feature extractors with a pyramid of stage features.
 
-=================== =========== ============================ =================================
-name                parameters  stages (channels)            source
-=================== =========== ============================ =================================
-`resnet18`          11,176,512  64, 128, 256, 512            He et al., CVPR 2016
-`resnet34`          21,284,672  64, 128, 256, 512            He et al., CVPR 2016
-`resnet50`          23,508,032  256, 512, 1024, 2048         He et al., CVPR 2016
-`resnet101`         42,500,160  256, 512, 1024, 2048         He et al., CVPR 2016
-=================== =========== ============================ =================================
+==================== =========== ======================= =======================================
+name                 parameters  channels of the stages  source
+==================== =========== ======================= =======================================
+`resnet18`           11,176,512  64, 128, 256, 512       He et al., CVPR 2016
+`resnet34`           21,284,672  64, 128, 256, 512       He et al., CVPR 2016
+`resnet50`           23,508,032  256, 512, 1024, 2048    He et al., CVPR 2016 (stride on the 3x3)
+`resnet50_v1`        23,508,032  256, 512, 1024, 2048    He et al., CVPR 2016 (as in the paper)
+`resnet101`          42,500,160  256, 512, 1024, 2048    He et al., CVPR 2016 (stride on the 3x3)
+`hrnet_w18_small_v2` 3,860,720   18, 36, 72, 144         Wang et al., TPAMI 2020; "HRNet-18"
+`hrnet_w18`          9,563,652   18, 36, 72, 144         Wang et al., TPAMI 2020
+`hrnet_w32`          28,535,552  32, 64, 128, 256        Wang et al., TPAMI 2020
+`hrnet_w48`          63,594,768  48, 96, 192, 384        Wang et al., TPAMI 2020
+==================== =========== ======================= =======================================
 
 `build(name, input_shape)` gives a backbone as a Keras model whose output is the list of its stages'
-features, finest first. Architectures take such a model, or a name from `TABLE`.
+features, finest first; `keras_hub(preset, input_shape)` does the same for the backbones of KerasHub
+and `load_pretrained` fills one with published weights. Architectures take such a model, or a name
+from `TABLE`.
 """
 
 import dataclasses
@@ -19,9 +26,10 @@ from typing import Any
 
 import keras
 
-from mtl_tf.backbones import resnet
-
-Stage = Callable[[Any], Any]
+from mtl_tf.backbones import hrnet, resnet
+from mtl_tf.backbones.hub import keras_hub
+from mtl_tf.backbones.pretrained import load_pretrained
+from mtl_tf.backbones.stage import Stage, changed, stages_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,24 +37,44 @@ class Backbone:
     """A row of `TABLE`.
 
     Attributes:
-        stages: `(output_stride, prefix) -> {stage name: features -> features}`, in order.
+        stages: `(output_stride, prefix) -> {stage name: stage}`, in order.
         head: name in `mtl_tf.heads.TABLE` of the head the survey uses with it.
+        stride: down-sampling factor of the coarsest features, where `output_stride` does not set
+            it.
         paper: where it comes from.
     """
 
     stages: Callable[[int, str], dict[str, Stage]]
     head: str
+    stride: int | None
     paper: str
 
 
-def _resnet(depth: int) -> Backbone:
+def _resnet(depth: int, strides_on_first: bool = False) -> Backbone:
     def stages(output_stride: int, prefix: str) -> dict[str, Stage]:
-        return resnet.resnet_stages(depth, output_stride, prefix)
+        return resnet.resnet_stages(depth, output_stride, prefix, strides_on_first)
 
-    return Backbone(stages, "deeplab", "He et al., CVPR 2016 (dilated: Chen et al., 2017)")
+    return Backbone(stages, "deeplab", None, "He et al., CVPR 2016 (dilated: Chen et al., 2017)")
 
 
-TABLE: dict[str, Backbone] = {f"resnet{depth}": _resnet(depth) for depth in (18, 34, 50, 101)}
+def _hrnet(sizes: hrnet.HRNet) -> Backbone:
+    def stages(output_stride: int, prefix: str) -> dict[str, Stage]:
+        return hrnet.hrnet_stages(sizes, prefix)
+
+    return Backbone(stages, "high_resolution", 32, "Wang et al., TPAMI 2020")
+
+
+TABLE: dict[str, Backbone] = {
+    "resnet18": _resnet(18),
+    "resnet34": _resnet(34),
+    "resnet50": _resnet(50),
+    "resnet50_v1": _resnet(50, strides_on_first=True),
+    "resnet101": _resnet(101),
+    "hrnet_w18_small_v2": _hrnet(hrnet.W18_SMALL_V2),
+    "hrnet_w18": _hrnet(hrnet.W18),
+    "hrnet_w32": _hrnet(hrnet.W32),
+    "hrnet_w48": _hrnet(hrnet.W48),
+}
 """The backbones by name."""
 
 
@@ -57,46 +85,46 @@ def backbone_entry(name: str) -> Backbone:
     return TABLE[name]
 
 
-def features(
-    backbone: str | keras.Model, image: Any, output_stride: int = 8, prefix: str = "backbone."
-) -> list[Any]:
-    """Applies a backbone to `image` inside a functional model.
+def stages(
+    backbone: str | keras.Model, output_stride: int = 8, prefix: str = "backbone."
+) -> dict[str, Stage]:
+    """The stages of a fresh copy of a backbone, for architectures that share them one by one.
 
     Args:
-        backbone: a name from `TABLE`, or a Keras model from images to a list (or dictionary) of
-            stage features, finest first.
-        image: `[B, H, W, 3]`, RGB normalised with the ImageNet mean and standard deviation.
-        output_stride: down-sampling factor of the last stage, 8, 16 or 32: the strides beyond it
-            become dilations. Only for a backbone given by name.
+        backbone: a name from `TABLE`, or a functional Keras model from images to a list (or
+            dictionary) of stage features, finest first. Copies of a model begin with its weights.
+        output_stride: down-sampling factor of the last stage of a ResNet, 8, 16 or 32: the strides
+            beyond it become dilations.
         prefix: put before the names of the layers.
 
     Returns:
-        List of stage features `[B, h, w, C]`, finest first.
+        `{name: stage}` in order; see `mtl_tf.backbones.stage`.
 
     Raises:
-        ValueError: for an unknown name, an output stride that is not offered, or an image whose
-            height and width are not multiples of it.
+        ValueError: for an unknown name or an output stride that is not offered.
     """
     if isinstance(backbone, str):
-        _check_size(image, output_stride)
-        x, pyramid = image, []
-        for name, stage in backbone_entry(backbone).stages(output_stride, prefix).items():
-            x = stage(x)
-            if name != "stem":
-                pyramid.append(x)
-        return pyramid
-    outputs = backbone(image)
-    if isinstance(outputs, dict):
-        return list(outputs.values())
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+        return backbone_entry(backbone).stages(output_stride, prefix)
+    return stages_of(backbone, prefix)
 
 
-def _check_size(image: Any, output_stride: int) -> None:
-    height, width = image.shape[1:3]
-    if height is None or width is None or height % output_stride or width % output_stride:
+def check_size(backbone: str, height: Any, width: Any, output_stride: int = 8) -> None:
+    """Checks that images of a size fit a backbone.
+
+    Args:
+        backbone: a name from `TABLE`.
+        height: of the images.
+        width: of the images.
+        output_stride: as in `stages`.
+
+    Raises:
+        ValueError: unless height and width are multiples of the backbone's largest stride.
+    """
+    stride = backbone_entry(backbone).stride or output_stride
+    if height is None or width is None or height % stride or width % stride:
         raise ValueError(
-            f"input_shape needs a height and width that are multiples of {output_stride} (the "
-            f"backbone's largest stride). Received: {height}x{width}"
+            f"input_shape needs a height and width that are multiples of {stride} (the largest "
+            f"stride of {backbone}): resize, crop or pad the images. Received: {height}x{width}"
         )
 
 
@@ -105,8 +133,9 @@ def build(name: str, input_shape: tuple[int, int, int], output_stride: int = 8) 
 
     Args:
         name: a name from `TABLE`.
-        input_shape: `(H, W, 3)`, H and W multiples of `output_stride`.
-        output_stride: down-sampling factor of the last stage: 8, 16 or 32.
+        input_shape: `(H, W, 3)`, H and W multiples of the largest stride: 32 for HRNet, the output
+            stride for ResNet.
+        output_stride: down-sampling factor of the last stage of a ResNet: 8, 16 or 32.
 
     Returns:
         Model from normalised RGB images `[B, H, W, 3]` to a list of stage features, finest first.
@@ -114,8 +143,22 @@ def build(name: str, input_shape: tuple[int, int, int], output_stride: int = 8) 
     Raises:
         ValueError: for an unknown name, or a size or stride that does not fit.
     """
+    check_size(name, *input_shape[:2], output_stride)
     image = keras.Input(input_shape, name="image")
-    return keras.Model(image, features(name, image, output_stride, prefix=""), name=name)
+    maps = [image]
+    for stage in stages(name, output_stride, prefix="").values():
+        maps = stage(maps)
+    return keras.Model(image, maps, name=name)
 
 
-__all__ = ["TABLE", "Backbone", "build", "features"]
+__all__ = [
+    "TABLE",
+    "Backbone",
+    "Stage",
+    "build",
+    "changed",
+    "check_size",
+    "keras_hub",
+    "load_pretrained",
+    "stages",
+]

@@ -1,11 +1,12 @@
 """Heads: task-specific parts behind the last shared feature.
 
-=========== ===================================================== ===========================
-name        from the backbone's pyramid                           source
-=========== ===================================================== ===========================
-`deeplab`   the last stage, through atrous spatial pooling         Chen et al., 2017
-`conv`      all stages, projected and summed from coarse to fine   Lin et al., CVPR 2017
-=========== ===================================================== ===========================
+================= =================================================== =======================
+name              from the backbone's pyramid                         source
+================= =================================================== =======================
+`deeplab`         the last stage, through atrous spatial pooling      Chen et al., 2017
+`high_resolution` all stages, enlarged, concatenated and mixed        Wang et al., TPAMI 2020
+`conv`            all stages, projected and summed, coarse to fine    Lin et al., CVPR 2017
+================= =================================================== =======================
 
 A head is a function `(features, channels, name) -> raw prediction` at feature resolution.
 """
@@ -15,11 +16,15 @@ from typing import Any
 
 from mtl_tf.heads.conv import conv_head
 from mtl_tf.heads.deeplab import deeplab_head
+from mtl_tf.heads.high_resolution import high_resolution_fuse, high_resolution_head
 
-TABLE: dict[str, Callable[[list[Any], int, str], Any]] = {
+Head = Callable[[list[Any], int, str], Any]
+
+TABLE: dict[str, Head] = {
     "deeplab": deeplab_head,
+    "high_resolution": high_resolution_head,
     "conv": conv_head,
 }
 """The heads by name."""
 
-__all__ = ["TABLE", "conv_head", "deeplab_head"]
+__all__ = ["TABLE", "conv_head", "deeplab_head", "high_resolution_fuse", "high_resolution_head"]

@@ -1,17 +1,35 @@
 """Reusable pieces of networks, one per file."""
 
+from mtl_tf.layers.branching_choices import BranchingChoices, expected_cost
 from mtl_tf.layers.channel_scaling import ChannelScaling
 from mtl_tf.layers.conv_block import batch_norm, conv, conv_block
+from mtl_tf.layers.cross_stitch_unit import CrossStitchUnit
 from mtl_tf.layers.gradient_reversal import reverse_gradient
+from mtl_tf.layers.nddr_layer import BlockIdentity, nddr_layer
+from mtl_tf.layers.residual_blocks import basic_block, bottleneck
 from mtl_tf.layers.resize import BilinearResize, bilinear, resize_to
+from mtl_tf.layers.softmax_mixture import SoftmaxMixture
+from mtl_tf.layers.subspace_mixing import SubspaceMixing, subspace_penalty
+from mtl_tf.layers.task_attention import task_attention
 
 __all__ = [
     "BilinearResize",
+    "BlockIdentity",
+    "BranchingChoices",
     "ChannelScaling",
+    "CrossStitchUnit",
+    "SoftmaxMixture",
+    "SubspaceMixing",
+    "basic_block",
     "batch_norm",
     "bilinear",
+    "bottleneck",
     "conv",
     "conv_block",
+    "expected_cost",
+    "nddr_layer",
     "resize_to",
     "reverse_gradient",
+    "subspace_penalty",
+    "task_attention",
 ]

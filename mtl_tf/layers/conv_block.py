@@ -85,6 +85,7 @@ def conv_block(
     dilation: int = 1,
     kernel_initializer: Any | None = None,
     names: tuple[str | None, str | None] = (None, None),
+    momentum: float = 0.9,
 ) -> Any:
     """Convolution without bias, batch normalisation, ReLU.
 
@@ -96,9 +97,10 @@ def conv_block(
         dilation: spacing of the kernel's taps.
         kernel_initializer: see `conv`.
         names: names of the convolution and the batch normalisation layer.
+        momentum: of the batch normalisation.
 
     Returns:
         Features `[B, ceil(H / strides), ceil(W / strides), filters]`.
     """
     x = conv(x, filters, kernel_size, strides, dilation, False, kernel_initializer, name=names[0])
-    return layers.ReLU()(batch_norm(x, name=names[1]))
+    return layers.ReLU()(batch_norm(x, momentum, names[1]))

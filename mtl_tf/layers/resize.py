@@ -68,8 +68,15 @@ class BilinearResize(layers.Layer):
         return {**super().get_config(), "height": self.height, "width": self.width}
 
 
-def resize_to(x: Any, height: int, width: int, name: str | None = None, dtype: Any = None) -> Any:
-    """Resizes features `[B, h, w, C]` bilinearly to `[B, height, width, C]`.
+def resize_to(
+    x: Any,
+    height: int,
+    width: int,
+    name: str | None = None,
+    dtype: Any = None,
+    interpolation: str = "bilinear",
+) -> Any:
+    """Enlarges features `[B, h, w, C]` to `[B, height, width, C]`.
 
     Args:
         x: features `[B, h, w, C]`.
@@ -77,6 +84,7 @@ def resize_to(x: Any, height: int, width: int, name: str | None = None, dtype: A
         width: new width, a multiple of w.
         name: name of the layer.
         dtype: dtype policy of the layer; `"float32"` for predictions.
+        interpolation: `"bilinear"` or `"nearest"`.
 
     Returns:
         Features `[B, height, width, C]`.
@@ -91,4 +99,7 @@ def resize_to(x: Any, height: int, width: int, name: str | None = None, dtype: A
         )
     if (height, width) == tuple(x.shape[1:3]):
         return layers.Activation("linear", name=name, dtype=dtype)(x)
+    if interpolation == "nearest":
+        factors = (height // x.shape[1], width // x.shape[2])
+        return layers.UpSampling2D(factors, name=name, dtype=dtype)(x)
     return BilinearResize(height, width, name=name, dtype=dtype)(x)

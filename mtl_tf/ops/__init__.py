@@ -8,6 +8,7 @@ op                    computes
 `balance`             the weights `w` of a Gramian: MGDA, UPGrad, CAGrad, Nash-MTL, ...
 `gradient_projection` PCGrad end to end: Gramian, projections, weighted sum
 `grad_drop`           the sum of the gradients of one sign per element
+`cross_stitch`        mixtures of the features of K tasks (TensorFlow only, so far)
 ===================== ========================================================================
 
 The reference of an op is `reference.<op>`. `native_status()` says whether the compiled ops are in
@@ -20,6 +21,7 @@ from mtl_tf.ops import reference
 from mtl_tf.ops._balance import BalanceReport, BalanceStatus
 from mtl_tf.ops._library import NativeStatus, native_status
 from mtl_tf.ops.balance import balance
+from mtl_tf.ops.cross_stitch import cross_stitch
 from mtl_tf.ops.grad_drop import grad_drop
 from mtl_tf.ops.gradient_projection import gradient_projection
 from mtl_tf.ops.gramian import gramian
@@ -30,6 +32,7 @@ __all__ = [
     "BalanceStatus",
     "NativeStatus",
     "balance",
+    "cross_stitch",
     "grad_drop",
     "gradient_projection",
     "gramian",

@@ -4,12 +4,14 @@
 `MultiTaskTrainer`     wraps a multi-task model; `compile`, `fit`, `evaluate`, `predict`
 `Backup`               callback: saves after every epoch, atomically, and resumes
 `GradientDiagnostics`  callback: weights, norms and cosines of task gradients as CSV
+`AnnealBranching`      callback: the temperature of `LearnedBranching`
 `Poly`                 learning-rate schedule of the survey, `(1 - epoch / epochs) ** 0.9`
 `OrthogonalGradients`  gradient penalty: task gradients at right angles
 `AdversarialGradients` gradient penalty: task gradients a discriminator cannot tell apart
 ====================== ====================================================================
 """
 
+from mtl_tf.training.branching import AnnealBranching
 from mtl_tf.training.callbacks import Backup
 from mtl_tf.training.diagnostics import GradientDiagnostics
 from mtl_tf.training.gradient_penalties import AdversarialGradients, OrthogonalGradients
@@ -18,6 +20,7 @@ from mtl_tf.training.trainer import MultiTaskTrainer
 
 __all__ = [
     "AdversarialGradients",
+    "AnnealBranching",
     "Backup",
     "GradientDiagnostics",
     "MultiTaskTrainer",

@@ -12,6 +12,7 @@ from mtl_tf.training import replicas
 from mtl_tf.training.compiled import Compiled, Level, compiled
 from mtl_tf.training.epoch_end import EndOfEpoch
 from mtl_tf.training.forward import Batch
+from mtl_tf.training.learning_rates import heed_multipliers
 from mtl_tf.training.task_losses import outputs_of, task_losses, valid_pixels
 from mtl_tf.training.updates import Update
 
@@ -107,6 +108,7 @@ class MultiTaskTrainer(keras.Model):
             gradient_penalties, weight_own_variables, micro_batches, update_every, diagnostics,
             self.optimizer,
         )  # fmt: skip
+        heed_multipliers(self.optimizer, self.model.trainable_variables)
         own = [v for layer in self._compiled.layers for v in layer.trainable_variables]
         inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if own and not inner.built:

@@ -1,0 +1,81 @@
+"""Cross-stitch networks: one network per task, linear mixtures after every stage (Misra 2016)."""
+
+from typing import Any
+
+import keras
+
+from mtl_tf.architectures.base import Blueprint
+from mtl_tf.architectures.soft_sharing import SoftSharing, in_step
+from mtl_tf.layers import CrossStitchUnit
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class CrossStitch(SoftSharing):
+    """One network per task; after every stage but the stem each takes a mixture of all.
+
+    Begin from trained single-task networks with `load_single_task`. The papers train with SGD and
+    let the mixing weights learn 100 to 1000 times faster: `learning_rate_multiplier=100`.
+
+    Source: Misra et al., "Cross-Stitch Networks for Multi-Task Learning", CVPR 2016, as built by
+    Vandenhende et al., TPAMI 2021.
+
+    Args:
+        backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
+            stage features, finest first.
+        tasks: `{task: channels}` or a list of `mtl_tf.Task`.
+        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        own: weight of a task's own features at first; the other tasks share `1 - own` (the survey
+            takes 0.9 on NYUD and 0.8 on PASCAL).
+        per_channel: one weight per pair of tasks and channel; without it one per pair.
+        learning_rate_multiplier: how many times faster than the rest the mixing weights learn; with
+            `MultiTaskTrainer`.
+        name: name of the model.
+
+    Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
+    `{task: raw prediction [B, H, W, channels] float32}`.
+
+    Raises:
+        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+    """
+
+    def __init__(
+        self,
+        backbone: str | keras.Model,
+        tasks: Any,
+        input_shape: tuple[int, int, int],
+        head: str | None = None,
+        output_stride: int = 8,
+        own: float = 0.9,
+        per_channel: bool = True,
+        learning_rate_multiplier: float = 1.0,
+        name: str = "cross_stitch",
+    ) -> None:
+        # === Layers ===
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+
+        def exchange(features: dict[str, Any], stage: str) -> dict[str, Any]:
+            if stage == "stem":
+                return features
+            unit = CrossStitchUnit(
+                own, per_channel, learning_rate_multiplier, name=f"cross_stitch.{stage}"
+            )
+            return dict(zip(features, unit(list(features.values())), strict=True))
+
+        # === Functional model ===
+        pyramids = in_step(blueprint, exchange)[-1]
+        outputs = {
+            task: blueprint.head(pyramids[task], task, f"heads.{task}")
+            for task in blueprint.channels
+        }
+
+        # === Config ===
+        super().__init__(
+            blueprint,
+            outputs,
+            name,
+            own=own,
+            per_channel=per_channel,
+            learning_rate_multiplier=learning_rate_multiplier,
+        )

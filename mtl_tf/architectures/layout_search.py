@@ -1,0 +1,181 @@
+"""Which stages tasks should share: the layout search of branched multi-task networks.
+
+Single-task networks represent the same images; tasks whose representations at a stage say the same
+about which images are alike may share the stage. Source: Vandenhende et al., "Branched Multi-Task
+Networks: Deciding What Layers to Share", BMVC 2020.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from scipy import stats
+
+from mtl_tf.architectures.single_task import SingleTask
+from mtl_tf.architectures.summary import multiply_adds
+
+Partition = tuple[tuple[int, ...], ...]
+
+
+def rdm(features: Any) -> np.ndarray:
+    """Representation dissimilarity matrix: 1 - Pearson correlation between images' features.
+
+    Source: Vandenhende et al., BMVC 2020, section 3.1.
+
+    Args:
+        features: `[n, ...]`, one row per image.
+
+    Returns:
+        `[n, n]` float64, 0 on the diagonal.
+
+    Raises:
+        ValueError: for fewer than three images.
+    """
+    rows = np.asarray(features, np.float64).reshape(len(features), -1)
+    if len(rows) < 3:
+        raise ValueError(f"A dissimilarity matrix needs three images or more. Received: {len(rows)}")
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    dissimilarity = 1.0 - rows @ rows.T
+    np.fill_diagonal(dissimilarity, 0.0)
+    return dissimilarity
+
+
+def affinity(rdms: Sequence[np.ndarray]) -> np.ndarray:
+    """Task affinity: Spearman correlation of the upper triangles of dissimilarity matrices.
+
+    Source: Vandenhende et al., BMVC 2020, section 3.1.
+
+    Args:
+        rdms: K matrices `[n, n]`.
+
+    Returns:
+        `[K, K]` float64, 1 on the diagonal.
+    """
+    upper = np.triu_indices(len(rdms[0]), k=1)
+    triangles = [matrix[upper] for matrix in rdms]
+    result = np.eye(len(rdms))
+    for i, j in itertools.combinations(range(len(rdms)), 2):
+        result[i, j] = result[j, i] = stats.spearmanr(triangles[i], triangles[j]).statistic
+    return result
+
+
+def search(
+    affinities: Any, costs: Sequence[float], budget: float, beam_width: int = 1000
+) -> list[list[tuple[int, ...]]]:
+    """The tree that puts similar tasks together best, among those within a budget.
+
+    Minimised is the sum over stages of the mean over groups of the largest dissimilarity
+    (1 - affinity) within a group. Among partial trees that end in the same partition, one that is
+    no cheaper and no better than another is dropped; of the rest the `beam_width` best are kept, so
+    that the result is exact where no stage has more.
+
+    Source: Vandenhende et al., BMVC 2020, section 3.2.
+
+    Args:
+        affinities: `[S, K, K]` for the S stages, first stage first.
+        costs: of one copy of each stage, S numbers in any unit.
+        budget: largest total cost, in that unit.
+        beam_width: number of partial trees kept after a stage.
+
+    Returns:
+        For each stage the groups of tasks (as numbers from 0) that share it.
+
+    Raises:
+        ValueError: if not even the tree that shares everything is within the budget.
+    """
+    dissimilarities = 1.0 - np.asarray(affinities, np.float64)
+    num_tasks = dissimilarities.shape[-1]
+    if sum(costs) > budget:
+        raise ValueError(
+            f"The budget must allow one copy of every stage, {sum(costs):g}. Received: {budget:g}"
+        )
+    root: Partition = (tuple(range(num_tasks)),)
+    beam: list[tuple[float, float, list[Partition]]] = [(0.0, 0.0, [root])]
+    for stage, cost in enumerate(costs):
+        rest = sum(costs[stage + 1 :])
+        candidates = []
+        for score, spent, tree in beam:
+            for partition in refinements(tree[-1]):
+                total = spent + cost * len(partition)
+                # Groups never meet again: the later stages have at least as many.
+                if total + rest * len(partition) <= budget * (1 + 1e-9):
+                    worst = score + _dissimilarity(partition, dissimilarities[stage])
+                    candidates.append((worst, total, [*tree, partition]))
+        beam = _undominated(candidates)[:beam_width]
+    return [list(partition) for partition in beam[0][2][1:]]
+
+
+def refinements(partition: Partition) -> Iterator[Partition]:
+    """All partitions whose groups are subsets of the groups of a partition, itself first."""
+    for parts in itertools.product(*(list(_partitions(group)) for group in partition)):
+        yield tuple(group for part in parts for group in part)
+
+
+def _partitions(items: tuple[int, ...]) -> Iterator[Partition]:
+    if len(items) == 1:
+        yield (items,)
+        return
+    first, rest = items[0], items[1:]
+    for smaller in _partitions(rest):
+        for i, group in enumerate(smaller):
+            yield (*smaller[:i], (first, *group), *smaller[i + 1 :])
+        yield ((first,), *smaller)
+
+
+def _dissimilarity(partition: Partition, dissimilarity: np.ndarray) -> float:
+    return float(np.mean([dissimilarity[np.ix_(group, group)].max() for group in partition]))
+
+
+def _undominated(candidates: list[tuple[float, float, Any]]) -> list[tuple[float, float, Any]]:
+    """Best first, without those that end like a better one and cost no less."""
+    cheapest: dict[Any, float] = {}
+    kept = []
+    for score, spent, tree in sorted(candidates, key=lambda c: c[:2]):
+        end = frozenset(frozenset(group) for group in tree[-1])
+        if spent < cheapest.get(end, math.inf):
+            cheapest[end] = spent
+            kept.append((score, spent, tree))
+    return kept
+
+
+def search_layout(
+    models: Mapping[str, SingleTask], images: Any, budget: float, beam_width: int = 1000
+) -> list[list[tuple[str, ...]]]:
+    """The tree for `Branched` that trained single-task networks suggest.
+
+    Args:
+        models: `{task: SingleTask}` with the same backbone, trained.
+        images: `[n, H, W, 3]`, normalised; some hundreds are enough. All features of a stage are in
+            memory at once.
+        budget: largest multiply-adds of the tree, as a share of those of K separate backbones.
+        beam_width: see `search`.
+
+    Returns:
+        For each stage of the backbone the groups of tasks that share it.
+
+    Raises:
+        ValueError: for a budget below 1 / K, where not even one backbone is allowed, or models with
+            different backbones.
+    """
+    tasks = list(models)
+    stages = [list(model.stage_maps) for model in models.values()]
+    if any(names != stages[0] for names in stages):
+        raise ValueError(f"The models must have the same backbone. Their stages: {stages}")
+    affinities, costs, before = [], [], 0
+    for stage in stages[0]:
+        matrices = []
+        for model in models.values():
+            maps = model.stage_maps[stage]
+            features = keras.Model(model.input, maps).predict(images, verbose=0)
+            features = features if isinstance(features, list) else [features]
+            matrices.append(rdm(np.concatenate([x.reshape(len(x), -1) for x in features], axis=1)))
+        affinities.append(affinity(matrices))
+        total = sum(cost for _, cost in multiply_adds(models[tasks[0]].stage_maps[stage]))
+        costs.append(total - before)
+        before = total
+    tree = search(affinities, costs, budget * len(tasks) * sum(costs), beam_width)
+    return [[tuple(tasks[k] for k in group) for group in partition] for partition in tree]

@@ -1,0 +1,137 @@
+"""Learned branching: a supergraph of K copies per stage in which the tasks find their tree."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.summary import multiply_adds
+from mtl_tf.backbones.stage import Maps
+from mtl_tf.layers import BranchingChoices
+
+
+def derive_tree(logits: Any, tasks: Sequence[str]) -> list[list[tuple[str, ...]]]:
+    """The tree of the likeliest choices, for `Branched`.
+
+    Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020, section 3.3.
+
+    Args:
+        logits: `[S, K, K]`: after stage s, node or head k's preference for the nodes of the stage.
+        tasks: names of the K heads.
+
+    Returns:
+        For each stage the groups of tasks whose way passes through the same node.
+
+    Raises:
+        ValueError: if the logits are not `[S, K, K]` for K tasks.
+    """
+    array = np.asarray(keras.ops.convert_to_numpy(logits))
+    if array.ndim != 3 or array.shape[1:] != (len(tasks), len(tasks)):
+        raise ValueError(
+            f"logits must be [stages, K, K] for K = {len(tasks)} tasks. Received: {array.shape}"
+        )
+    choices = array.argmax(axis=-1)
+    nodes = list(range(len(tasks)))
+    tree: list[list[tuple[str, ...]]] = []
+    for choice in reversed(choices):
+        nodes = [int(choice[node]) for node in nodes]
+        groups: dict[int, list[str]] = {}
+        for task, node in zip(tasks, nodes, strict=True):
+            groups.setdefault(node, []).append(task)
+        tree.insert(0, [tuple(group) for group in groups.values()])
+    return tree
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class LearnedBranching(Architecture):
+    """K copies of every stage; each copy, and each head, learns which copy before it to read.
+
+    Train it with `mtl_tf.training.AnnealBranching`, then build `Branched(..., tree=model.tree())`
+    and train that.
+
+    Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020; the resource loss
+    of Brüggemann et al., "Automated Search for Resource-Efficient Branched Multi-Task Networks",
+    BMVC 2020.
+
+    Args:
+        backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
+            stage features, finest first.
+        tasks: `{task: channels}` or a list of `mtl_tf.Task`.
+        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        resource_weight: factor of the expected multiply-adds of the backbone, as a share of those
+            of K separate ones, that is added to the losses: the larger, the more is shared.
+        is_hard: whether a sampled choice is one-hot in the forward pass.
+        learning_rate_multiplier: how many times faster than the rest the choices are learned; with
+            `MultiTaskTrainer`.
+        seed: of the samples.
+        name: name of the model.
+
+    Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
+    `{task: raw prediction [B, H, W, channels] float32}`.
+
+    Raises:
+        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+    """
+
+    def __init__(
+        self,
+        backbone: str | keras.Model,
+        tasks: Any,
+        input_shape: tuple[int, int, int],
+        head: str | None = None,
+        output_stride: int = 8,
+        resource_weight: float = 0.0,
+        is_hard: bool = True,
+        learning_rate_multiplier: float = 1.0,
+        seed: int | None = None,
+        name: str = "learned_branching",
+    ) -> None:
+        # === Layers ===
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        nodes = list(blueprint.channels)
+        copies = {node: blueprint.stages(f"backbone.{node}.") for node in nodes}
+        choices = BranchingChoices(
+            _stage_costs(blueprint), len(nodes), resource_weight, is_hard,
+            learning_rate_multiplier, seed, name="branching",
+        )  # fmt: skip
+
+        # === Functional model ===
+        pyramids: dict[str, Maps] = {node: [blueprint.image] for node in nodes}
+        for index, stage in enumerate(copies[nodes[0]]):
+            pyramids = {node: copies[node][stage](pyramids[node]) for node in nodes}
+            by_map = [list(features) for features in zip(*pyramids.values(), strict=True)]
+            chosen = choices(by_map, stage=index)
+            pyramids = {node: [x[k] for x in chosen] for k, node in enumerate(nodes)}
+        outputs = {
+            task: blueprint.head(features, task, f"heads.{task}")
+            for task, features in pyramids.items()
+        }
+
+        # === Config ===
+        super().__init__(
+            blueprint,
+            outputs,
+            name,
+            resource_weight=resource_weight,
+            is_hard=is_hard,
+            learning_rate_multiplier=learning_rate_multiplier,
+            seed=seed,
+        )
+        self.choices = choices
+
+    def tree(self) -> list[list[tuple[str, ...]]]:
+        """The tree of the likeliest choices so far; see `derive_tree`."""
+        return derive_tree(self.choices.logits, list(self.arguments["tasks"]))
+
+
+def _stage_costs(blueprint: Blueprint) -> list[int]:
+    """The multiply-adds of each stage of the backbone."""
+    totals, maps = [0], [blueprint.image]
+    for stage in blueprint.stages("measured.").values():
+        maps = stage(maps)
+        totals.append(sum(cost for _, cost in multiply_adds(maps)))
+    return [after - before for before, after in zip(totals[:-1], totals[1:], strict=True)]

@@ -1,0 +1,92 @@
+"""What a backbone is made of: stages of blocks, each from feature maps to feature maps.
+
+Architectures that share stages, copy them or exchange features between them need no more of a
+backbone than this.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+Maps = list[Any]
+Block = Callable[[Maps], Maps]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage of a backbone: its blocks, one after another.
+
+    A block takes the list of maps `[B, h, w, C]` that exist before it, finest first, and returns
+    those that exist after it. The first stage is given the image; after the last stage the list is
+    the backbone's pyramid.
+
+    Attributes:
+        blocks: the blocks, in order.
+    """
+
+    blocks: tuple[Block, ...]
+
+    def __call__(self, maps: Maps) -> Maps:
+        """The maps after all blocks."""
+        for block in self.blocks:
+            maps = block(maps)
+        return maps
+
+
+def replacing(function: Callable[[Any], Any]) -> Block:
+    """A block that applies `function` to the last map and puts its result in that map's place."""
+    return lambda maps: [*maps[:-1], function(maps[-1])]
+
+
+def appending(function: Callable[[Any], Any]) -> Block:
+    """A block that applies `function` to the last map and appends its result."""
+    return lambda maps: [*maps, function(maps[-1])]
+
+
+def changed(before: Maps, after: Maps) -> list[int]:
+    """The positions in `after` of the maps that were not in `before`: what a stage has made."""
+    return [i for i, x in enumerate(after) if not any(x is y for y in before)]
+
+
+def stages_of(model: keras.Model, prefix: str) -> dict[str, Stage]:
+    """The stages of a copy of a functional model: one from each of its outputs to the next.
+
+    Args:
+        model: functional model from images to a list (or dictionary, or single one) of stage
+            features, finest first.
+        prefix: put before the names of the stages.
+
+    Returns:
+        `stage1`, `stage2`, ...; a single one where a feature needs more than the one before it. The
+        weights are copies of the model's.
+    """
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    outputs = pyramid(copy.outputs)
+    pieces = _pieces(copy.inputs[0], outputs, prefix)
+    if pieces is None:
+        whole = keras.Model(copy.inputs[0], outputs, name=f"{prefix}stage1")
+        return {"stage1": Stage((lambda maps: pyramid(whole(maps[-1])),))}
+    blocks = [replacing(pieces[0]), *map(appending, pieces[1:])]
+    return {f"stage{i}": Stage((block,)) for i, block in enumerate(blocks, start=1)}
+
+
+def pyramid(outputs: Any) -> Maps:
+    """The outputs of a backbone as a list."""
+    if isinstance(outputs, dict):
+        return list(outputs.values())
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+
+def _pieces(image: Any, outputs: Maps, prefix: str) -> list[keras.Model] | None:
+    """The models between successive outputs; `None` if one needs more than the output before."""
+    pieces, before = [], image
+    for i, output in enumerate(outputs, start=1):
+        try:
+            pieces.append(keras.Model(before, output, name=f"{prefix}stage{i}"))
+        except ValueError:
+            return None
+        before = output
+    return pieces

@@ -1,0 +1,148 @@
+"""Weights of PyTorch models: read from files, and put into Keras layers of the same names.
+
+A convolution kernel `[O, I, h, w]` becomes `[h, w, I, O]`, a dense one `[O, I]` becomes `[I, O]`;
+batch normalisation's weight, bias, running mean and variance become gamma, beta, moving mean and
+variance.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+_SUFFIXES = {
+    "kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias",
+    "moving_mean": "running_mean", "moving_variance": "running_var",
+}  # fmt: skip
+_NESTED = ("model", "state_dict", "model_state_dict")
+_COUNTER = "num_batches_tracked"
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """Where a tensor of a state dictionary belongs.
+
+    Attributes:
+        variable: the Keras variable.
+        index: the part of it that the tensor is, all of it without.
+    """
+
+    variable: Any
+    index: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor in PyTorch."""
+        shape = tuple(self.variable.shape)[len(self.index) :]
+        return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
+
+
+def read_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+    """The tensors of a checkpoint by name, without `module.` in front and without counters.
+
+    Args:
+        path: a `.safetensors` file, or one that `torch.save` wrote, which needs PyTorch to be read
+            (only tensors are: `weights_only=True`).
+
+    Returns:
+        `{name: array}`.
+
+    Raises:
+        ValueError: if the file does not exist or holds something else.
+        ImportError: if PyTorch is needed and not installed.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(f"There is no checkpoint {path}")
+    state: Any = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    for key in _NESTED:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping) or not all(hasattr(value, "shape") for value in state.values()):
+        raise ValueError(f"{path} must hold a state dictionary, {{name: tensor}}, or one in 'model'")
+    return {
+        name.removeprefix("module."): np.asarray(value)
+        for name, value in state.items()
+        if not name.endswith(_COUNTER)
+    }
+
+
+def _read_safetensors(path: pathlib.Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+
+
+def _read_torch(path: pathlib.Path) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f"Reading {path.name} needs PyTorch: pip install torch, or convert it to .safetensors"
+        ) from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{path} is not a checkpoint of tensors: {error}") from error
+
+
+def slots(layers: Iterable[Any]) -> list[tuple[str, Slot]]:
+    """Where the tensors of convolutions, dense layers and batch normalisations belong, by name."""
+    return [
+        (f"{layer.name}.{_SUFFIXES[variable.name]}", Slot(variable))
+        for layer in layers
+        for variable in layer.variables
+        if variable.name in _SUFFIXES
+    ]
+
+
+def fill(places: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], what: str) -> None:
+    """Puts tensors where they belong, all or none.
+
+    Args:
+        places: name and slot; a name may come more than once.
+        state: the tensors; it must hold all those names and no other.
+        what: what the tensors are, for the error.
+
+    Raises:
+        ValueError: naming tensors that are missing, extra or of another shape.
+    """
+    names = {name for name, _ in places}
+    problems = [f"{name} is missing" for name in sorted(names - set(state))]
+    problems += [f"{name} has no place" for name in sorted(set(state) - names)]
+    problems += [
+        f"{name} must be {slot.shape}, is {state[name].shape}"
+        for name, slot in places
+        if name in state and tuple(state[name].shape) != slot.shape
+    ]
+    if problems:
+        more = f", and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise ValueError(f"{what} does not fit the model: {'; '.join(problems[:5])}{more}")
+    values: dict[int, tuple[Any, np.ndarray]] = {}
+    for name, slot in places:
+        tensor = np.asarray(state[name])
+        own = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+        if slot.index:
+            _, whole = values.setdefault(
+                id(slot.variable), (slot.variable, slot.variable.numpy().copy())
+            )
+            whole[slot.index] = own
+        else:
+            values[id(slot.variable)] = (slot.variable, own)
+    for variable, value in values.values():
+        variable.assign(value)
+
+
+def leaf_layers(model: keras.Model) -> list[Any]:
+    """The layers of a model and of the models inside it."""
+    found = []
+    for layer in model.layers:
+        found += leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
+    return found

@@ -1,0 +1,125 @@
+"""Branching choices: at every stage each of K nodes picks its parent among K, by Gumbel-Softmax."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtl_tf import ops
+
+
+def straight_through(soft: tf.Tensor) -> tf.Tensor:
+    """One-hot at the largest of the last axis, with the gradient of `soft`."""
+    hard = tf.one_hot(tf.argmax(soft, axis=-1), soft.shape[-1], dtype=soft.dtype)
+    return soft + tf.stop_gradient(hard - soft)
+
+
+def expected_cost(logits: tf.Tensor, costs: Sequence[float]) -> tf.Tensor:
+    """What a sampled tree costs on average, as a share of K separate networks.
+
+    A node is in use if a node in use picks it; the last nodes, the heads, always are. Nodes pick
+    independently.
+
+    Source: the resource loss of Brüggemann et al., "Automated Search for Resource-Efficient
+    Branched Multi-Task Networks", BMVC 2020, section 3.3.
+
+    Args:
+        logits: `[S, K, K]`: stage, picking node, its candidates.
+        costs: of one copy of each stage, S numbers.
+
+    Returns:
+        Scalar: 1 / K for a shared backbone, 1 for separate ones.
+    """
+    choice = tf.nn.softmax(logits, axis=-1)
+    num_tasks = logits.shape[-1]
+    in_use = tf.ones([num_tasks], logits.dtype)
+    total = tf.zeros([], logits.dtype)
+    for stage in reversed(range(logits.shape[0])):
+        in_use = 1.0 - tf.reduce_prod(1.0 - in_use[:, None] * choice[stage], axis=0)
+        total += costs[stage] * tf.reduce_sum(in_use)
+    return total / (num_tasks * sum(costs))
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class BranchingChoices(keras.layers.Layer):
+    """The inputs of K nodes after each of S stages as choices among the K nodes of that stage.
+
+    In training a choice is a sample: the softmax of the logits plus Gumbel noise, divided by the
+    temperature; with `is_hard` it is one-hot in the forward pass. While the variable `is_mixing` is
+    1 all nodes are mixed in equal parts instead, so that all train. In inference each node takes
+    its likeliest parent, the first of equals.
+
+    Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020, section 3;
+    Brüggemann et al., BMVC 2020, for the cost; Jang et al., ICLR 2017, for the estimator.
+
+    Args:
+        costs: of one copy of each of the S stages, in any unit.
+        num_tasks: K.
+        resource_weight: factor of `expected_cost`, added to the losses.
+        is_hard: whether samples are one-hot in the forward pass (straight-through).
+        learning_rate_multiplier: how many times faster than the rest the logits learn.
+        seed: of the noise.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments: for each map of the pyramid so far a list of K features `[B, h, w, C]`, and
+    `stage`, which of the S choices this is. Returns such lists.
+    """
+
+    def __init__(
+        self,
+        costs: Sequence[float],
+        num_tasks: int,
+        resource_weight: float = 0.0,
+        is_hard: bool = True,
+        learning_rate_multiplier: float = 1.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.arguments = {
+            "costs": [float(cost) for cost in costs],
+            "num_tasks": num_tasks,
+            "resource_weight": resource_weight,
+            "is_hard": is_hard,
+            "learning_rate_multiplier": learning_rate_multiplier,
+            "seed": seed,
+        }
+        self.generator = keras.random.SeedGenerator(seed)
+        self.logits = self.add_weight(
+            shape=(len(costs), num_tasks, num_tasks), initializer="zeros", dtype="float32",
+            autocast=False, name="logits",
+        )  # fmt: skip
+        self.logits.learning_rate_multiplier = learning_rate_multiplier
+        self.temperature = self._switch("temperature", "ones")
+        self.is_mixing = self._switch("is_mixing", "zeros")
+        self.built = True
+
+    def _switch(self, name: str, start: str) -> Any:
+        return self.add_weight(
+            shape=(), initializer=start, trainable=False, dtype="float32", autocast=False, name=name
+        )
+
+    def call(self, maps: Any, stage: int, training: bool = False) -> Any:
+        """The features that the next nodes take."""
+        logits = tf.convert_to_tensor(self.logits)
+        own = logits[stage]
+        weights = self._sample(own) if training else tf.one_hot(tf.argmax(own, -1), own.shape[-1])
+        costs, resource_weight = self.arguments["costs"], self.arguments["resource_weight"]
+        if resource_weight and stage == len(costs) - 1:
+            self.add_loss(resource_weight * expected_cost(logits, costs))
+        return [ops.cross_stitch(features, weights[:, :, None]) for features in maps]
+
+    def _sample(self, logits: tf.Tensor) -> tf.Tensor:
+        uniform = keras.random.uniform(
+            logits.shape, minval=1e-10, maxval=1.0, dtype="float32", seed=self.generator
+        )
+        noise = -tf.math.log(-tf.math.log(uniform))
+        soft = tf.nn.softmax((logits + noise) / self.temperature)
+        weights = straight_through(soft) if self.arguments["is_hard"] else soft
+        even = tf.fill(logits.shape, 1.0 / logits.shape[-1])
+        return self.is_mixing * even + (1.0 - self.is_mixing) * weights
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {**super().get_config(), **self.arguments}

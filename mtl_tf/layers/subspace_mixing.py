@@ -1,0 +1,89 @@
+"""Subspace mixing: the exchange unit of sluice networks."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtl_tf import ops
+from mtl_tf.layers.cross_stitch_unit import identity_like
+
+_SUBSPACES = 2
+
+
+def subspace_penalty(features: tf.Tensor) -> tf.Tensor:
+    """`||G1ᵀ G2||_F²` of the two halves of the channels, 0 if they are orthogonal.
+
+    Source: Ruder et al., AAAI 2019, equation 4; scaled by `1 / (B h w)²`, so that it does not
+    depend on the size of the batch.
+
+    Args:
+        features: `[B, h, w, C]` floating point, C even.
+
+    Returns:
+        Scalar float32.
+    """
+    flat = tf.reshape(tf.cast(features, tf.float32), [-1, features.shape[-1]])
+    first, second = tf.split(flat, _SUBSPACES, axis=-1)
+    count = tf.cast(tf.shape(flat)[0], tf.float32)
+    return tf.reduce_sum(tf.square(tf.matmul(first, second, transpose_a=True) / count))
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class SubspaceMixing(keras.layers.Layer):
+    """The features of K tasks, split into two subspaces each, as mixtures of all 2K subspaces.
+
+    Source: Ruder et al., "Latent Multi-Task Architecture Learning", AAAI 2019, equation 2.
+
+    Args:
+        own: weight of a subspace itself at first; the others share `1 - own`.
+        penalty: factor of the loss that keeps the two subspaces of a task orthogonal.
+        learning_rate_multiplier: how many times faster than the rest the weights learn.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments: list of K features `[B, h, w, C]`, C even. Returns such a list.
+    """
+
+    def __init__(
+        self,
+        own: float = 0.9,
+        penalty: float = 1e-3,
+        learning_rate_multiplier: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.own = own
+        self.penalty = penalty
+        self.learning_rate_multiplier = learning_rate_multiplier
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the weights `[2K, 2K, 1]`."""
+        if any(shape[-1] % _SUBSPACES for shape in input_shape):
+            raise ValueError(f"Subspaces need an even number of channels. Received: {input_shape}")
+        start = identity_like(_SUBSPACES * len(input_shape), self.own)[:, :, None]
+        self.mixing = self.add_weight(
+            shape=start.shape, initializer=lambda shape, dtype: start, name="mixing"
+        )
+        self.mixing.learning_rate_multiplier = self.learning_rate_multiplier
+
+    def call(self, features: Any) -> Any:
+        """The mixed features."""
+        if self.penalty:
+            self.add_loss(self.penalty * tf.add_n([subspace_penalty(x) for x in features]))
+        subspaces = [half for x in features for half in tf.split(x, _SUBSPACES, axis=-1)]
+        mixed = ops.cross_stitch(subspaces, self.mixing)
+        pairs = zip(mixed[::_SUBSPACES], mixed[1::_SUBSPACES], strict=True)
+        return [tf.concat(pair, axis=-1) for pair in pairs]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shapes of the input."""
+        return list(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {
+            **super().get_config(),
+            "own": self.own,
+            "penalty": self.penalty,
+            "learning_rate_multiplier": self.learning_rate_multiplier,
+        }
