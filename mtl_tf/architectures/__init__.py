@@ -23,6 +23,7 @@ import dataclasses
 from mtl_tf.architectures.base import Architecture
 from mtl_tf.architectures.branched import Branched
 from mtl_tf.architectures.cross_stitch import CrossStitch
+from mtl_tf.architectures.drawing import draw
 from mtl_tf.architectures.layout_search import affinity, rdm, search, search_layout
 from mtl_tf.architectures.learned_branching import LearnedBranching, derive_tree
 from mtl_tf.architectures.mtan import MTAN
@@ -61,9 +62,7 @@ TABLE: dict[str, Row] = {
     "shared_trunk": Row(
         SharedTrunk, "encoder", "Caruana, Machine Learning", 1997, "one backbone, K heads"
     ),
-    "cross_stitch": Row(
-        CrossStitch, "encoder", "Misra et al., CVPR", 2016, "K networks"
-    ),
+    "cross_stitch": Row(CrossStitch, "encoder", "Misra et al., CVPR", 2016, "K networks"),
     "sluice": Row(Sluice, "encoder", "Ruder et al., AAAI", 2019, "K networks"),
     "nddr_cnn": Row(
         NDDRCNN, "encoder", "Gao et al., CVPR", 2019, "K networks, K² C² weights per stage"
@@ -96,6 +95,7 @@ __all__ = [
     "Summary",
     "affinity",
     "derive_tree",
+    "draw",
     "load_torch_checkpoint",
     "rdm",
     "search",

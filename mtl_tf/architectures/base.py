@@ -66,6 +66,8 @@ class Blueprint:
         self.image = _image_input(input_shape)
         if isinstance(backbone, str):
             backbones.check_size(backbone, *input_shape[:2], output_stride)
+        else:
+            _check_model(backbone, input_shape)
         self._head = _head_of(backbone, head)
         self.stage_maps: dict[str, Maps] = {}
         self.arguments: dict[str, Any] = {
@@ -109,6 +111,20 @@ def _image_input(input_shape: tuple[int, int, int]) -> Any:
     if len(shape) != 3 or shape[2] != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(f"input_shape must be (height, width, 3). Received: {input_shape!r}")
     return keras.Input(shape, name="image")
+
+
+def _check_model(backbone: Any, input_shape: tuple[int, int, int]) -> None:
+    if not isinstance(backbone, keras.Model) or len(getattr(backbone, "inputs", None) or ()) != 1:
+        raise ValueError(
+            "backbone must be a name or a functional Keras model with one input. Received: "
+            f"{backbone!r}"
+        )
+    own = backbone.inputs[0].shape[1:]
+    if any(n not in (None, given) for n, given in zip(own, input_shape, strict=True)):
+        raise ValueError(
+            f"The backbone {backbone.name!r} takes images {tuple(own)}, but input_shape is "
+            f"{tuple(input_shape)}: build it for that size"
+        )
 
 
 def _head_of(backbone: str | keras.Model, head: str | None) -> heads.Head:

@@ -47,8 +47,8 @@ def checked_tree(
         for group in partition:
             if not any(set(group) <= set(parent) for parent in above):
                 raise ValueError(
-                    f"Tasks that have parted cannot meet again: {group} at {stage!r} is in no group "
-                    f"of the stage before: {above}"
+                    f"Tasks that have parted cannot meet again: {group} at {stage!r} is in no "
+                    f"group of the stage before: {above}"
                 )
         above = partition
     return groups

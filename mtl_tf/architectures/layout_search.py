@@ -36,7 +36,9 @@ def rdm(features: Any) -> np.ndarray:
     """
     rows = np.asarray(features, np.float64).reshape(len(features), -1)
     if len(rows) < 3:
-        raise ValueError(f"A dissimilarity matrix needs three images or more. Received: {len(rows)}")
+        raise ValueError(
+            f"A dissimilarity matrix needs three images or more. Received: {len(rows)}"
+        )
     rows = rows - rows.mean(axis=1, keepdims=True)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     dissimilarity = 1.0 - rows @ rows.T

@@ -1,5 +1,6 @@
 """Learned branching: a supergraph of K copies per stage in which the tasks find their tree."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from mtl_tf.architectures.base import Architecture, Blueprint
 from mtl_tf.architectures.summary import multiply_adds
 from mtl_tf.backbones.stage import Maps
-from mtl_tf.layers import BranchingChoices
+from mtl_tf.layers import BranchingChoices, Mixture
 
 
 def derive_tree(logits: Any, tasks: Sequence[str]) -> list[list[tuple[str, ...]]]:
@@ -101,11 +102,13 @@ class LearnedBranching(Architecture):
 
         # === Functional model ===
         pyramids: dict[str, Maps] = {node: [blueprint.image] for node in nodes}
-        for index, stage in enumerate(copies[nodes[0]]):
+        for stage, weights in zip(copies[nodes[0]], choices(blueprint.image), strict=True):
             pyramids = {node: copies[node][stage](pyramids[node]) for node in nodes}
-            by_map = [list(features) for features in zip(*pyramids.values(), strict=True)]
-            chosen = choices(by_map, stage=index)
-            pyramids = {node: [x[k] for x in chosen] for k, node in enumerate(nodes)}
+            mixed = [
+                Mixture(name=f"branching.{stage}.{i}")(list(features), weights)
+                for i, features in enumerate(zip(*pyramids.values(), strict=True))
+            ]
+            pyramids = {node: [x[k] for x in mixed] for k, node in enumerate(nodes)}
         outputs = {
             task: blueprint.head(features, task, f"heads.{task}")
             for task, features in pyramids.items()
@@ -134,4 +137,4 @@ def _stage_costs(blueprint: Blueprint) -> list[int]:
     for stage in blueprint.stages("measured.").values():
         maps = stage(maps)
         totals.append(sum(cost for _, cost in multiply_adds(maps)))
-    return [after - before for before, after in zip(totals[:-1], totals[1:], strict=True)]
+    return [after - before for before, after in itertools.pairwise(totals)]

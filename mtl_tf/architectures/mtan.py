@@ -1,4 +1,4 @@
-"""MTAN: a shared backbone, and per task a chain of soft attention masks on its stages (Liu 2019)."""
+"""MTAN: a shared backbone, and per task a chain of soft attention masks on its stages."""
 
 from typing import Any
 

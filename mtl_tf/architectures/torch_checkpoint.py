@@ -20,7 +20,7 @@ def load_torch_checkpoint(model: Architecture, path: str | pathlib.Path) -> None
 
     Args:
         model: with the backbone, head and tasks of the checkpoint. NDDR-CNN concatenates in the
-            order of its tasks, which must be the checkpoint's (a `.safetensors` file does not tell).
+            order of its tasks, which must be the checkpoint's (`.safetensors` do not tell it).
         path: `.pth` or `.pth.tar` (needs PyTorch) or `.safetensors`; names may begin with
             `module.`.
 

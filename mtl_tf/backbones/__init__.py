@@ -9,9 +9,9 @@ name                 parameters  channels of the stages  source
 `resnet50_v1`        23,508,032  256, 512, 1024, 2048    He et al., CVPR 2016 (as in the paper)
 `resnet101`          42,500,160  256, 512, 1024, 2048    He et al., CVPR 2016 (stride on the 3x3)
 `hrnet_w18_small_v2` 3,860,720   18, 36, 72, 144         Wang et al., TPAMI 2020; "HRNet-18"
-`hrnet_w18`          9,563,652   18, 36, 72, 144         Wang et al., TPAMI 2020
-`hrnet_w32`          28,535,552  32, 64, 128, 256        Wang et al., TPAMI 2020
-`hrnet_w48`          63,594,768  48, 96, 192, 384        Wang et al., TPAMI 2020
+`hrnet_w18`          9,562,260   18, 36, 72, 144         Wang et al., TPAMI 2020
+`hrnet_w32`          29,305,536  32, 64, 128, 256        Wang et al., TPAMI 2020
+`hrnet_w48`          65,325,120  48, 96, 192, 384        Wang et al., TPAMI 2020
 ==================== =========== ======================= =======================================
 
 `build(name, input_shape)` gives a backbone as a Keras model whose output is the list of its stages'

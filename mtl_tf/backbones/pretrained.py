@@ -97,7 +97,9 @@ def _torchvision_names(name: str) -> tuple[str, str]:
     if name == "conv1_conv":
         return "conv1", "bn1"
     stage, block, index, _ = name.split("_")
-    block_name = f"layer{int(stage.removeprefix('conv')) - 1}.{int(block.removeprefix('block')) - 1}"
+    block_name = (
+        f"layer{int(stage.removeprefix('conv')) - 1}.{int(block.removeprefix('block')) - 1}"
+    )
     if index == "0":
         return f"{block_name}.downsample.0", f"{block_name}.downsample.1"
     return f"{block_name}.conv{index}", f"{block_name}.bn{index}"

@@ -61,8 +61,12 @@ def read_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     for key in _NESTED:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
-    if not isinstance(state, Mapping) or not all(hasattr(value, "shape") for value in state.values()):
-        raise ValueError(f"{path} must hold a state dictionary, {{name: tensor}}, or one in 'model'")
+    if not isinstance(state, Mapping) or not all(
+        hasattr(value, "shape") for value in state.values()
+    ):
+        raise ValueError(
+            f"{path} must hold a state dictionary, {{name: tensor}}, or one in 'model'"
+        )
     return {
         name.removeprefix("module."): np.asarray(value)
         for name, value in state.items()

@@ -6,12 +6,18 @@ from typing import Any, Literal
 
 import pydantic
 
-from mtl_tf import balancing
+from mtl_tf import architectures, backbones, balancing, heads
 
 TaskName = Literal["semseg", "depth", "normals", "edges", "saliency", "human_parts"]
 ALL_TASKS: tuple[TaskName, ...] = (
     "semseg", "human_parts", "saliency", "normals", "edges", "depth",
 )  # fmt: skip
+
+_TABLES: dict[str, Any] = {
+    "architecture": architectures.TABLE,
+    "backbone": backbones.TABLE,
+    "head": heads.TABLE,
+}
 
 
 class Config(pydantic.BaseModel):
@@ -30,9 +36,10 @@ class Config(pydantic.BaseModel):
         random_position: zoom about a random point instead of the centre.
         brightness: brightness augmentation, a fraction.
         architecture: a name from `mtl_tf.architectures.TABLE`.
+        architecture_options: further arguments of its class, a JSON object.
         backbone: a name from `mtl_tf.backbones.TABLE`.
         head: a name from `mtl_tf.heads.TABLE`.
-        output_stride: down-sampling factor of the backbone.
+        output_stride: down-sampling factor of a ResNet.
         balancing: a name from `mtl_tf.balancing.TABLE`.
         level: what weightings and aggregators balance: `parameters` or `features`.
         diagnostics: log norms, cosines and conflicts of the task gradients.
@@ -58,9 +65,10 @@ class Config(pydantic.BaseModel):
     zoom: tuple[pydantic.PositiveFloat, ...] = (1.0,)
     random_position: bool = False
     brightness: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
-    architecture: Literal["single_task", "shared_trunk"] = "shared_trunk"
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet18"
-    head: Literal["conv", "deeplab"] = "conv"
+    architecture: str = "shared_trunk"
+    architecture_options: dict[str, Any] = pydantic.Field(default_factory=dict)
+    backbone: str = "resnet18"
+    head: str = "conv"
     output_stride: Literal[8, 16, 32] = 32
     balancing: str = "fixed_weights"
     level: Literal["parameters", "features"] = "parameters"
@@ -77,6 +85,14 @@ class Config(pydantic.BaseModel):
     @classmethod
     def _absolute(cls, root: pathlib.Path | None) -> pathlib.Path | None:
         return None if root is None else root.expanduser().resolve()
+
+    @pydantic.field_validator("architecture", "backbone", "head")
+    @classmethod
+    def _listed(cls, name: str, info: pydantic.ValidationInfo) -> str:
+        known = _TABLES[str(info.field_name)]
+        if name not in known:
+            raise ValueError(f"must be one of {', '.join(known)}")
+        return name
 
     @pydantic.field_validator("balancing")
     @classmethod

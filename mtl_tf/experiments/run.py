@@ -42,13 +42,17 @@ def load_data(config: Config) -> data.DenseDataset:
 def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training.MultiTaskTrainer:
     """The compiled trainer of a configuration, with `steps` optimizer steps in an epoch."""
     architecture: Any = architectures.TABLE[config.architecture].cls
-    model = architecture(
-        config.backbone,
-        tasks,
-        (config.height, config.width, 3),
-        head=config.head,
-        output_stride=config.output_stride,
-    )
+    try:
+        model = architecture(
+            config.backbone,
+            tasks,
+            (config.height, config.width, 3),
+            head=config.head,
+            output_stride=config.output_stride,
+            **config.architecture_options,
+        )
+    except TypeError as error:
+        raise ValueError(f"architecture_options of {config.architecture}: {error}") from error
     rate: Any = config.learning_rate
     if config.schedule == "poly":
         rate = training.Poly(rate, config.epochs, steps)
@@ -104,6 +108,8 @@ def run(
     write_atomically(folder / "config.json", config.to_json())
     backup = training.Backup(folder / "backup")
     callbacks: list[Any] = [backup, keras.callbacks.TerminateOnNaN()]
+    if isinstance(trainer.model, architectures.LearnedBranching):
+        callbacks.append(training.AnnealBranching(config.epochs))
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     trainer.fit(

@@ -1,6 +1,6 @@
 """Reusable pieces of networks, one per file."""
 
-from mtl_tf.layers.branching_choices import BranchingChoices, expected_cost
+from mtl_tf.layers.branching_choices import BranchingChoices, Mixture, expected_cost
 from mtl_tf.layers.channel_scaling import ChannelScaling
 from mtl_tf.layers.conv_block import batch_norm, conv, conv_block
 from mtl_tf.layers.cross_stitch_unit import CrossStitchUnit
@@ -18,6 +18,7 @@ __all__ = [
     "BranchingChoices",
     "ChannelScaling",
     "CrossStitchUnit",
+    "Mixture",
     "SoftmaxMixture",
     "SubspaceMixing",
     "basic_block",

@@ -43,7 +43,7 @@ def expected_cost(logits: tf.Tensor, costs: Sequence[float]) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class BranchingChoices(keras.layers.Layer):
-    """The inputs of K nodes after each of S stages as choices among the K nodes of that stage.
+    """After each of S stages, which of its K nodes each of the next K nodes reads.
 
     In training a choice is a sample: the softmax of the logits plus Gumbel noise, divided by the
     temperature; with `is_hard` it is one-hot in the forward pass. While the variable `is_mixing` is
@@ -62,8 +62,8 @@ class BranchingChoices(keras.layers.Layer):
         seed: of the noise.
         **kwargs: `name` and `dtype` of the layer.
 
-    Call arguments: for each map of the pyramid so far a list of K features `[B, h, w, C]`, and
-    `stage`, which of the S choices this is. Returns such lists.
+    Call arguments: any tensor of the model, whose value does not matter. Returns S matrices
+    `[K, K]` float32: the weights by which a next node mixes the nodes of the stage.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class BranchingChoices(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.arguments = {
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.arguments: dict[str, Any] = {
             "costs": [float(cost) for cost in costs],
             "num_tasks": num_tasks,
             "resource_weight": resource_weight,
@@ -87,28 +87,24 @@ class BranchingChoices(keras.layers.Layer):
         }
         self.generator = keras.random.SeedGenerator(seed)
         self.logits = self.add_weight(
-            shape=(len(costs), num_tasks, num_tasks), initializer="zeros", dtype="float32",
-            autocast=False, name="logits",
-        )  # fmt: skip
+            shape=(len(costs), num_tasks, num_tasks), initializer="zeros", name="logits"
+        )
         self.logits.learning_rate_multiplier = learning_rate_multiplier
         self.temperature = self._switch("temperature", "ones")
         self.is_mixing = self._switch("is_mixing", "zeros")
         self.built = True
 
     def _switch(self, name: str, start: str) -> Any:
-        return self.add_weight(
-            shape=(), initializer=start, trainable=False, dtype="float32", autocast=False, name=name
-        )
+        return self.add_weight(shape=(), initializer=start, trainable=False, name=name)
 
-    def call(self, maps: Any, stage: int, training: bool = False) -> Any:
-        """The features that the next nodes take."""
+    def call(self, x: Any, training: bool = False) -> list[tf.Tensor]:
+        """The weights of the mixtures after every stage."""
         logits = tf.convert_to_tensor(self.logits)
-        own = logits[stage]
-        weights = self._sample(own) if training else tf.one_hot(tf.argmax(own, -1), own.shape[-1])
         costs, resource_weight = self.arguments["costs"], self.arguments["resource_weight"]
-        if resource_weight and stage == len(costs) - 1:
+        if resource_weight:
             self.add_loss(resource_weight * expected_cost(logits, costs))
-        return [ops.cross_stitch(features, weights[:, :, None]) for features in maps]
+        likeliest = tf.one_hot(tf.argmax(logits, axis=-1), logits.shape[-1])
+        return tf.unstack(self._sample(logits) if training else likeliest)
 
     def _sample(self, logits: tf.Tensor) -> tf.Tensor:
         uniform = keras.random.uniform(
@@ -120,6 +116,30 @@ class BranchingChoices(keras.layers.Layer):
         even = tf.fill(logits.shape, 1.0 / logits.shape[-1])
         return self.is_mixing * even + (1.0 - self.is_mixing) * weights
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """S times `(K, K)`."""
+        num_stages, num_tasks, _ = self.logits.shape
+        return [(num_tasks, num_tasks)] * num_stages
+
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {**super().get_config(), **self.arguments}
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class Mixture(keras.layers.Layer):
+    """`out_i = Σ_j w_ij x_j` with given weights.
+
+    Args:
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments: list of K features `[B, h, w, C]`, and weights `[K, K]`. Returns such a list.
+    """
+
+    def call(self, features: Any, weights: Any) -> Any:
+        """The mixtures."""
+        return ops.cross_stitch(features, weights[:, :, None])
+
+    def compute_output_shape(self, features_shape: Any, weights_shape: Any) -> Any:
+        """The shapes of the features."""
+        return list(features_shape)

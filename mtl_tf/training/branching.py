@@ -34,7 +34,8 @@ class AnnealBranching(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Sets the temperature."""
-        model = getattr(self.model, "model", self.model)
+        trainer: Any = self.model
+        model = getattr(trainer, "model", trainer)
         for layer in model.layers:
             if isinstance(layer, BranchingChoices):
                 layer.is_mixing.assign(float(epoch < self.mixing_share * self.epochs))

@@ -1,4 +1,4 @@
-"""Learning-rate multipliers: some variables, such as cross-stitch weights, learn faster than others.
+"""Learning-rate multipliers: some variables, such as cross-stitch weights, learn faster.
 
 Keras optimizers have one learning rate. A layer that wants another for a variable of its own sets
 `variable.learning_rate_multiplier`; schedules, moment estimates and clipping stay as they are.

@@ -3,10 +3,10 @@
 tensorflow-addons needs Keras 2, so this script runs by hand in an environment of its own, from the
 root of the repository (Python 3.11):
 
-    python3.11 -m venv /tmp/addons
-    /tmp/addons/bin/pip install --no-cache-dir \
+    python3.11 -m venv ../addons
+    ../addons/bin/pip install --no-cache-dir \
         tensorflow==2.15.0 tensorflow-addons==0.23.0 "numpy<2"
-    /tmp/addons/bin/python tests/addons/generate_values.py
+    ../addons/bin/python tests/addons/generate_values.py
 
 (`tensorflow`, not `tensorflow-cpu`: the C++ ops of tensorflow-addons' wheel need the symbols of a
 build with CUDA. No GPU is needed.)
@@ -317,9 +317,11 @@ def optimizers():
 
     def multi_optimizer(start, gradients):
         """Two layers with the same start and gradients: SGD for one, Adam for the other."""
-        trunk, head = (tf.keras.layers.Dense(4, use_bias=False) for _ in range(2))
+        trunk, head = (
+            tf.keras.layers.Dense(4, use_bias=False, name=name) for name in ("trunk", "head")
+        )
         for layer in (trunk, head):
-            layer.build((None, 3))
+            layer(tf.zeros((1, 3)))  # names the kernel after the layer, which the optimizer needs
             layer.kernel.assign(start)
         optimizer = tfa.optimizers.MultiOptimizer(
             [

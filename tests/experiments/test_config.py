@@ -12,9 +12,10 @@ def allowed(name):
 
 def test_choices_are_the_tables():
     assert allowed("data") == set(data.TABLE)
-    assert allowed("architecture") == set(architectures.TABLE)
-    assert allowed("backbone") == set(backbones.TABLE)
-    assert allowed("head") == set(heads.TABLE)
+    tables = {"architecture": architectures, "backbone": backbones, "head": heads}
+    for field, module in tables.items():
+        for name in module.TABLE:
+            assert getattr(experiments.make_config(**{field: name}), field) == name
 
 
 @pytest.mark.parametrize("name", [*balancing.TABLE, "NashMTL", "grad-drop"])
@@ -40,6 +41,8 @@ def test_values_override_the_preset():
         ({"epochs": 0}, ("epochs", "greater than 0", "Received: 0")),
         ({"balancing": "pcgradd"}, ("balancing", "pcgrad", "pcgradd")),
         ({"backbone": "resnet19"}, ("backbone", "resnet18", "resnet19")),
+        ({"architecture": "mtn"}, ("architecture", "mtan", "mtn")),
+        ({"head": "fancy"}, ("head", "deeplab", "fancy")),
         ({"tasks": ("colour",)}, ("tasks", "semseg", "colour")),
         ({"data": "nyud"}, ("root",)),
         ({"brightness": 2}, ("brightness", "less than 1")),

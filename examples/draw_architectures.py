@@ -1,0 +1,24 @@
+"""Draws every architecture of `mtl.architectures.TABLE` from its graph, for the docs.
+
+python examples/draw_architectures.py [folder, docs/architectures by default]
+"""
+
+import pathlib
+import sys
+
+import mtl_tf as mtl
+
+TASKS = {"semseg": 13, "depth": 1, "normals": 3}
+
+
+def main(folder: str = "docs/architectures") -> None:
+    """Draws into `folder`."""
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, row in mtl.architectures.TABLE.items():
+        tasks = {"semseg": 13} if name == "single_task" else TASKS
+        model = row.cls("resnet18", tasks, (64, 64, 3))
+        mtl.architectures.draw(model, pathlib.Path(folder) / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
