@@ -74,6 +74,8 @@ $(VENV)/.installed: $(VENV)/.tools $(VENV)/.ops
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,dev]"
+	# Without tensorflow-text, which it does not need here and which brings another TensorFlow.
+	$(BIN)/pip install --quiet --no-deps keras-hub regex tokenizers
 	touch $@
 
 # What the benchmarks compare with. A plain "torch" would bring gigabytes of CUDA libraries.

@@ -1,6 +1,8 @@
 """What all architectures share: their arguments, checked, and their Keras configuration."""
 
 import abc
+import itertools
+import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,7 +40,7 @@ class Blueprint:
 
     Args:
         backbone: a name from `mtl_tf.backbones.TABLE`, or a functional Keras model from images to a
-            list of stage features, finest first.
+            list of stage features, finest first, whose copies begin with its weights.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
         head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
@@ -63,7 +65,7 @@ class Blueprint:
         output_stride: int,
     ) -> None:
         self.channels = task_channels(tasks)
-        self.image = _image_input(input_shape)
+        self.image = backbones.image_input(input_shape)
         if isinstance(backbone, str):
             backbones.check_size(backbone, *input_shape[:2], output_stride)
         else:
@@ -85,11 +87,6 @@ class Blueprint:
 
     def features(self) -> Maps:
         """The pyramid of the one backbone that all tasks share."""
-        backbone = self.arguments["backbone"]
-        if not isinstance(backbone, str):
-            maps = pyramid(backbone(self.image))
-            self.stage_maps = {f"stage{i + 1}": maps[: i + 1] for i in range(len(maps))}
-            return maps
         maps = [self.image]
         for name, stage in self.stages().items():
             maps = stage(maps)
@@ -106,13 +103,6 @@ class Blueprint:
         return resize_to(prediction, height, width, name=task, dtype="float32")
 
 
-def _image_input(input_shape: tuple[int, int, int]) -> Any:
-    shape = tuple(input_shape)
-    if len(shape) != 3 or shape[2] != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(f"input_shape must be (height, width, 3). Received: {input_shape!r}")
-    return keras.Input(shape, name="image")
-
-
 def _check_model(backbone: Any, input_shape: tuple[int, int, int]) -> None:
     if not isinstance(backbone, keras.Model) or len(getattr(backbone, "inputs", None) or ()) != 1:
         raise ValueError(
@@ -125,6 +115,13 @@ def _check_model(backbone: Any, input_shape: tuple[int, int, int]) -> None:
             f"The backbone {backbone.name!r} takes images {tuple(own)}, but input_shape is "
             f"{tuple(input_shape)}: build it for that size"
         )
+    sizes = [input_shape[:2], *(tuple(x.shape[1:3]) for x in pyramid(backbone.output))]
+    for fine, coarse in itertools.pairwise(sizes):
+        if None not in coarse and any(a % b for a, b in zip(fine, coarse, strict=True)):
+            raise ValueError(
+                f"The sizes of the backbone's features must be multiples of the next ones: choose "
+                f"another input_shape. Received: {sizes}"
+            )
 
 
 def _head_of(backbone: str | keras.Model, head: str | None) -> heads.Head:
@@ -150,7 +147,8 @@ class Architecture(keras.Model, abc.ABC):
         self, blueprint: Blueprint, outputs: dict[str, Any], name: str, **arguments: Any
     ) -> None:
         super().__init__(inputs=blueprint.image, outputs=outputs, name=name)
-        self.arguments = {**blueprint.arguments, **arguments}
+        # Not a dictionary, in which Keras would find a backbone that the model only copies.
+        self.arguments = types.MappingProxyType({**blueprint.arguments, **arguments})
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration: the arguments of the constructor."""

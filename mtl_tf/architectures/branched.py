@@ -66,7 +66,7 @@ class Branched(Architecture):
 
     Args:
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
-            stage features, finest first.
+            stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
         head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.

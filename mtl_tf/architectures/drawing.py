@@ -45,20 +45,17 @@ def boxes(model: keras.Model) -> dict[str, Box]:
     Returns:
         `{name: box}`.
     """
-    arguments = getattr(model, "arguments", {})
-    tasks = list(arguments.get("tasks", model.output))
+    tasks = list(model.output)
     found = {"image": Box("image", "image")}
     # The boxes whose features a tensor holds.
     owners = {id(model.inputs[0]): {"image"}}
     for operation, node in _in_order(model):
         given = set().union(*(owners[id(tensor)] for tensor in node.input_tensors))
         name = _box_name(operation, tasks)
-        if operation is arguments.get("backbone"):
-            name = "backbone"
         if name == "branching":
             given = set()  # choices depend on no features
         elif name is not None:
-            box = found.setdefault(name, Box(name, part_of(operation, arguments.get("backbone"))))
+            box = found.setdefault(name, Box(name, part_of(operation)))
             box.task = next((task for task in tasks if task in name.split(".")), None)
             box.sources |= given - {name}
             given = {name}
@@ -142,7 +139,7 @@ def draw(model: keras.Model, path: str | pathlib.Path) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     found = boxes(model)
-    places = _places(found, list(getattr(model, "arguments", {}).get("tasks", model.output)))
+    places = _places(found, list(model.output))
     columns = 1 + max(x for x, _ in places.values())
     first_row, last_row = min(y for _, y in places.values()), max(y for _, y in places.values())
     figure = Figure((columns * _DX * 0.62 + 0.4, (last_row - first_row + 1) * _DY * 0.72 + 0.4))

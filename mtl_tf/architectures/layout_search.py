@@ -55,13 +55,17 @@ def affinity(rdms: Sequence[np.ndarray]) -> np.ndarray:
         rdms: K matrices `[n, n]`.
 
     Returns:
-        `[K, K]` float64, 1 on the diagonal.
+        `[K, K]` float64, 1 on the diagonal, 0 where a matrix is constant and has no ranks.
     """
     upper = np.triu_indices(len(rdms[0]), k=1)
     triangles = [matrix[upper] for matrix in rdms]
     result = np.eye(len(rdms))
     for i, j in itertools.combinations(range(len(rdms)), 2):
-        result[i, j] = result[j, i] = stats.spearmanr(triangles[i], triangles[j]).statistic
+        if np.ptp(triangles[i]) and np.ptp(triangles[j]):
+            result[i, j] = stats.spearmanr(triangles[i], triangles[j]).statistic
+        else:
+            result[i, j] = 0.0
+        result[j, i] = result[i, j]
     return result
 
 

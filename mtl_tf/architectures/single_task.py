@@ -15,7 +15,7 @@ class SingleTask(Architecture):
 
     Args:
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
-            stage features, finest first.
+            stage features, finest first, which is copied.
         tasks: exactly one task: `{task: channels}` or a list with one `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
         head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.

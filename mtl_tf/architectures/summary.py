@@ -64,20 +64,19 @@ def summary(model: keras.Model) -> Summary:
     Returns:
         The cost of each part.
     """
-    given = getattr(model, "arguments", {}).get("backbone")
     parameters = dict.fromkeys(PARTS, 0)
     costs = dict.fromkeys(PARTS, 0)
     for layer in model.layers:
-        part = part_of(layer, given)
+        part = part_of(layer)
         parameters[part] += sum(math.prod(v.shape) for v in layer.trainable_variables)
     for layer, cost in multiply_adds(list(model.outputs)):
-        costs[part_of(layer, given)] += cost
+        costs[part_of(layer)] += cost
     return Summary({part: Cost(parameters[part], costs[part]) for part in PARTS})
 
 
-def part_of(layer: Any, backbone: Any = None) -> str:
+def part_of(layer: Any) -> str:
     """The part of an architecture a layer belongs to, by its name; one of `PARTS`."""
-    if layer is backbone or layer.name.startswith("backbone"):
+    if layer.name.startswith("backbone."):
         return "backbone"
     is_head = layer.name.startswith(("decoder.", "decoders.", "heads."))
     return "heads" if is_head else "exchange"
@@ -103,5 +102,6 @@ def _cost(operation: Any, node: Any) -> int:
     kernel = getattr(operation, "kernel", None)
     if kernel is None:
         return 0
-    shape = node.output_tensors[0].shape
+    is_transposed = isinstance(operation, keras.layers.Conv2DTranspose)
+    shape = (node.input_tensors if is_transposed else node.output_tensors)[0].shape
     return math.prod(shape[1:-1]) * math.prod(kernel.shape)

@@ -29,6 +29,7 @@ import keras
 from mtl_tf.backbones import hrnet, resnet
 from mtl_tf.backbones.hub import keras_hub
 from mtl_tf.backbones.pretrained import load_pretrained
+from mtl_tf.backbones.resnet import OUTPUT_STRIDES
 from mtl_tf.backbones.stage import Stage, changed, stages_of
 
 
@@ -120,12 +121,34 @@ def check_size(backbone: str, height: Any, width: Any, output_stride: int = 8) -
     Raises:
         ValueError: unless height and width are multiples of the backbone's largest stride.
     """
+    if output_stride not in OUTPUT_STRIDES:
+        raise ValueError(
+            f"output_stride must be one of {OUTPUT_STRIDES}. Received: {output_stride}"
+        )
     stride = backbone_entry(backbone).stride or output_stride
     if height is None or width is None or height % stride or width % stride:
         raise ValueError(
             f"input_shape needs a height and width that are multiples of {stride} (the largest "
             f"stride of {backbone}): resize, crop or pad the images. Received: {height}x{width}"
         )
+
+
+def image_input(input_shape: tuple[int, int, int]) -> Any:
+    """The symbolic input of a model.
+
+    Args:
+        input_shape: `(H, W, 3)`.
+
+    Returns:
+        Symbolic images `[B, H, W, 3]`.
+
+    Raises:
+        ValueError: for another shape.
+    """
+    shape = tuple(input_shape)
+    if len(shape) != 3 or shape[2] != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(f"input_shape must be (height, width, 3). Received: {input_shape!r}")
+    return keras.Input(shape, name="image")
 
 
 def build(name: str, input_shape: tuple[int, int, int], output_stride: int = 8) -> keras.Model:
@@ -143,8 +166,8 @@ def build(name: str, input_shape: tuple[int, int, int], output_stride: int = 8) 
     Raises:
         ValueError: for an unknown name, or a size or stride that does not fit.
     """
+    image = image_input(input_shape)
     check_size(name, *input_shape[:2], output_stride)
-    image = keras.Input(input_shape, name="image")
     maps = [image]
     for stage in stages(name, output_stride, prefix="").values():
         maps = stage(maps)
@@ -158,6 +181,7 @@ __all__ = [
     "build",
     "changed",
     "check_size",
+    "image_input",
     "keras_hub",
     "load_pretrained",
     "stages",

@@ -1,19 +1,22 @@
-"""KerasHub's backbones (ResNet, MiT, Swin, ConvNeXt, ...) as backbones here."""
+"""KerasHub's backbones with pyramid outputs (ResNet, MiT, CSPDarkNet, ...) as backbones here."""
 
 from typing import Any
 
 import keras
 
+_FINEST_STRIDE = 4
+
 
 def keras_hub(preset: Any, input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
     """A KerasHub backbone with pyramid outputs as a backbone for architectures.
 
-    Needs KerasHub (`pip install "mtl_tf[hub]"`). A preset is downloaded by KerasHub, with its
-    progress bar. Images are given as everywhere here, RGB normalised with the ImageNet mean and
-    standard deviation, which is what most presets were trained with.
+    Needs KerasHub (`pip install "mtl_tf[hub]"`), which downloads presets with its progress bar.
+    Images are normalised as everywhere here; a preset that was trained on others needs a rescaling
+    in front. KerasHub 0.32 can neither copy nor reload the layers of its MiT: use it in
+    `SharedTrunk` and save weights.
 
     Args:
-        preset: name or folder of a preset, such as `"mit_b0_ade20k_512"`, or a
+        preset: name or folder of a preset, such as `"resnet_50_imagenet"`, or a
             `keras_hub.models.Backbone` built for `input_shape`.
         input_shape: `(H, W, 3)`.
         **options: for `keras_hub.models.Backbone.from_preset`.
@@ -34,16 +37,17 @@ def keras_hub(preset: Any, input_shape: tuple[int, int, int], **options: Any) ->
             raise ImportError('This needs KerasHub: pip install "mtl_tf[hub]"') from error
         backbone = library.models.Backbone.from_preset(preset, image_shape=input_shape, **options)
     levels = getattr(backbone, "pyramid_outputs", None)
-    if not levels:
+    if not levels or len(getattr(backbone, "inputs", ())) != 1:
         raise ValueError(
-            f"A backbone needs pyramid outputs (a keras_hub FeaturePyramidBackbone). Received: "
+            "A backbone needs pyramid outputs (a keras_hub FeaturePyramidBackbone). Received: "
             f"{type(backbone).__name__}"
         )
-    if tuple(backbone.input.shape[1:]) != tuple(input_shape):
+    if tuple(backbone.inputs[0].shape[1:]) != tuple(input_shape):
         raise ValueError(
             f"The backbone must be built with image_shape={tuple(input_shape)}. Received: "
-            f"{tuple(backbone.input.shape[1:])}"
+            f"{tuple(backbone.inputs[0].shape[1:])}"
         )
-    by_level = {int(name.removeprefix("P")): tensor for name, tensor in levels.items()}
-    features = [by_level[level] for level in sorted(by_level) if level >= 2]
-    return keras.Model(backbone.input, features, name=backbone.name)
+    # Presets number their levels differently; their resolution tells what they are.
+    strided = [x for x in levels.values() if input_shape[0] // x.shape[1] >= _FINEST_STRIDE]
+    features = sorted(strided, key=lambda x: -x.shape[1])
+    return keras.Model(backbone.inputs[0], features, name=backbone.name)

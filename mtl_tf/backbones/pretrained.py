@@ -39,6 +39,7 @@ def load_pretrained(model: keras.Model, source: Any) -> None:
         ImportError: if PyTorch is needed and not installed.
     """
     if isinstance(source, str) and source == "imagenet":
+        _check_strides(model)
         source = keras.applications.ResNet50(include_top=False, weights="imagenet")
     if isinstance(source, keras.Model):
         _check_strides(model)

@@ -64,7 +64,7 @@ def stages_of(model: keras.Model, prefix: str) -> dict[str, Stage]:
     """
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    outputs = pyramid(copy.outputs)
+    outputs = pyramid(copy.output)
     pieces = _pieces(copy.inputs[0], outputs, prefix)
     if pieces is None:
         whole = keras.Model(copy.inputs[0], outputs, name=f"{prefix}stage1")

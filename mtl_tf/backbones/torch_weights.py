@@ -92,9 +92,20 @@ def _read_torch(path: pathlib.Path) -> Any:
             f"Reading {path.name} needs PyTorch: pip install torch, or convert it to .safetensors"
         ) from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path} is not a checkpoint of tensors: {error}") from error
+    return _as_arrays(loaded, torch)
+
+
+def _as_arrays(loaded: Any, torch: Any) -> Any:
+    """Tensors, in dictionaries or not, as arrays; NumPy has no bfloat16."""
+    if isinstance(loaded, Mapping):
+        return {name: _as_arrays(value, torch) for name, value in loaded.items()}
+    if not isinstance(loaded, torch.Tensor):
+        return loaded
+    tensor = loaded.detach()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def slots(layers: Iterable[Any]) -> list[tuple[str, Slot]]:

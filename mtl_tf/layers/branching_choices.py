@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mtl_tf import ops
@@ -19,7 +20,8 @@ def expected_cost(logits: tf.Tensor, costs: Sequence[float]) -> tf.Tensor:
     """What a sampled tree costs on average, as a share of K separate networks.
 
     A node is in use if a node in use picks it; the last nodes, the heads, always are. Nodes pick
-    independently.
+    independently, and the distribution of the set of nodes in use is followed from the heads back:
+    exact, with K products of `2^K x 2^K` matrices a stage.
 
     Source: the resource loss of Brüggemann et al., "Automated Search for Resource-Efficient
     Branched Multi-Task Networks", BMVC 2020, section 3.3.
@@ -33,11 +35,22 @@ def expected_cost(logits: tf.Tensor, costs: Sequence[float]) -> tf.Tensor:
     """
     choice = tf.nn.softmax(logits, axis=-1)
     num_tasks = logits.shape[-1]
-    in_use = tf.ones([num_tasks], logits.dtype)
+    sets = np.arange(2**num_tasks)
+    sizes = tf.constant([int(s).bit_count() for s in sets], logits.dtype)
+    # with_node[i][a, b]: whether set b is set a and node i.
+    with_node = tf.constant(
+        np.stack([(sets[:, None] | 1 << i) == sets for i in range(num_tasks)]), logits.dtype
+    )
+    in_use = tf.one_hot(len(sets) - 1, len(sets), dtype=logits.dtype)
     total = tf.zeros([], logits.dtype)
     for stage in reversed(range(logits.shape[0])):
-        in_use = 1.0 - tf.reduce_prod(1.0 - in_use[:, None] * choice[stage], axis=0)
-        total += costs[stage] * tf.reduce_sum(in_use)
+        # picked[a, b]: the probability that the nodes of set a pick those of set b.
+        picked = tf.one_hot([0] * len(sets), len(sets), dtype=logits.dtype)
+        for node in range(num_tasks):
+            added = picked @ tf.tensordot(choice[stage, node], with_node, axes=1)
+            picked = tf.where(sets[:, None] >> node & 1 == 1, added, picked)
+        in_use = tf.linalg.matvec(picked, in_use, transpose_a=True)
+        total += costs[stage] * tf.reduce_sum(in_use * sizes)
     return total / (num_tasks * sum(costs))
 
 

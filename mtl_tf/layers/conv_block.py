@@ -49,6 +49,9 @@ def conv(
     if strides > 1 and kernel_size > 1:
         x = layers.ZeroPadding2D(dilation * (kernel_size // 2))(x)
         padding = "valid"
+    if kernel_initializer is not None:
+        # An initializer draws the same values whenever it is called: each kernel has its own.
+        kernel_initializer = kernel_initializer.clone()
     bound = 1.0 / math.sqrt(x.shape[-1] * kernel_size**2)
     return layers.Conv2D(
         filters,

@@ -48,6 +48,25 @@ def outputs_of(task: str, outputs: Mapping[str, Any]) -> list[str]:
     return [name for name in outputs if name.split("/")[0] == task]
 
 
+def check_outputs(task: Task, outputs: Any) -> None:
+    """Raises `ValueError` unless a model's outputs have one for a task, with its channels."""
+    if not isinstance(outputs, Mapping):
+        raise ValueError(
+            f"The model must have outputs {{task: tensor}}. Received: {type(outputs).__name__}"
+        )
+    names = outputs_of(task.name, outputs)
+    if not names:
+        raise ValueError(
+            f"The model has no output for task {task.name!r}. Its outputs: {sorted(outputs)}"
+        )
+    for name in names:
+        if outputs[name].shape[-1] != task.channels:
+            raise ValueError(
+                f"Output {name!r} has {outputs[name].shape[-1]} channels, but task {task.name!r} "
+                f"has {task.channels}: give the same tasks to the architecture and to the trainer"
+            )
+
+
 def task_losses(
     tasks: Sequence[Task],
     loss_functions: Mapping[str, Any],

@@ -13,7 +13,7 @@ from mtl_tf.training.compiled import Compiled, Level, compiled
 from mtl_tf.training.epoch_end import EndOfEpoch
 from mtl_tf.training.forward import Batch
 from mtl_tf.training.learning_rates import heed_multipliers
-from mtl_tf.training.task_losses import outputs_of, task_losses, valid_pixels
+from mtl_tf.training.task_losses import check_outputs, task_losses, valid_pixels
 from mtl_tf.training.updates import Update
 
 
@@ -52,7 +52,7 @@ class MultiTaskTrainer(keras.Model):
         self.model = model
         self.tasks: tuple[Task, ...] = as_tasks(tasks)
         for task in self.tasks:
-            _check_outputs(task, model.output)
+            check_outputs(task, model.output)
         self._compiled: Any = None  # a Compiled, once `compile` has been called
         self.built = True  # the wrapped model is; `call` makes nothing
 
@@ -259,21 +259,3 @@ class MultiTaskTrainer(keras.Model):
         """Builds the trainer again from `get_config`; compile it before training."""
         model = keras.saving.deserialize_keras_object(config["model"], custom_objects)
         return cls(model, config["tasks"], name=config["name"])
-
-
-def _check_outputs(task: Task, outputs: Any) -> None:
-    if not isinstance(outputs, Mapping):
-        raise ValueError(
-            f"The model must have outputs {{task: tensor}}. Received: {type(outputs).__name__}"
-        )
-    names = outputs_of(task.name, outputs)
-    if not names:
-        raise ValueError(
-            f"The model has no output for task {task.name!r}. Its outputs: {sorted(outputs)}"
-        )
-    for name in names:
-        if outputs[name].shape[-1] != task.channels:
-            raise ValueError(
-                f"Output {name!r} has {outputs[name].shape[-1]} channels, but task {task.name!r} "
-                f"has {task.channels}: give the same tasks to the architecture and to the trainer"
-            )

@@ -6,54 +6,196 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import mtl_tf as mtl
-from tests.helpers.inputs import TASKS, batch, small_model
+from tests.helpers.inputs import batch, randomised, small_model, tiny_backbone
 
 NAMES = sorted(mtl.architectures.TABLE)
+TASKS = {"semseg": 5, "depth": 1, "normals": 3}
+SIZE = (16, 24)
+VARIANTS = {
+    **{name: (name, {}) for name in NAMES},
+    "modulation": ("shared_trunk", {"modulation": True}),
+    "one number a pair": ("cross_stitch", {"per_channel": False}),
+    "tree": ("branched", {"tree": [[tuple(TASKS)], [("semseg", "normals"), ("depth",)],
+                                   [("depth",), ("normals", "semseg")]]}),
+    "soft and costly": ("learned_branching", {"is_hard": False, "resource_weight": 0.1}),
+}  # fmt: skip
+LOADER = """
+import sys, keras, mtl_tf, numpy as np
+for path in sys.argv[1:]:
+    model, data = keras.saving.load_model(path), np.load(path + ".npz")
+    outputs = model(data["image"], training=False)
+    print(type(model).__name__, all(np.array_equal(y, data[t]) for t, y in outputs.items()))
+"""
 
 
-def make(name, **kwargs):
-    tasks = {"depth": 1} if name == "single_task" else TASKS
-    arguments = {"head": "conv", "output_stride": 32, **kwargs}
-    return mtl.architectures.TABLE[name].cls("resnet18", tasks, (32, 64, 3), **arguments), tasks
+def make(variant, backbone=None, tasks=None, shape=(*SIZE, 3), **kwargs):
+    name, options = VARIANTS[variant]
+    tasks = tasks or ({"depth": 1} if name == "single_task" else TASKS)
+    backbone = tiny_backbone(*SIZE) if backbone is None else backbone
+    return mtl.architectures.TABLE[name].cls(backbone, tasks, shape, **options, **kwargs), tasks
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_outputs_by_task_at_input_size_for_any_batch_size(name):
-    model, tasks = make(name)
+def mix(model, value):
+    """Whether the nodes of learned branching are mixed in equal parts."""
+    if isinstance(model, mtl.architectures.LearnedBranching):
+        model.choices.is_mixing.assign(value)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_outputs_by_task_at_input_size_for_any_batch_size(variant):
+    model, tasks = make(variant)
     for size in (1, 3):
-        outputs = model(batch(size=size)[0])
-        assert {t: tuple(o.shape) for t, o in outputs.items()} == {
-            t: (size, 32, 64, c) for t, c in tasks.items()
-        }
+        outputs = model(batch({}, size, *SIZE)[0])
+        assert list(outputs) == list(tasks)
+        for task, output in outputs.items():
+            assert tuple(output.shape) == (size, *SIZE, tasks[task])
+            assert output.dtype == tf.float32
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_saved_model_reloads_with_the_same_outputs(name, tmp_path):
-    model, _ = make(name)
-    image = batch()[0]
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradients_reach_every_trainable_variable(variant):
+    model, tasks = make(variant)
+    randomised(model)  # copies of one backbone begin alike: no choice between them matters
+    image = batch({}, 3, *SIZE)[0]
+    goals = {t: np.random.default_rng(1).standard_normal((3, *SIZE, c)) for t, c in tasks.items()}
+    paths = [f"{i}: {v.path}" for i, v in enumerate(model.trainable_variables)]
+    largest = dict.fromkeys(paths, 0.0)
+    for is_mixing in (1.0, 0.0):  # choices are learned only where nodes are not mixed
+        mix(model, is_mixing)
+        with tf.GradientTape() as tape:
+            outputs = model(image, training=True)
+            errors = [tf.reduce_mean(tf.square(outputs[t] - goals[t])) for t in tasks]
+            loss = tf.add_n([*errors, *model.losses])
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        assert [p for p, g in zip(paths, gradients, strict=True) if g is None] == []
+        for path, gradient in zip(paths, gradients, strict=True):
+            largest[path] = max(largest[path], float(tf.reduce_max(tf.abs(gradient))))
+    assert all(np.isfinite(value) for value in largest.values())
+    # A bias before a batch normalisation does nothing.
+    idle = [p for p in largest if "attention" in p and p.endswith("bias")]
+    assert [p for p, value in largest.items() if value < 1e-9 and p not in idle] == []
+
+
+def test_saved_models_reload_with_the_same_outputs_here_and_in_a_fresh_process(tmp_path):
+    paths, image = {}, batch({}, 2, *SIZE)[0]
+    for variant in VARIANTS:
+        model, _ = make(variant)
+        paths[variant] = str(tmp_path / f"{len(paths)}.keras")
+        model.save(paths[variant])
+        outputs = {task: y.numpy() for task, y in model(image, training=False).items()}
+        np.savez(paths[variant] + ".npz", image=image, **outputs)
+        again = keras.saving.load_model(paths[variant])
+        assert type(again) is type(model)
+        assert again.name == model.name
+        assert [v.path for v in again.weights] == [v.path for v in model.weights], variant
+        for task, output in again(image, training=False).items():
+            np.testing.assert_array_equal(output, outputs[task], err_msg=variant)
+    command = [sys.executable, "-W", "ignore", "-c", LOADER, *paths.values()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    classes = [mtl.architectures.TABLE[name].cls.__name__ for name, _ in VARIANTS.values()]
+    assert done.stdout.splitlines() == [f"{name} True" for name in classes], done.stderr
+
+
+def test_a_named_backbone_is_saved_by_its_name(tmp_path):
+    model, _ = make("branched", "resnet18", {"depth": 1, "edges": 1}, (32, 32, 3), head="conv",
+                    output_stride=32)  # fmt: skip
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(again) is type(model)
-    for task, output in model(image).items():
-        np.testing.assert_array_equal(output, again(image)[task])
-
-
-def test_a_backbone_given_as_a_model_is_saved_too(tmp_path):
-    model = small_model()
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    image = batch()[0]
+    assert again.arguments == model.arguments
+    image = batch({}, 1, 32, 32)[0]
     np.testing.assert_array_equal(model(image)["depth"], again(image)["depth"])
 
 
-def test_reloads_in_a_fresh_process_that_only_imports_the_package(tmp_path):
-    small_model({"depth": 1}).save(tmp_path / "model.keras")
-    code = "import sys, keras, mtl_tf; print(keras.saving.load_model(sys.argv[1]).name)"
-    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "model.keras")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stdout.strip() == "shared_trunk", done.stderr
+@pytest.fixture
+def mixed_precision():
+    before = keras.mixed_precision.dtype_policy()
+    yield lambda: keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    keras.mixed_precision.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_mixed_precision_computes_in_it_and_predicts_in_float32(variant, mixed_precision):
+    whole, tasks = make(variant)
+    mixed_precision()
+    mixed, _ = make(variant)
+    mixed.set_weights(whole.get_weights())
+    image = batch({}, 2, *SIZE)[0]
+    exact, rounded = whole(image), mixed(image)
+    for task in tasks:
+        assert rounded[task].dtype == tf.float32
+        error = np.abs(rounded[task] - exact[task]).max()
+        assert 0 < error < 0.2 * np.std(exact[task])
+    assert all(v.dtype == "float32" for v in mixed.trainable_variables)
+
+
+@pytest.mark.parametrize("balancing", ["uncertainty", "upgrad", "graddrop"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_step_moves_every_variable(name, balancing):
+    model, tasks = make(name)
+    mix(model, 1.0)
+    made = mtl.MultiTaskTrainer(model, tasks)
+    made.compile(keras.optimizers.Adam(1e-2), balancing, metrics={t: [] for t in tasks})
+    before = [v.numpy() for v in model.trainable_variables]
+    logs = made.train_step(batch(tasks, 3, *SIZE))
+    assert all(np.isfinite(value) for value in logs.values())
+    pairs = zip(model.trainable_variables, before, strict=True)
+    still = [v.path for v, old in pairs if np.array_equal(v, old)]
+    # While nodes are mixed no choice counts; a bias before a batch normalisation never does.
+    assert [p for p in still if "logits" not in p and "attention" not in p] == []
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "hrnet_w18_small_v2"])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+def test_named_backbones_with_their_own_heads(name, backbone):
+    tasks = {"depth": 1} if name == "single_task" else {"depth": 1, "normals": 3}
+    model, _ = make(name, backbone, tasks, (32, 64, 3))
+    outputs = model(batch({}, 1, 32, 64)[0])
+    assert {t: tuple(y.shape) for t, y in outputs.items()} == {
+        t: (1, 32, 64, c) for t, c in tasks.items()
+    }
+    assert all(np.isfinite(y).all() for y in outputs.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sizes_that_do_not_fit_are_told(name):
+    tasks = {"depth": 1}
+    for arguments in [("resnet18", tasks, (36, 64, 3)), ("hrnet_w18", tasks, (48, 64, 3)),
+                      (tiny_backbone(20, 24), tasks, (20, 24, 3))]:  # fmt: skip
+        with pytest.raises(ValueError, match="multiples"):
+            mtl.architectures.TABLE[name].cls(*arguments)
+    with pytest.raises(ValueError, match="shape"):
+        mtl.architectures.TABLE[name].cls(tiny_backbone(16, 24), tasks, (32, 24, 3))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_arguments_are_told(name):
+    cls = mtl.architectures.TABLE[name].cls
+    for backbone, tasks, shape, options, message in [
+        ("resnet19", {"depth": 1}, (32, 64, 3), {}, "resnet18"),
+        ("resnet18", {"depth": 1}, (32, 64), {}, "height, width, 3"),
+        ("resnet18", {"depth": 1}, (32, 64, 4), {}, "height, width, 3"),
+        ("resnet18", {"depth": 1}, (32, 64, 3), {"head": "fancy"}, "deeplab"),
+        ("resnet18", {"depth": 1}, (32, 64, 3), {"output_stride": 4}, "8, 16 or 32"),
+        ("resnet18", {}, (32, 64, 3), {}, "at least one task"),
+        ("resnet18", {"depth": 0}, (32, 64, 3), {}, "at least one"),
+        ("resnet18", ["depth"], (32, 64, 3), {}, "channels"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            cls(backbone, tasks, shape, **options)
+
+
+def test_single_task_has_one_task():
+    with pytest.raises(ValueError, match="exactly one task"):
+        mtl.architectures.SingleTask("resnet18", {"depth": 1, "edges": 1}, (32, 32, 3))
+
+
+def test_sluice_needs_an_even_number_of_channels():
+    with pytest.raises(ValueError, match="even number of channels"):
+        mtl.architectures.Sluice(tiny_backbone(channels=(4, 7)), TASKS, (*SIZE, 3))
 
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
@@ -65,29 +207,13 @@ def test_output_stride_sets_the_resolution_of_the_last_stage(output_stride):
 
 def test_tasks_may_be_task_objects():
     tasks = [mtl.TASKS["depth"], mtl.TASKS["normals"]]
-    model = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3), head="conv")
+    model = mtl.architectures.SharedTrunk(tiny_backbone(), tasks, (*SIZE, 3))
     assert {t: o.shape[-1] for t, o in model.output.items()} == {"depth": 1, "normals": 3}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"backbone": "resnet19"}, "resnet18"),
-        ({"input_shape": (33, 64, 3)}, "multiples of 8"),
-        ({"input_shape": (32, 64)}, "height, width, 3"),
-        ({"head": "fancy"}, "deeplab"),
-        ({"output_stride": 4}, "8, 16 or 32"),
-        ({"tasks": {}}, "at least one task"),
-        ({"tasks": {"depth": 0}}, "at least one"),
-        ({"tasks": ["depth"]}, "channels"),
-    ],
-)
-def test_bad_arguments_are_told(arguments, message):
-    good = {"backbone": "resnet18", "tasks": {"depth": 1}, "input_shape": (32, 64, 3)}
-    with pytest.raises(ValueError, match=message):
-        mtl.architectures.SharedTrunk(**{**good, **arguments})
-
-
-def test_single_task_has_one_task():
-    with pytest.raises(ValueError, match="exactly one task"):
-        mtl.architectures.SingleTask("resnet18", {"depth": 1, "edges": 1}, (32, 32, 3))
+def test_a_backbone_given_as_a_model_is_saved_too(tmp_path):
+    model = small_model()
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    image = batch()[0]
+    np.testing.assert_array_equal(model(image)["depth"], again(image)["depth"])

@@ -44,6 +44,33 @@ def small_model(tasks=TASKS, height=32, width=64):
     return mtl.architectures.SharedTrunk(backbone, tasks, (height, width, 3))
 
 
+def tiny_backbone(height=16, width=24, channels=(4, 8, 12), seed=None):
+    """Chained convolutions with batch normalisation, of strides 2, 4 and so on, finest first."""
+    import keras
+
+    import mtl_tf as mtl
+
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    image = keras.Input((height, width, 3))
+    maps = [image]
+    for i, number in enumerate(channels):
+        names = (f"conv{i}", f"bn{i}")
+        maps.append(mtl.layers.conv_block(maps[-1], number, 3, 2, names=names))
+    return keras.Model(image, maps[1:], name="tiny")
+
+
+def randomised(model, seed=0):
+    """The model, with random statistics in its batch normalisations and noise on its weights."""
+    r = np.random.default_rng(seed)
+    for variable in model.variables:
+        if variable.name == "moving_variance":
+            variable.assign(r.uniform(0.5, 1.5, variable.shape))
+        elif "float" in variable.dtype and variable.shape:
+            variable.assign_add(0.1 * r.standard_normal(variable.shape))
+    return model
+
+
 def tiny_model(tasks=("depth", "normals"), height=8, width=8, channels=4, activation="relu"):
     """One shared convolution and a convolution per task, without batch normalisation."""
     import keras

@@ -1,13 +1,24 @@
 """Weights anyone can regenerate, and where they go: parity with the survey's official models."""
 
+import functools
+import json
 import zlib
 
 import numpy as np
 
-_NAMES = {
-    "kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias",
-    "moving_mean": "running_mean", "moving_variance": "running_var",
+_ARCHITECTURES = {
+    "single": "single_task", "shared": "shared_trunk", "cross_stitch": "cross_stitch",
+    "nddr": "nddr_cnn", "mtan": "mtan",
 }  # fmt: skip
+_BACKBONES = {"r18": "resnet18", "hr18": "hrnet_w18_small_v2"}
+OFFICIAL = (
+    "single-r18-semseg",
+    "shared-r18-semseg+depth",
+    "shared-hr18-semseg+depth",
+    "cross_stitch-r18-semseg+depth",
+    "nddr-r18-semseg+depth",
+    "mtan-r18-semseg+depth",
+)
 
 
 def regenerated(name, shape):
@@ -24,17 +35,24 @@ def regenerated(name, shape):
     return r.standard_normal(shape) * np.sqrt(1 / np.prod(shape[1:]))
 
 
-def fill(model):
-    """Fills a flat functional model by its layers' names; returns `{official name: shape}`."""
-    filled = {}
-    for layer in model.layers:
-        for variable in layer.variables:
-            if variable.name not in _NAMES:
-                continue
-            shape = tuple(variable.shape)
-            official = (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape
-            name = f"{layer.name}.{_NAMES[variable.name]}"
-            value = regenerated(name, official)
-            variable.assign(value.transpose(2, 3, 1, 0) if len(shape) == 4 else value)
-            filled[name] = official
-    return filled
+@functools.lru_cache
+def official(root):
+    """The recorded outputs, and what is known of each model."""
+    outputs = np.load(root / "official_models.npz")
+    return outputs, json.loads(str(outputs["meta"]))
+
+
+def state_dict(root, name):
+    """`{name: tensor}` of an official model, float32."""
+    shapes = official(root)[1][name]["state_dict"]
+    return {tensor: regenerated(tensor, shape).astype(np.float32) for tensor, shape in shapes}
+
+
+@functools.lru_cache
+def official_model(root, name):
+    """The model here that `name` of `OFFICIAL` is, made once: fill all its weights before use."""
+    import mtl_tf as mtl
+
+    meta = official(root)[1][name]
+    cls = mtl.architectures.TABLE[_ARCHITECTURES[meta["architecture"]]].cls
+    return cls(_BACKBONES[meta["backbone"]], meta["tasks"], (64, 96, 3))
