@@ -179,7 +179,7 @@ def test_bad_arguments_are_told(name):
         ("resnet18", {"depth": 1}, (32, 64), {}, "height, width, 3"),
         ("resnet18", {"depth": 1}, (32, 64, 4), {}, "height, width, 3"),
         ("resnet18", {"depth": 1}, (32, 64, 3), {"head": "fancy"}, "deeplab"),
-        ("resnet18", {"depth": 1}, (32, 64, 3), {"output_stride": 4}, "8, 16 or 32"),
+        ("resnet18", {"depth": 1}, (32, 64, 3), {"output_stride": 4}, "(8, 16, 32)"),
         ("resnet18", {}, (32, 64, 3), {}, "at least one task"),
         ("resnet18", {"depth": 0}, (32, 64, 3), {}, "at least one"),
         ("resnet18", ["depth"], (32, 64, 3), {}, "channels"),

@@ -58,7 +58,10 @@ def load(tmp_path):
     return load
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize(
+    "name",
+    [n if "cross_stitch" in n else pytest.param(n, marks=pytest.mark.slow) for n in OFFICIAL],
+)
 def test_every_tensor_lands_in_its_place(name, oracles_root, load):
     model = official_model(oracles_root, name)
     state = random_state(oracles_root, name)

@@ -47,7 +47,9 @@ def test_parameters_strides_and_channels_are_the_documented_ones(name):
     assert [tuple(feature.shape) for feature in model.outputs] == expected
 
 
-@pytest.mark.parametrize("name", ["resnet50", "resnet50_v1", "hrnet_w18_small_v2"])
+@pytest.mark.parametrize(
+    "name", ["resnet50_v1", pytest.param("hrnet_w18_small_v2", marks=pytest.mark.slow)]
+)
 def test_features_are_finite_and_depend_on_the_image(name):
     model = mtl.backbones.build(name, (64, 64, 3), output_stride=32)
     images = np.random.default_rng(0).standard_normal((2, 64, 64, 3)).astype(np.float32)
@@ -56,7 +58,7 @@ def test_features_are_finite_and_depend_on_the_image(name):
         assert np.abs(feature[0] - feature[1]).max() > 0
 
 
-@pytest.mark.parametrize("name", ["resnet18", "hrnet_w18_small_v2"])
+@pytest.mark.parametrize("name", ["resnet18"])
 def test_kernels_of_the_same_shape_start_with_different_values(name):
     seen: dict[tuple[int, ...], list[np.ndarray]] = {}
     for variable in mtl.backbones.build(name, (32, 32, 3)).trainable_variables:
@@ -78,7 +80,7 @@ def test_the_seed_decides_the_first_values():
 
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet50_v1"])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("resnet50", marks=pytest.mark.slow)])
 def test_output_stride_bounds_the_strides_of_a_resnet(name, output_stride):
     model = mtl.backbones.build(name, (64, 96, 3), output_stride)
     strides = [(64 // f.shape[1], 96 // f.shape[2]) for f in model.outputs]
@@ -86,7 +88,7 @@ def test_output_stride_bounds_the_strides_of_a_resnet(name, output_stride):
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("resnet50", marks=pytest.mark.slow)])
 def test_a_dilated_resnet_sees_at_every_pixel_what_the_strided_one_sees_at_some(
     name, output_stride
 ):

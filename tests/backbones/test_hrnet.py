@@ -49,7 +49,8 @@ def test_momenta_are_those_of_the_published_networks(name, momentum):
     assert {layer.momentum for layer in model.layers if len(layer.variables) == 4} == {momentum}
 
 
-@pytest.mark.parametrize("name", ["hrnet_w18", pytest.param("hrnet_w32", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hrnet_w18", "hrnet_w32"])
 def test_all_branches_equal_timms_on_the_same_state_dictionary(name, tmp_path):
     frozen = np.load(pathlib.Path(__file__).with_name("timm_values.npz"))
     shapes = json.loads(str(frozen["meta"]))[name]

@@ -119,7 +119,9 @@ def check_same(before, after):
 # === Files ===
 
 
-@pytest.mark.parametrize(("name", "depth"), [("resnet18", 18), ("resnet50", 50)])
+@pytest.mark.parametrize(
+    ("name", "depth"), [("resnet18", 18), pytest.param("resnet50", 50, marks=pytest.mark.slow)]
+)
 def test_safetensors_fill_the_layers_of_their_names(name, depth, tmp_path):
     state = published(depth)
     model = mtl.backbones.build(name, (32, 32, 3), output_stride=32)
@@ -337,7 +339,7 @@ def test_without_pytorch_a_torch_file_asks_for_it_and_safetensors_still_load(mon
 # === Parity with timm, whose ResNets have torchvision's names ===
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("resnet50", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("save", [save_safetensors, save_torch])
 def test_features_equal_timms_on_the_same_state_dictionary(name, save, tmp_path):
     frozen = np.load(pathlib.Path(__file__).with_name("timm_values.npz"))
@@ -377,6 +379,7 @@ def keras_resnet50(seed=0, **kwargs):
     return model
 
 
+@pytest.mark.slow
 def test_keras_resnet50_gives_the_same_features_for_the_same_images():
     """The whole preprocessing is folded into the first convolution.
 
