@@ -52,8 +52,9 @@ class MTAN(Architecture):
 
         # === Functional model ===
         maps = [blueprint.image]
+        # By task, what it sees of each map: of the stage before, and of the whole pyramid.
         attended: dict[str, dict[int, Any]] = {task: {} for task in blueprint.channels}
-        pyramids: dict[str, Maps] = {}
+        pyramids: dict[str, dict[int, Any]] = {task: {} for task in blueprint.channels}
         number = 0
         for stage_name, stage in blueprint.stages().items():
             before, entering, maps = maps, *_around_last_block(stage, maps)
@@ -77,14 +78,10 @@ class MTAN(Architecture):
                     )
                     now[task][i] = layers.Multiply()([mask, maps[i]])
             attended = now
-            for task in blueprint.channels:
-                seen = pyramids.get(task, [])
-                pyramids[task] = [
-                    now[task][i] if i in now[task] else seen[i] for i in range(len(maps))
-                ]
+            pyramids = {task: {**pyramids[task], **now[task]} for task in pyramids}
         outputs = {
-            task: blueprint.head(pyramids[task], task, f"heads.{task}")
-            for task in blueprint.channels
+            task: blueprint.head([seen[i] for i in sorted(seen)], task, f"heads.{task}")
+            for task, seen in pyramids.items()
         }
 
         # === Config ===

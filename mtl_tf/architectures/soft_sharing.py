@@ -40,7 +40,16 @@ def in_step(blueprint: Blueprint, exchange: Exchange) -> list[dict[str, Maps]]:
 
 
 class SoftSharing(Architecture, abc.ABC):
-    """Base of the architectures with a network of its own for every task."""
+    """Base of the architectures with a network of its own for every task.
+
+    Source: soft parameter sharing, Vandenhende et al., TPAMI 2021, section 2.1.
+
+    Args:
+        blueprint: what it was built from.
+        outputs: `{task: prediction}`.
+        name: name of the model.
+        arguments: what else the subclass's constructor was given.
+    """
 
     def load_single_task(self, models: Mapping[str, keras.Model]) -> None:
         """Copies the weights of trained single-task networks, as the papers begin.

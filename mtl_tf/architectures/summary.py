@@ -13,6 +13,8 @@ PARTS = ("backbone", "exchange", "heads")
 class Cost:
     """What a part of a model costs.
 
+    Source: counted as in Vandenhende et al., TPAMI 2021, tables 5 and 6.
+
     Attributes:
         parameters: number of trainable numbers.
         multiply_adds: of convolutions and dense layers for one image.
@@ -25,6 +27,8 @@ class Cost:
 @dataclasses.dataclass(frozen=True)
 class Summary:
     """What a model costs.
+
+    Source: counted as in Vandenhende et al., TPAMI 2021, tables 5 and 6.
 
     Attributes:
         parts: `{"backbone": ..., "exchange": ..., "heads": ...}`; what tasks exchange features by

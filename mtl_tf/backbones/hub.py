@@ -1,5 +1,6 @@
-"""KerasHub's backbones with pyramid outputs (ResNet, MiT, CSPDarkNet, ...) as backbones here."""
+"""KerasHub's backbones with pyramid outputs (ResNet, MiT, DenseNet, ...) as backbones here."""
 
+import types
 from typing import Any
 
 import keras
@@ -7,13 +8,54 @@ import keras
 _FINEST_STRIDE = 4
 
 
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class HubBackbone(keras.Model):
+    """The feature maps of a KerasHub backbone, copied and reloaded as that backbone is.
+
+    Args:
+        backbone: a `keras_hub.models.Backbone` with pyramid outputs.
+        name: name of the model, the backbone's by default.
+
+    Call arguments: images `[B, H, W, 3]`. Returns a list of maps `[B, h, w, C]` of strides from 4,
+    finest first.
+
+    Raises:
+        ValueError: if the backbone has no pyramid of feature maps.
+    """
+
+    def __init__(self, backbone: keras.Model, name: str | None = None) -> None:
+        levels: Any = getattr(backbone, "pyramid_outputs", None)
+        inputs: Any = getattr(backbone, "inputs", ())
+        if not levels or len(inputs) != 1 or any(len(x.shape) != 4 for x in levels.values()):
+            raise ValueError(
+                "A backbone needs pyramid outputs that are maps [B, h, w, C] (a keras_hub "
+                f"FeaturePyramidBackbone). Received: {type(backbone).__name__}"
+            )
+        # Backbones number their levels differently; the resolution tells what they are.
+        height = inputs[0].shape[1]
+        maps = [x for x in levels.values() if height // x.shape[1] >= _FINEST_STRIDE]
+        maps = sorted(maps, key=lambda x: -x.shape[1])
+        super().__init__(inputs[0], maps, name=name or backbone.name)
+        self.arguments = types.MappingProxyType({"backbone": backbone})
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration: that of the KerasHub backbone."""
+        backbone = keras.saving.serialize_keras_object(self.arguments["backbone"])
+        return {"backbone": backbone, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "HubBackbone":
+        """Builds the model again from `get_config`."""
+        backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
+        return cls(backbone, config["name"])
+
+
 def keras_hub(preset: Any, input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
     """A KerasHub backbone with pyramid outputs as a backbone for architectures.
 
     Needs KerasHub (`pip install "mtl_tf[hub]"`), which downloads presets with its progress bar.
     Images are normalised as everywhere here; a preset that was trained on others needs a rescaling
-    in front. KerasHub 0.32 can neither copy nor reload the layers of its MiT: use it in
-    `SharedTrunk` and save weights.
+    in front.
 
     Args:
         preset: name or folder of a preset, such as `"resnet_50_imagenet"`, or a
@@ -26,7 +68,7 @@ def keras_hub(preset: Any, input_shape: tuple[int, int, int], **options: Any) ->
         without those at strides below 4.
 
     Raises:
-        ValueError: if the backbone has no pyramid outputs or was built for another size.
+        ValueError: if the backbone has no pyramid of feature maps or was built for another size.
         ImportError: if KerasHub is needed and not installed.
     """
     backbone = preset
@@ -36,18 +78,10 @@ def keras_hub(preset: Any, input_shape: tuple[int, int, int], **options: Any) ->
         except ImportError as error:
             raise ImportError('This needs KerasHub: pip install "mtl_tf[hub]"') from error
         backbone = library.models.Backbone.from_preset(preset, image_shape=input_shape, **options)
-    levels = getattr(backbone, "pyramid_outputs", None)
-    if not levels or len(getattr(backbone, "inputs", ())) != 1:
-        raise ValueError(
-            "A backbone needs pyramid outputs (a keras_hub FeaturePyramidBackbone). Received: "
-            f"{type(backbone).__name__}"
-        )
-    if tuple(backbone.inputs[0].shape[1:]) != tuple(input_shape):
+    sizes = [tuple(x.shape[1:]) for x in getattr(backbone, "inputs", ())]
+    if hasattr(backbone, "pyramid_outputs") and sizes != [tuple(input_shape)]:
         raise ValueError(
             f"The backbone must be built with image_shape={tuple(input_shape)}. Received: "
-            f"{tuple(backbone.inputs[0].shape[1:])}"
+            f"{sizes[0] if len(sizes) == 1 else sizes}"
         )
-    # Presets number their levels differently; their resolution tells what they are.
-    strided = [x for x in levels.values() if input_shape[0] // x.shape[1] >= _FINEST_STRIDE]
-    features = sorted(strided, key=lambda x: -x.shape[1])
-    return keras.Model(backbone.inputs[0], features, name=backbone.name)
+    return HubBackbone(backbone)

@@ -46,7 +46,15 @@ def appending(function: Callable[[Any], Any]) -> Block:
 
 
 def changed(before: Maps, after: Maps) -> list[int]:
-    """The positions in `after` of the maps that were not in `before`: what a stage has made."""
+    """What a stage has made.
+
+    Args:
+        before: the maps before it.
+        after: the maps after it.
+
+    Returns:
+        The positions in `after` of maps that are not in `before`.
+    """
     return [i for i, x in enumerate(after) if not any(x is y for y in before)]
 
 
@@ -62,7 +70,10 @@ def stages_of(model: keras.Model, prefix: str) -> dict[str, Stage]:
         `stage1`, `stage2`, ...; a single one where a feature needs more than the one before it. The
         weights are copies of the model's.
     """
-    copy = keras.models.clone_model(model)
+    is_plain = type(model) is type(keras.Model(model.inputs, model.outputs))
+    copy: Any = (
+        keras.models.clone_model(model) if is_plain else type(model).from_config(model.get_config())
+    )
     copy.set_weights(model.get_weights())
     outputs = pyramid(copy.output)
     pieces = _pieces(copy.inputs[0], outputs, prefix)

@@ -51,7 +51,7 @@ def conv(
         padding = "valid"
     if kernel_initializer is not None:
         # An initializer draws the same values whenever it is called: each kernel has its own.
-        kernel_initializer = kernel_initializer.clone()
+        kernel_initializer = keras.initializers.get(kernel_initializer).clone()
     bound = 1.0 / math.sqrt(x.shape[-1] * kernel_size**2)
     return layers.Conv2D(
         filters,
