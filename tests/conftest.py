@@ -17,6 +17,14 @@ def _folder(variable: str, default: pathlib.Path) -> pathlib.Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time() -> None:
+    """What a test leaves to chance, such as first values of networks, is the same in each run."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> pathlib.Path:
     """Folder of real data sets."""
