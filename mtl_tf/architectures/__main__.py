@@ -31,7 +31,7 @@ def markdown() -> str:
             lines = [
                 f"### `{name}`",
                 "",
-                f"![{row.cls.__name__}](architectures/{name}.svg)",
+                f"[![{row.cls.__name__}](architectures/{name}.svg)](architectures/{name}.svg)",
                 "",
                 "\n\n".join(before_source),
                 "",

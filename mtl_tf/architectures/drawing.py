@@ -10,7 +10,7 @@ import keras
 from mtl_tf.architectures.summary import part_of
 
 _COLOURS = {"backbone": "#c6dbef", "exchange": "#fdd0a2", "heads": "#c7e9c0", "image": "#eeeeee"}
-_WIDTH, _HEIGHT = 1.5, 0.62
+_WIDTH, _HEIGHT = 1.64, 0.8
 _DX, _DY = 2.0, 1.0
 
 
@@ -170,7 +170,7 @@ def draw(model: keras.Model, path: str | pathlib.Path) -> None:
                 facecolor=_COLOURS[box.part], edgecolor="#555555", linewidth=0.8, zorder=2,
             )
         )  # fmt: skip
-        axes.text(x * _DX, -y * _DY, _label(box), ha="center", va="center", fontsize=8, zorder=3)
+        axes.text(x * _DX, -y * _DY, _label(box), ha="center", va="center", fontsize=10.5, zorder=3)
     axes.set_xlim(-_DX * 0.55, (columns - 1) * _DX + _DX * 0.55)
     axes.set_ylim(-last_row * _DY - _DY * 0.6, -first_row * _DY + _DY * 0.6)
     # The same picture from the same model, byte for byte.
