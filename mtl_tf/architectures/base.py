@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from mtl_tf import backbones, heads
-from mtl_tf.backbones.stage import Maps, Stage, pyramid
+from mtl_tf.backbones.stage import Maps, Stage, after_each, pyramid
 from mtl_tf.layers.resize import resize_to
 
 
@@ -49,7 +49,7 @@ class Blueprint:
     Attributes:
         image: the input `[B, H, W, 3]`.
         channels: `{task: channels}`.
-        stage_maps: `{stage: maps after it}` of the shared backbone, once `features` was called.
+        stage_maps: `{stage: maps after it}` of what `features` has built.
         arguments: the arguments, as they are saved with a model.
 
     Raises:
@@ -85,17 +85,18 @@ class Blueprint:
         arguments = self.arguments
         return backbones.stages(arguments["backbone"], arguments["output_stride"], prefix)
 
-    def features(self) -> Maps:
-        """The pyramid of the one backbone that all tasks share."""
-        maps = [self.image]
-        for name, stage in self.stages().items():
-            maps = stage(maps)
-            self.stage_maps[name] = maps
-        return maps
+    def features(self, prefix: str = "backbone.") -> Maps:
+        """The pyramid of one copy of the backbone on the image; sets `stage_maps`."""
+        self.stage_maps = after_each(self.stages(prefix), self.image)
+        return list(self.stage_maps.values())[-1]
 
     def head(self, features: Maps, task: str, name: str) -> Any:
         """The output of `task`: its head on `features`, at the image's size, float32."""
         return self.output(self._head(features, self.channels[task], name), task)
+
+    def heads(self, features: Mapping[str, Maps]) -> dict[str, Any]:
+        """The outputs of all tasks, from the pyramid of each: `{task: output}`."""
+        return {task: self.head(features[task], task, f"heads.{task}") for task in self.channels}
 
     def output(self, prediction: Any, task: str) -> Any:
         """`prediction` `[B, h, w, C]` at the image's size, float32, as the output called `task`."""

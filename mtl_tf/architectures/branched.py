@@ -113,12 +113,9 @@ class Branched(Architecture):
                 stage = list(copies[group].values())[index]
                 parent = next(p for p in parents if set(group) <= set(p))
                 maps[group] = stage(parents[parent])
-        outputs = {
-            task: blueprint.head(features, task, f"heads.{task}")
-            for group, features in maps.items()
-            for task in group
-        }
-        outputs = {task: outputs[task] for task in all_tasks}
+        outputs = blueprint.heads(
+            {task: features for group, features in maps.items() for task in group}
+        )
 
         # === Config ===
         super().__init__(blueprint, outputs, name, tree=None if tree is None else groups)

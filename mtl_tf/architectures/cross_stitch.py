@@ -64,11 +64,7 @@ class CrossStitch(SoftSharing):
             return dict(zip(features, unit(list(features.values())), strict=True))
 
         # === Functional model ===
-        pyramids = in_step(blueprint, exchange)[-1]
-        outputs = {
-            task: blueprint.head(pyramids[task], task, f"heads.{task}")
-            for task in blueprint.channels
-        }
+        outputs = blueprint.heads(in_step(blueprint, exchange)[-1])
 
         # === Config ===
         super().__init__(

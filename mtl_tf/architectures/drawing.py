@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from mtl_tf.architectures.graph import calls
 from mtl_tf.architectures.summary import part_of
 
 _COLOURS = {"backbone": "#c6dbef", "exchange": "#fdd0a2", "heads": "#c7e9c0", "image": "#eeeeee"}
@@ -49,7 +50,9 @@ def boxes(model: keras.Model) -> dict[str, Box]:
     found = {"image": Box("image", "image")}
     # The boxes whose features a tensor holds.
     owners = {id(model.inputs[0]): {"image"}}
-    for operation, node in _in_order(model):
+    for operation, node in calls(model.outputs):
+        if not node.input_tensors:
+            continue  # the image
         given = set().union(*(owners[id(tensor)] for tensor in node.input_tensors))
         name = _box_name(operation, tasks)
         if name == "branching":
@@ -75,29 +78,6 @@ def _set_columns(found: dict[str, Box]) -> None:
             users = [user.column for user in found.values() if name in user.sources]
             if users and name != "image":
                 box.column = min(users) - 1
-
-
-def _in_order(model: keras.Model) -> list[tuple[Any, Any]]:
-    """The calls of layers, each after those it depends on, without the image."""
-    done: list[tuple[Any, Any]] = []
-    seen = {id(model.inputs[0])}
-
-    def visit(tensor: Any) -> None:
-        waiting = [(tensor, False)]
-        while waiting:
-            x, is_ready = waiting.pop()
-            operation, index, _ = x._keras_history
-            node = operation._inbound_nodes[index]
-            if is_ready:
-                done.append((operation, node))
-            elif id(x) not in seen:
-                seen.update(id(output) for output in node.output_tensors)
-                waiting.append((x, True))
-                waiting.extend((y, False) for y in reversed(node.input_tensors))
-
-    for output in model.outputs:
-        visit(output)
-    return done
 
 
 def _box_name(operation: Any, tasks: Iterable[str]) -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from mtl_tf.architectures.single_task import SingleTask
-from mtl_tf.architectures.summary import multiply_adds
+from mtl_tf.architectures.summary import stage_costs
 
 Partition = tuple[tuple[int, ...], ...]
 
@@ -171,7 +171,7 @@ def search_layout(
     stages = [list(model.stage_maps) for model in models.values()]
     if any(names != stages[0] for names in stages):
         raise ValueError(f"The models must have the same backbone. Their stages: {stages}")
-    affinities, costs, before = [], [], 0
+    affinities = []
     for stage in stages[0]:
         matrices = []
         for model in models.values():
@@ -180,8 +180,6 @@ def search_layout(
             features = features if isinstance(features, list) else [features]
             matrices.append(rdm(np.concatenate([x.reshape(len(x), -1) for x in features], axis=1)))
         affinities.append(affinity(matrices))
-        total = sum(cost for _, cost in multiply_adds(models[tasks[0]].stage_maps[stage]))
-        costs.append(total - before)
-        before = total
+    costs = stage_costs(models[tasks[0]].stage_maps.values())
     tree = search(affinities, costs, budget * len(tasks) * sum(costs), beam_width)
     return [[tuple(tasks[k] for k in group) for group in partition] for partition in tree]

@@ -1,6 +1,5 @@
 """Learned branching: a supergraph of K copies per stage in which the tasks find their tree."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import keras
 import numpy as np
 
 from mtl_tf.architectures.base import Architecture, Blueprint
-from mtl_tf.architectures.summary import multiply_adds
+from mtl_tf.architectures.summary import stage_costs
 from mtl_tf.backbones.stage import Maps
 from mtl_tf.layers import BranchingChoices, Mixture
 
@@ -95,8 +94,9 @@ class LearnedBranching(Architecture):
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
         nodes = list(blueprint.channels)
         copies = {node: blueprint.stages(f"backbone.{node}.") for node in nodes}
+        blueprint.features("measured.")
         choices = BranchingChoices(
-            _stage_costs(blueprint), len(nodes), resource_weight, is_hard,
+            stage_costs(blueprint.stage_maps.values()), len(nodes), resource_weight, is_hard,
             learning_rate_multiplier, seed, name="branching",
         )  # fmt: skip
 
@@ -109,10 +109,7 @@ class LearnedBranching(Architecture):
                 for i, features in enumerate(zip(*pyramids.values(), strict=True))
             ]
             pyramids = {node: [x[k] for x in mixed] for k, node in enumerate(nodes)}
-        outputs = {
-            task: blueprint.head(features, task, f"heads.{task}")
-            for task, features in pyramids.items()
-        }
+        outputs = blueprint.heads(pyramids)
 
         # === Config ===
         super().__init__(
@@ -129,12 +126,3 @@ class LearnedBranching(Architecture):
     def tree(self) -> list[list[tuple[str, ...]]]:
         """The tree of the likeliest choices so far; see `derive_tree`."""
         return derive_tree(self.choices.logits, list(self.arguments["tasks"]))
-
-
-def _stage_costs(blueprint: Blueprint) -> list[int]:
-    """The multiply-adds of each stage of the backbone."""
-    totals, maps = [0], [blueprint.image]
-    for stage in blueprint.stages("measured.").values():
-        maps = stage(maps)
-        totals.append(sum(cost for _, cost in multiply_adds(maps)))
-    return [after - before for before, after in itertools.pairwise(totals)]

@@ -79,10 +79,9 @@ class MTAN(Architecture):
                     now[task][i] = layers.Multiply()([mask, maps[i]])
             attended = now
             pyramids = {task: {**pyramids[task], **now[task]} for task in pyramids}
-        outputs = {
-            task: blueprint.head([seen[i] for i in sorted(seen)], task, f"heads.{task}")
-            for task, seen in pyramids.items()
-        }
+        outputs = blueprint.heads(
+            {task: [seen[i] for i in sorted(seen)] for task, seen in pyramids.items()}
+        )
 
         # === Config ===
         super().__init__(blueprint, outputs, name)

@@ -61,11 +61,7 @@ class NDDRCNN(SoftSharing):
             return nddr_layer(features, layer, own, learning_rate_multiplier)
 
         # === Functional model ===
-        pyramids = in_step(blueprint, exchange)[-1]
-        outputs = {
-            task: blueprint.head(pyramids[task], task, f"heads.{task}")
-            for task in blueprint.channels
-        }
+        outputs = blueprint.heads(in_step(blueprint, exchange)[-1])
 
         # === Config ===
         super().__init__(

@@ -65,11 +65,11 @@ class Sluice(SoftSharing):
 
         # === Functional model ===
         history = in_step(blueprint, exchange)
-        outputs = {}
+        mixed = {}
         for task in blueprint.channels:
             stages = [maps[task] for maps in history]
-            mixed = _mixed_stages(stages, f"sluice.{task}", learning_rate_multiplier)
-            outputs[task] = blueprint.head(mixed, task, f"heads.{task}")
+            mixed[task] = _mixed_stages(stages, f"sluice.{task}", learning_rate_multiplier)
+        outputs = blueprint.heads(mixed)
 
         # === Config ===
         super().__init__(

@@ -1,10 +1,14 @@
 """What a model costs: parameters and multiply-adds of its parts."""
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import keras
+
+from mtl_tf.architectures.graph import calls
 
 PARTS = ("backbone", "exchange", "heads")
 
@@ -13,7 +17,7 @@ PARTS = ("backbone", "exchange", "heads")
 class Cost:
     """What a part of a model costs.
 
-    Source: counted as in Vandenhende et al., TPAMI 2021, tables 5 and 6.
+    Source: counted as in Vandenhende et al., TPAMI 2021, table 5.
 
     Attributes:
         parameters: number of trainable numbers.
@@ -28,7 +32,7 @@ class Cost:
 class Summary:
     """What a model costs.
 
-    Source: counted as in Vandenhende et al., TPAMI 2021, tables 5 and 6.
+    Source: counted as in Vandenhende et al., TPAMI 2021, table 5.
 
     Attributes:
         parts: `{"backbone": ..., "exchange": ..., "heads": ...}`; what tasks exchange features by
@@ -88,16 +92,13 @@ def part_of(layer: Any) -> str:
 
 def multiply_adds(outputs: list[Any]) -> list[tuple[Any, int]]:
     """The layers before symbolic tensors and the multiply-adds of each of their calls."""
-    found, seen, waiting = [], set(), list(outputs)
-    while waiting:
-        operation, node_index, _ = waiting.pop()._keras_history
-        if (id(operation), node_index) in seen:
-            continue
-        seen.add((id(operation), node_index))
-        node = operation._inbound_nodes[node_index]
-        found.append((operation, _cost(operation, node)))
-        waiting.extend(node.input_tensors)
-    return found
+    return [(operation, _cost(operation, node)) for operation, node in calls(outputs)]
+
+
+def stage_costs(stage_maps: Iterable[list[Any]]) -> list[int]:
+    """The multiply-adds of each of a chain of stages, from the maps after each of them."""
+    totals = [sum(cost for _, cost in multiply_adds(maps)) for maps in stage_maps]
+    return [after - before for before, after in itertools.pairwise([0, *totals])]
 
 
 def _cost(operation: Any, node: Any) -> int:

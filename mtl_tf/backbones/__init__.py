@@ -30,7 +30,7 @@ from mtl_tf.backbones import hrnet, resnet
 from mtl_tf.backbones.hub import keras_hub
 from mtl_tf.backbones.pretrained import load_pretrained
 from mtl_tf.backbones.resnet import OUTPUT_STRIDES
-from mtl_tf.backbones.stage import Stage, changed, stages_of
+from mtl_tf.backbones.stage import Stage, after_each, changed, stages_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,10 +168,8 @@ def build(name: str, input_shape: tuple[int, int, int], output_stride: int = 8) 
     """
     image = image_input(input_shape)
     check_size(name, *input_shape[:2], output_stride)
-    maps = [image]
-    for stage in stages(name, output_stride, prefix="").values():
-        maps = stage(maps)
-    return keras.Model(image, maps, name=name)
+    pyramids = after_each(stages(name, output_stride, prefix=""), image)
+    return keras.Model(image, list(pyramids.values())[-1], name=name)
 
 
 __all__ = [

@@ -5,7 +5,7 @@ backbone than this.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -33,6 +33,14 @@ class Stage:
         for block in self.blocks:
             maps = block(maps)
         return maps
+
+
+def after_each(stages: Mapping[str, Stage], image: Any) -> dict[str, Maps]:
+    """Runs stages one after another; `{stage: maps after it}`."""
+    found, maps = {}, [image]
+    for name, stage in stages.items():
+        found[name] = maps = stage(maps)
+    return found
 
 
 def replacing(function: Callable[[Any], Any]) -> Block:

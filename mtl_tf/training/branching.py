@@ -15,7 +15,8 @@ class AnnealBranching(keras.callbacks.Callback):
     temperature is `epochs / 20 / sqrt(epoch + 1)`. It depends on the number of the epoch alone, so
     a resumed run goes on as it was.
 
-    Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020, section 4.
+    Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020, with the schedule
+    of LibMTL.
 
     Args:
         epochs: length of the training.
