@@ -1,5 +1,6 @@
 """Reusable pieces of networks, one per file."""
 
+from mtl_tf.layers.atrous_convolution import AtrousConv2D, atrous_conv2d
 from mtl_tf.layers.branching_choices import BranchingChoices, Mixture, expected_cost
 from mtl_tf.layers.channel_scaling import ChannelScaling
 from mtl_tf.layers.conv_block import batch_norm, conv, conv_block
@@ -13,6 +14,7 @@ from mtl_tf.layers.subspace_mixing import SubspaceMixing, subspace_penalty
 from mtl_tf.layers.task_attention import task_attention
 
 __all__ = [
+    "AtrousConv2D",
     "BilinearResize",
     "BlockIdentity",
     "BranchingChoices",
@@ -21,6 +23,7 @@ __all__ = [
     "Mixture",
     "SoftmaxMixture",
     "SubspaceMixing",
+    "atrous_conv2d",
     "basic_block",
     "batch_norm",
     "bilinear",

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from mtl_tf.layers.atrous_convolution import AtrousConv2D
+
 EPSILON = 1e-5
 KAIMING_NORMAL_FAN_OUT = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
@@ -53,7 +55,8 @@ def conv(
         # An initializer draws the same values whenever it is called: each kernel has its own.
         kernel_initializer = keras.initializers.get(kernel_initializer).clone()
     bound = 1.0 / math.sqrt(x.shape[-1] * kernel_size**2)
-    return layers.Conv2D(
+    layer = AtrousConv2D if dilation > 1 else layers.Conv2D
+    return layer(
         filters,
         kernel_size,
         strides=strides,
