@@ -17,7 +17,7 @@ ALLOWED = {
     "tasks": {"losses", "metrics"},
     "backbones": {"layers"},
     "heads": {"layers"},
-    "architectures": {"backbones", "heads", "layers"},
+    "architectures": {"backbones", "heads", "layers", "ops"},
     "training": {"balancing", "layers", "tasks", "losses", "metrics", "ops"},
     "evaluation": {"tasks", "metrics"},
 }

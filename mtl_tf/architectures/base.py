@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf import backbones, heads
+from mtl_tf import backbones, heads, ops
 from mtl_tf.backbones.stage import Maps, Stage, after_each, pyramid
 from mtl_tf.layers.resize import resize_to
 
@@ -157,6 +157,11 @@ class Architecture(keras.Model, abc.ABC):
         if isinstance(arguments["backbone"], keras.Model):
             arguments["backbone"] = keras.saving.serialize_keras_object(arguments["backbone"])
         return {**arguments, "name": self.name}
+
+    def export(self, *arguments: Any, **options: Any) -> Any:
+        """`keras.Model.export`, to SavedModel, ONNX or LiteRT, with TensorFlow's own ops alone."""
+        with ops.portable():
+            return super().export(*arguments, **options)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Architecture":

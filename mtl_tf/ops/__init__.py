@@ -1,25 +1,28 @@
 """Native ops of `mtl_tf`, each with a pure-TensorFlow reference of the same signature.
 
-===================== ========================================================================
-op                    computes
-===================== ========================================================================
-`gramian`             `G[i, j] = <g_i, g_j>` of K tasks' gradients
-`weighted_sum`        `d = Σ_k w_k g_k`
-`balance`             the weights `w` of a Gramian: MGDA, UPGrad, CAGrad, Nash-MTL, ...
-`gradient_projection` PCGrad end to end: Gramian, projections, weighted sum
-`grad_drop`           the sum of the gradients of one sign per element
-`cross_stitch`        mixtures of the features of K tasks (TensorFlow only, so far)
-===================== ========================================================================
+======================== =====================================================================
+op                       computes
+======================== =====================================================================
+`gramian`                `G[i, j] = <g_i, g_j>` of K tasks' gradients
+`weighted_sum`           `d = Σ_k w_k g_k`
+`balance`                the weights `w` of a Gramian: MGDA, UPGrad, CAGrad, Nash-MTL, ...
+`gradient_projection`    PCGrad end to end: Gramian, projections, weighted sum
+`grad_drop`              the sum of the gradients of one sign per element
+`attention_distillation` features plus messages of other tasks through gates
+`cross_stitch`           mixtures of the features of K tasks
+======================== =====================================================================
 
 The reference of an op is `reference.<op>`. `native_status()` says whether the compiled ops are in
 use and why not. The environment variable `MTL_TF_NATIVE` chooses: `auto` (default; falls back to
 the reference with one warning), `on` (fails loudly if the compiled ops cannot be loaded) or `off`
-(always the reference).
+(always the reference). Inside `with portable():` it is the reference as well, for models that are
+to run without `mtl_tf`.
 """
 
 from mtl_tf.ops import reference
 from mtl_tf.ops._balance import BalanceReport, BalanceStatus
-from mtl_tf.ops._library import NativeStatus, native_status
+from mtl_tf.ops._library import NativeStatus, native_status, portable
+from mtl_tf.ops.attention_distillation import ChannelSlice, attention_distillation
 from mtl_tf.ops.balance import balance
 from mtl_tf.ops.cross_stitch import cross_stitch
 from mtl_tf.ops.grad_drop import grad_drop
@@ -30,13 +33,16 @@ from mtl_tf.ops.weighted_sum import weighted_sum
 __all__ = [
     "BalanceReport",
     "BalanceStatus",
+    "ChannelSlice",
     "NativeStatus",
+    "attention_distillation",
     "balance",
     "cross_stitch",
     "grad_drop",
     "gradient_projection",
     "gramian",
     "native_status",
+    "portable",
     "reference",
     "weighted_sum",
 ]

@@ -1,11 +1,14 @@
 """The only place that loads the compiled ops."""
 
+import contextlib
+import contextvars
 import dataclasses
 import functools
 import importlib
 import os
 import pathlib
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +16,7 @@ import tensorflow as tf
 
 _FOLDER = pathlib.Path(__file__).parent
 _CHOICES = ("auto", "on", "off")
+_portable = contextvars.ContextVar("portable", default=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +85,7 @@ def native_status() -> NativeStatus:
 def tensorflow_ops() -> Any | None:
     """The module of compiled TensorFlow ops, or `None` where the reference is to be used."""
     mode = native_mode()
-    if mode == "off":
+    if mode == "off" or _portable.get():
         return None
     loaded, reason = _load()
     if loaded is None:
@@ -89,6 +93,27 @@ def tensorflow_ops() -> Any | None:
             raise RuntimeError(f"MTL_TF_NATIVE=on, but native ops are not available: {reason}")
         _warn_once(reason)
     return loaded
+
+
+def loaded_ops() -> Any:
+    """The module of compiled TensorFlow ops, for the gradients of ops that are already in use."""
+    return _load()[0]
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Inside, ops are made of TensorFlow's own, so that what is traced runs without `mtl_tf`.
+
+    `model.export` of every architecture does it by itself; use it to export other models:
+
+        with mtl.ops.portable():
+            model.export("folder")
+    """
+    before = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(before)
 
 
 @functools.cache

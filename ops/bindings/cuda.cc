@@ -1,6 +1,7 @@
 // Bindings of the CUDA kernels: device arrays of any library in, device arrays out, on the stream
 // the caller names.
 #include "bindings/device_arrays.h"
+#include "bindings/features.h"
 #include "kernels/balance_names.h"
 #include "kernels/grad_drop.h"
 #include "kernels/gradient_projection.h"
@@ -190,6 +191,30 @@ py::tuple BalanceOfDevice(const py::object& gramian, const std::string& method, 
   return py::make_tuple(weights, status, residual, new_targets);
 }
 
+std::vector<DeviceArray> FeatureOpOfDevice(const FeatureOp& op, const Objects& arrays,
+                                           const std::vector<int64_t>& numbers, uintptr_t stream) {
+  ArrayCall call;
+  call.numbers = numbers;
+  std::vector<DeviceView> views;
+  for (const py::object& array : arrays) {
+    views.push_back(ViewOf(array, stream));
+    call.specs.push_back({ArrayTypeNamed(views.back().dtype), views.back().shape});
+    call.inputs.push_back(views.back().data);
+  }
+  std::vector<ArraySpec> specs;
+  Require(op.check(call, &specs));
+  std::vector<DeviceArray> results;
+  for (const ArraySpec& spec : specs) {
+    const bool is_wide = spec.type == ArrayType::float32 || spec.type == ArrayType::int32;
+    results.emplace_back(spec.dims, ArrayTypeName(spec.type), is_wide ? 4 : 2, ToStream(stream));
+    call.results.push_back(results.back().data());
+  }
+  const int64_t doubles = op.workspace_size == nullptr ? 0 : op.workspace_size(call);
+  const DeviceArray workspace = Float64({doubles}, stream);
+  Check(op.run_cuda(call, workspace.doubles(), ToStream(stream)));
+  return results;
+}
+
 int NumDevices() {
   int count = 0;
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
@@ -219,6 +244,15 @@ void BindCuda(py::module_& module) {
            py::arg("order") = py::none(), py::arg("targets") = py::none(), py::arg("stream") = 0,
            "(weights [K], status [1], residual [1], new targets [K, K]) of a Gramian [K, K] float64"
            " on the device.");
+  for (const FeatureOp& op : FeatureOps()) {
+    cuda.def(
+        PythonName(op.name).c_str(),
+        [&op](const Objects& arrays, const std::vector<int64_t>& numbers, uintptr_t stream) {
+          return FeatureOpOfDevice(op, arrays, numbers, stream);
+        },
+        py::arg("arrays"), py::arg("numbers") = std::vector<int64_t>{}, py::arg("stream") = 0,
+        "A list of device arrays from a list of device arrays.");
+  }
 }
 
 }  // namespace mtl

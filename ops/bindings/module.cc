@@ -6,6 +6,7 @@
 namespace mtl {
 void BindGradients(pybind11::module_& module);
 void BindBalance(pybind11::module_& module);
+void BindFeatures(pybind11::module_& module);
 #if defined(MTL_WITH_CUDA)
 void BindCuda(pybind11::module_& module);
 #endif
@@ -22,6 +23,7 @@ PYBIND11_MODULE(_kernels, module) {
       "The instruction set chosen for this CPU: baseline, avx2 or avx512.");
   mtl::BindGradients(module);
   mtl::BindBalance(module);
+  mtl::BindFeatures(module);
 #if defined(MTL_WITH_CUDA)
   mtl::BindCuda(module);
 #endif

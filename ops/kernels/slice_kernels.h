@@ -44,9 +44,6 @@ MTL_DECLARE_KERNEL(void, GramianSliceKernel, (const GramianSlice&))
 MTL_DECLARE_KERNEL(void, WeightedSumSliceKernel, (const WeightedSumSlice&))
 MTL_DECLARE_KERNEL(void, GradDropSliceKernel, (const GradDropSlice&))
 
-// From this many bytes on, a result is written past the caches.
-constexpr int64_t kPastCachesBytes = 16 << 20;
-
 inline bool IsPastCaches(const TaskGradients& gradients) {
   int64_t elements = 0;
   for (int v = 0; v < gradients.num_tensors; ++v) elements += gradients.sizes[v];

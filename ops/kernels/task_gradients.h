@@ -6,13 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "kernels/element_type.h"
+
 namespace mtl {
 
-enum class ElementType { float32, bfloat16, float16 };
-
 constexpr int kMaxTasks = 64;
-
-inline int64_t ElementBytes(ElementType type) { return type == ElementType::float32 ? 4 : 2; }
 
 // A view; owns nothing.
 struct TaskGradients {

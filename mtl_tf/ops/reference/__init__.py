@@ -5,7 +5,7 @@ with. Nothing here needs more than TensorFlow's own ops, inside `tf.function` an
 """
 
 from mtl_tf.ops.reference.balance import balance
-from mtl_tf.ops.reference.features import cross_stitch
+from mtl_tf.ops.reference.features import attention_distillation, cross_stitch
 from mtl_tf.ops.reference.gradients import (
     grad_drop,
     grad_drop_shares,
@@ -15,6 +15,7 @@ from mtl_tf.ops.reference.gradients import (
 )
 
 __all__ = [
+    "attention_distillation",
     "balance",
     "cross_stitch",
     "grad_drop",

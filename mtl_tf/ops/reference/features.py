@@ -1,8 +1,32 @@
-"""References of the feature ops."""
+"""References of the ops on feature maps."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
+
+
+def attention_distillation(features: Any, gates: Any, values: Any) -> Any:
+    """Features plus messages through gates: `mtl_tf.ops.attention_distillation`."""
+    if tf.is_tensor(features):
+        return _distill(features, gates, values)
+    return [_distill(*target) for target in zip(features, gates, values, strict=True)]
+
+
+def _distill(feature: tf.Tensor, gates: Sequence[Any], values: Sequence[Any]) -> tf.Tensor:
+    channels = feature.shape[-1]
+    messages = [
+        tf.sigmoid(_channels(gate, channels)) * _channels(value, channels)
+        for gate, value in zip(gates, values, strict=True)
+    ]
+    return tf.add_n([feature, *messages])
+
+
+def _channels(part: Any, channels: int) -> tf.Tensor:
+    """A tensor, or the channels that a `ChannelSlice` names."""
+    if tf.is_tensor(part):
+        return part
+    return part.source[..., part.first : part.first + channels]
 
 
 def cross_stitch(features: Sequence[tf.Tensor], weights: tf.Tensor) -> list[tf.Tensor]:

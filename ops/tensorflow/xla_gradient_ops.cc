@@ -1,71 +1,14 @@
-// The ops inside jit_compile=True: XLA custom calls through the typed FFI, with the same kernels.
-//
-// Each op has an XlaOpKernel, which puts a custom call into the program when it is compiled, and a
-// handler per platform, which the program calls when it runs. All of them are in this file because
-// XLA's headers take a minute to compile.
-#include <string_view>
-
+// The ops on task gradients inside jit_compile=True (xla_calls.h). All of them are in this file
+// because XLA's headers take a minute to compile.
 #include "kernels/balance_names.h"
 #include "kernels/grad_drop.h"
 #include "kernels/gradient_projection.h"
 #include "kernels/gramian.h"
 #include "kernels/weighted_sum.h"
-#include "tensorflow/compiler/tf2xla/shape_util.h"
-#include "tensorflow/compiler/tf2xla/xla_op_kernel.h"
-#include "tensorflow/compiler/tf2xla/xla_op_registry.h"
-#include "tensorflow/op_helpers.h"
-#include "xla/ffi/api/ffi.h"
-#include "xla/hlo/builder/xla_builder.h"
-#include "xla/layout_util.h"
-#include "xla/shape_util.h"
-
-// Exported by TensorFlow; the header that declares it needs headers that are not in the wheel.
-namespace xla::ffi {
-const XLA_FFI_Api* GetXlaFfiApi();
-}  // namespace xla::ffi
+#include "tensorflow/xla_calls.h"
 
 namespace mtl {
 namespace {
-
-namespace ffi = ::xla::ffi;
-
-// === Handlers: what the compiled program calls ===
-
-ParallelFor InjectXlaPool(ffi::ThreadPool pool) {
-  return WorkTogether(pool.num_threads(), [pool](std::function<void()> work) mutable {
-    pool.Schedule([work] { work(); });
-  });
-}
-
-ffi::Error ToError(const std::string& what_is_wrong) {
-  return what_is_wrong.empty() ? ffi::Error::Success()
-                               : ffi::Error(ffi::ErrorCode::kInvalidArgument, what_is_wrong);
-}
-
-ElementType ToElementType(ffi::DataType type) {
-  if (type == ffi::BF16) return ElementType::bfloat16;
-  if (type == ffi::F16) return ElementType::float16;
-  return ElementType::float32;
-}
-
-// The operands and results of a call. A list that is too short is a bug of this file, not the
-// user's, hence no message of its own.
-class Call {
- public:
-  Call(ffi::RemainingArgs args, ffi::RemainingRets results) : args_(args), results_(results) {}
-  ffi::AnyBuffer Arg(size_t n) const { return args_.get<ffi::AnyBuffer>(n).value(); }
-  void* Result(size_t n) const { return results_.get<ffi::AnyBuffer>(n).value()->untyped_data(); }
-
-  std::vector<void*> Results(int count) const {
-    std::vector<void*> pointers(count);
-    for (int n = 0; n < count; ++n) pointers[n] = Result(n);
-    return pointers;
-  }
-
- private:
-  ffi::RemainingArgs args_;
-  ffi::RemainingRets results_;
-};
 
 using Slots = ffi::Span<const int64_t>;
 
@@ -105,23 +48,8 @@ struct HostRun {
 };
 
 #if defined(MTL_WITH_CUDA)
-struct CudaRun {
-  CudaStream stream;
-  ffi::ScratchAllocator scratch;
+struct CudaRun : OnCuda {
   static constexpr bool kIsHost = false;
-  static std::string Text(CudaStatus status) {
-    return status == 0 ? "" : std::string("CUDA kernel: ") + CudaErrorText(status);
-  }
-  double* Workspace(int64_t doubles) {
-    const auto memory = scratch.Allocate(std::max<int64_t>(doubles, 1) * sizeof(double), 256);
-    return memory ? static_cast<double*>(*memory) : nullptr;
-  }
-  template <typename Function>
-  std::string WithWorkspace(int64_t doubles, const Function& function) {
-    double* workspace = Workspace(doubles);
-    return workspace == nullptr ? "CUDA kernel: no memory for the workspace"
-                                : Text(function(workspace));
-  }
   std::string operator()(const GramianArgs& args) {
     return WithWorkspace(GramianWorkspaceSize(args.gradients),
                          [&](double* workspace) { return GramianCuda(args, workspace, stream); });
@@ -217,8 +145,6 @@ ffi::Error BalanceCall(const Call& call, Run&& run, std::string_view method,
   return ToError(run(args));
 }
 
-auto BindHost() { return ffi::Ffi::Bind().RemainingArgs().RemainingRets().Ctx<ffi::ThreadPool>(); }
-
 #define MTL_HOST_HANDLER(Name)                                                                     \
   ffi::Error Name##Host(ffi::RemainingArgs args, ffi::RemainingRets results, ffi::ThreadPool pool, \
                         int64_t num_tasks, int64_t num_tensors, Slots slots) {                     \
@@ -243,19 +169,11 @@ XLA_FFI_DEFINE_HANDLER(kBalanceHost, BalanceHost,
 XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), "MtlBalance", "Host", kBalanceHost);
 
 #if defined(MTL_WITH_CUDA)
-auto BindCuda() {
-  return ffi::Ffi::Bind()
-      .RemainingArgs()
-      .RemainingRets()
-      .Ctx<ffi::PlatformStream<CudaStream>>()
-      .Ctx<ffi::ScratchAllocator>();
-}
-
 #define MTL_CUDA_HANDLER(Name)                                                                  \
   ffi::Error Name##Cuda(ffi::RemainingArgs args, ffi::RemainingRets results, CudaStream stream, \
                         ffi::ScratchAllocator scratch, int64_t num_tasks, int64_t num_tensors,  \
                         Slots slots) {                                                          \
-    return Name##Call({args, results}, CudaRun{stream, std::move(scratch)}, num_tasks,          \
+    return Name##Call({args, results}, CudaRun{{stream, std::move(scratch)}}, num_tasks,        \
                       num_tensors, slots);                                                      \
   }                                                                                             \
   XLA_FFI_DEFINE_HANDLER(                                                                       \
@@ -271,7 +189,7 @@ MTL_CUDA_HANDLER(GradientProjection);
 ffi::Error BalanceOnCuda(ffi::RemainingArgs args, ffi::RemainingRets results, CudaStream stream,
                          ffi::ScratchAllocator scratch, std::string_view method,
                          std::string_view scale) {
-  return BalanceCall({args, results}, CudaRun{stream, std::move(scratch)}, method, scale);
+  return BalanceCall({args, results}, CudaRun{{stream, std::move(scratch)}}, method, scale);
 }
 XLA_FFI_DEFINE_HANDLER(kBalanceCuda, BalanceOnCuda,
                        BindCuda().Attr<std::string_view>("method").Attr<std::string_view>("scale"));
@@ -279,26 +197,6 @@ XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), "MtlBalance", "CUDA", kBalanceCuda
 #endif
 
 // === XLA op kernels: what puts the call into the program ===
-
-xla::XlaOp EmitCall(tf::XlaOpKernelContext* context, const std::string& target,
-                    const std::vector<xla::Shape>& results, const std::string& attributes) {
-  std::vector<xla::XlaOp> operands;
-  for (int n = 0; n < context->num_inputs(); ++n) operands.push_back(context->Input(n));
-  // Row-major operands and results: XLA gives its own layouts to what is not constrained.
-  std::vector<xla::Shape> shapes;
-  for (const xla::XlaOp& operand : operands) {
-    auto shape = context->builder()->GetShape(operand);
-    if (!shape.ok()) return context->builder()->ReportError(shape.status());
-    xla::LayoutUtil::SetToDefaultLayout(&*shape);
-    shapes.push_back(*std::move(shape));
-  }
-  xla::Shape result = xla::ShapeUtil::MakeTupleShape(results);
-  xla::LayoutUtil::SetToDefaultLayout(&result);
-  return xla::CustomCallWithLayout(
-      context->builder(), target, operands, result, shapes, attributes, /*has_side_effect=*/false,
-      /*output_operand_aliasing=*/{}, /*literal=*/nullptr, xla::CustomCallSchedule::SCHEDULE_NONE,
-      xla::CustomCallApiVersion::API_VERSION_TYPED_FFI);
-}
 
 // Base of the ops on task gradients.
 class TaskGradientXlaOp : public tf::XlaOpKernel {
@@ -460,12 +358,6 @@ class BalanceXlaOp : public tf::XlaOpKernel {
  private:
   std::string method_, scale_;
 };
-
-// Registered for XLA's devices one by one: REGISTER_XLA_OP is heeded only by what is loaded before
-// TensorFlow runs its first op.
-#define MTL_REGISTER_XLA(name, Op)                                               \
-  REGISTER_KERNEL_BUILDER(Name("Mtl>" name).Device(tf::DEVICE_CPU_XLA_JIT), Op); \
-  REGISTER_KERNEL_BUILDER(Name("Mtl>" name).Device(tf::DEVICE_GPU_XLA_JIT), Op)
 
 MTL_REGISTER_XLA("Gramian", GramianXlaOp);
 MTL_REGISTER_XLA("WeightedSum", WeightedSumXlaOp);

@@ -1,0 +1,205 @@
+// The table of the ops on feature maps: how the arrays of a call become a kernel's arguments.
+#include "kernels/array_call.h"
+#include "kernels/attention_distillation.h"
+#include "kernels/cross_stitch.h"
+
+namespace mtl {
+namespace {
+
+// === What several ops need ===
+
+ElementType ToElementType(ArrayType type) {
+  if (type == ArrayType::bfloat16) return ElementType::bfloat16;
+  if (type == ArrayType::float16) return ElementType::float16;
+  return ElementType::float32;
+}
+
+std::string Text(const Dims& dims) {
+  std::string text;
+  for (const int64_t size : dims) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "[" + text + "]";
+}
+
+// The shapes of inputs [begin, end); what is wrong with them: all must be maps of one type.
+std::string ReadMaps(const ArrayCall& call, const char* name, size_t begin, size_t end,
+                     std::vector<MapShape>* maps) {
+  if (end > call.specs.size()) return std::string(name) + ": expected more arrays";
+  for (size_t n = begin; n < end; ++n) {
+    const ArraySpec& spec = call.specs[n];
+    if (spec.dims.empty()) return std::string(name) + ": expected shapes [..., C], received []";
+    if (spec.type == ArrayType::int32 || spec.type == ArrayType::other) {
+      return std::string(name) + ": expected float32, bfloat16 or float16";
+    }
+    if (spec.type != call.specs[0].type) return std::string(name) + ": expected one type for all";
+    maps->emplace_back(spec.dims);
+  }
+  return "";
+}
+
+// Results of the types and shapes of inputs [begin, end).
+void LikeInputs(const ArrayCall& call, size_t begin, size_t end, std::vector<ArraySpec>* results) {
+  results->insert(results->end(), call.specs.begin() + begin, call.specs.begin() + end);
+}
+
+// === AttentionDistillation, AttentionDistillationGrad ===
+// inputs: T features (or their gradients), then M sources
+// numbers: T, then five for each message (attention_distillation.h)
+
+struct Distillation {
+  std::string what_is_wrong;
+  size_t num_targets = 0;
+  MapShape shape;
+  std::vector<MapShape> sources;
+  MessageTable table;
+
+  explicit Distillation(const ArrayCall& call) { what_is_wrong = Read(call); }
+
+  std::string Read(const ArrayCall& call) {
+    if (call.numbers.empty() || call.numbers[0] < 1) return "features: expected at least one map";
+    num_targets = static_cast<size_t>(call.numbers[0]);
+    std::vector<MapShape> features;
+    std::string wrong = ReadMaps(call, "features", 0, num_targets, &features);
+    if (wrong.empty()) wrong = CheckAlike("features", features, features[0]);
+    if (wrong.empty()) wrong = ReadMaps(call, "sources", num_targets, call.specs.size(), &sources);
+    if (!wrong.empty()) return wrong;
+    shape = features[0];
+    const std::vector<int64_t> messages(call.numbers.begin() + 1, call.numbers.end());
+    return table.Set(messages, call.numbers[0], shape, sources);
+  }
+
+  AttentionDistillationArgs Forward(const ArrayCall& call) const {
+    return {shape.positions,
+            shape.channels,
+            ToElementType(call.specs[0].type),
+            static_cast<int>(num_targets),
+            table.first_message(),
+            table.messages(),
+            call.inputs.data() + num_targets,
+            call.inputs.data(),
+            call.results.data()};
+  }
+
+  AttentionDistillationGradArgs Backward(const ArrayCall& call) const {
+    return {shape.positions,
+            shape.channels,
+            ToElementType(call.specs[0].type),
+            static_cast<int>(num_targets),
+            table.first_message(),
+            table.messages(),
+            call.inputs.data() + num_targets,
+            call.inputs.data(),
+            call.results.data()};
+  }
+};
+
+std::string CheckDistillation(const ArrayCall& call, std::vector<ArraySpec>* results) {
+  const Distillation distillation(call);
+  if (distillation.what_is_wrong.empty()) LikeInputs(call, 0, distillation.num_targets, results);
+  return distillation.what_is_wrong;
+}
+
+std::string CheckDistillationGrad(const ArrayCall& call, std::vector<ArraySpec>* results) {
+  const Distillation distillation(call);
+  if (!distillation.what_is_wrong.empty()) return distillation.what_is_wrong;
+  LikeInputs(call, distillation.num_targets, call.specs.size(), results);
+  return distillation.table.CheckPartition(distillation.shape.channels, distillation.sources);
+}
+
+// === CrossStitch: K features, weights [K, K, C] float32 ===
+// === CrossStitchGrad: K features, K gradients of the results, weights ===
+
+std::string ReadStitch(const ArrayCall& call, size_t num_tasks, size_t num_maps) {
+  std::vector<MapShape> maps;
+  const std::string wrong = ReadMaps(call, "features", 0, num_maps, &maps);
+  if (!wrong.empty()) return wrong;
+  if (call.specs.back().type != ArrayType::float32) return "weights: expected float32";
+  const std::vector<MapShape> features(maps.begin(), maps.begin() + num_tasks);
+  const std::string misfit = CheckCrossStitch(features, call.specs.back().dims);
+  return misfit.empty() ? CheckAlike("features", maps, maps[0]) : misfit;
+}
+
+std::string CheckStitch(const ArrayCall& call, std::vector<ArraySpec>* results) {
+  if (call.specs.size() < 2) return "features: expected at least one map";
+  const size_t num_tasks = call.specs.size() - 1;
+  LikeInputs(call, 0, num_tasks, results);
+  return ReadStitch(call, num_tasks, num_tasks);
+}
+
+std::string CheckStitchGrad(const ArrayCall& call, std::vector<ArraySpec>* results) {
+  if (call.specs.size() < 3 || call.specs.size() % 2 == 0) {
+    return "upstream: expected as many maps as features";
+  }
+  const size_t num_tasks = (call.specs.size() - 1) / 2;
+  LikeInputs(call, 0, num_tasks, results);
+  results->push_back(call.specs.back());
+  return ReadStitch(call, num_tasks, 2 * num_tasks);
+}
+
+CrossStitchArgs StitchArgs(const ArrayCall& call) {
+  const MapShape shape(call.specs[0].dims);
+  return {shape.positions,
+          shape.channels,
+          ToElementType(call.specs[0].type),
+          static_cast<int>(call.specs.size() - 1),
+          static_cast<const float*>(call.inputs.back()),
+          call.inputs.data(),
+          call.results.data()};
+}
+
+CrossStitchGradArgs StitchGradArgs(const ArrayCall& call) {
+  const MapShape shape(call.specs[0].dims);
+  const int num_tasks = static_cast<int>(call.specs.size() - 1) / 2;
+  return {shape.positions,
+          shape.channels,
+          ToElementType(call.specs[0].type),
+          num_tasks,
+          static_cast<const float*>(call.inputs.back()),
+          call.inputs.data(),
+          call.inputs.data() + num_tasks,
+          call.results.data(),
+          static_cast<float*>(call.results.back())};
+}
+
+#if defined(MTL_WITH_CUDA)
+int64_t StitchGradWorkspaceSize(const ArrayCall& call) {
+  const CrossStitchGradArgs args = StitchGradArgs(call);
+  return CrossStitchGradWorkspaceSize(args.num_positions, args.num_channels, args.num_tasks);
+}
+
+// What a row of the table has besides its CPU part.
+#define MTL_ON_CUDA(workspace_size, expression)                                          \
+  , workspace_size,                                                                      \
+      [](const ArrayCall& call, [[maybe_unused]] double* workspace, CudaStream stream) { \
+        return expression;                                                               \
+      }
+#else
+#define MTL_ON_CUDA(workspace_size, expression)
+#endif
+
+}  // namespace
+
+const std::vector<FeatureOp>& FeatureOps() {
+  static const std::vector<FeatureOp> table = {
+      {"AttentionDistillation", CheckDistillation,
+       [](const ArrayCall& call, const ParallelFor& parallel_for) {
+         AttentionDistillation(Distillation(call).Forward(call), parallel_for);
+       } MTL_ON_CUDA(nullptr, AttentionDistillationCuda(Distillation(call).Forward(call), stream))},
+      {"AttentionDistillationGrad", CheckDistillationGrad,
+       [](const ArrayCall& call, const ParallelFor& parallel_for) {
+         AttentionDistillationGrad(Distillation(call).Backward(call), parallel_for);
+       } MTL_ON_CUDA(nullptr,
+                     AttentionDistillationGradCuda(Distillation(call).Backward(call), stream))},
+      {"CrossStitch", CheckStitch,
+       [](const ArrayCall& call, const ParallelFor& parallel_for) {
+         CrossStitch(StitchArgs(call), parallel_for);
+       } MTL_ON_CUDA(nullptr, CrossStitchCuda(StitchArgs(call), stream))},
+      {"CrossStitchGrad", CheckStitchGrad,
+       [](const ArrayCall& call, const ParallelFor& parallel_for) {
+         CrossStitchGrad(StitchGradArgs(call), parallel_for);
+       } MTL_ON_CUDA(StitchGradWorkspaceSize,
+                     CrossStitchGradCuda(StitchGradArgs(call), workspace, stream))},
+  };
+  return table;
+}
+
+}  // namespace mtl
