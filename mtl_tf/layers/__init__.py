@@ -8,7 +8,7 @@ from mtl_tf.layers.cross_stitch_unit import CrossStitchUnit
 from mtl_tf.layers.gradient_reversal import reverse_gradient
 from mtl_tf.layers.nddr_layer import BlockIdentity, nddr_layer
 from mtl_tf.layers.residual_blocks import basic_block, bottleneck
-from mtl_tf.layers.resize import BilinearResize, bilinear, resize_to
+from mtl_tf.layers.resize import BilinearResize, resize_to
 from mtl_tf.layers.softmax_mixture import SoftmaxMixture
 from mtl_tf.layers.subspace_mixing import SubspaceMixing, subspace_penalty
 from mtl_tf.layers.task_attention import task_attention
@@ -26,7 +26,6 @@ __all__ = [
     "atrous_conv2d",
     "basic_block",
     "batch_norm",
-    "bilinear",
     "bottleneck",
     "conv",
     "conv_block",

@@ -3,44 +3,14 @@
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import layers
 
-
-def bilinear(x: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Bilinear resizing with gradients of every order, which TensorFlow's own stops at the first.
-
-    Args:
-        x: floating point `[B, h, w, C]`.
-        height: new height.
-        width: new width.
-
-    Returns:
-        `[B, height, width, C]` in the dtype of `x`.
-    """
-
-    @tf.custom_gradient
-    def enlarge(small: tf.Tensor) -> Any:
-        large = tf.raw_ops.ResizeBilinear(
-            images=small, size=[height, width], half_pixel_centers=True
-        )
-        return tf.cast(large, x.dtype), transpose
-
-    @tf.custom_gradient
-    def transpose(large: tf.Tensor) -> Any:
-        small = tf.raw_ops.ResizeBilinearGrad(
-            grads=tf.cast(large, tf.float32),
-            original_image=tf.cast(x, tf.float32),
-            half_pixel_centers=True,
-        )
-        return tf.cast(small, x.dtype), enlarge
-
-    return enlarge(x)
+from mtl_tf.ops import bilinear
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class BilinearResize(layers.Layer):
-    """`bilinear` as a layer.
+    """`mtl_tf.ops.bilinear` as a layer.
 
     Args:
         height: new height.

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from mtl_tf.ops import bilinear
+
 
 def shapes_fit(a: Any, b: Any) -> bool:
     """Whether two shapes are equal as far as both are known."""
@@ -60,6 +62,22 @@ class DenseLoss(keras.losses.Loss, abc.ABC):
             )
         weights = validity(y_true, sample_weight)
         return self.masked(valid_or_zero(y_true, weights), ops.cast(y_pred, "float32"), weights)
+
+    def of_enlarged(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> Any:
+        """The loss of predictions `[B, h, w, C]` enlarged bilinearly to the size of `y_true`.
+
+        The same as enlarging first; a loss that can do it without storing the enlarged predictions
+        has `enlarged_and_masked`.
+        """
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        y_pred = ops.cast(y_pred, "float32")
+        weights = validity(y_true, sample_weight)
+        return self.enlarged_and_masked(valid_or_zero(y_true, weights), y_pred, weights)
+
+    def enlarged_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """`masked`, of float32 predictions of any size."""
+        height, width = ops.shape(y_true)[1:3]
+        return self(y_true, bilinear(y_pred, height, width), weights)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""

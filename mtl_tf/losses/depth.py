@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, weighted_mean
+from mtl_tf.ops import upsample_l1
 
 
 def depth_l1(y_true: Any, y_pred: Any, weights: Any) -> Any:
@@ -42,3 +43,7 @@ class DepthL1(DenseLoss):
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
         """See `depth_l1`."""
         return depth_l1(y_true, y_pred, weights)
+
+    def enlarged_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """See `mtl_tf.ops.upsample_l1`."""
+        return upsample_l1(y_pred, ops.cast(y_true, "float32"), weights)

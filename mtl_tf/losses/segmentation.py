@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, weighted_mean
+from mtl_tf.ops import upsample_cross_entropy
 
 
 def segmentation_cross_entropy(y_true: Any, y_pred: Any, weights: Any) -> Any:
@@ -43,3 +44,8 @@ class SegmentationCrossEntropy(DenseLoss):
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
         """See `segmentation_cross_entropy`."""
         return segmentation_cross_entropy(y_true, y_pred, weights)
+
+    def enlarged_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """See `mtl_tf.ops.upsample_cross_entropy`."""
+        labels = ops.cast(ops.squeeze(y_true, -1), "int32")
+        return upsample_cross_entropy(y_pred, labels, weights)

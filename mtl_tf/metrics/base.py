@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from mtl_tf.ops import bilinear
+
 
 class DenseMetric(keras.metrics.Metric, abc.ABC):
     """Base of the dense metrics: `update_state` checks and masks, `add` accumulates."""
@@ -77,7 +79,8 @@ def resized(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """
     if prediction.shape[1:3].is_fully_defined() and prediction.shape[1:3] == target.shape[1:3]:
         return prediction
-    return tf.image.resize(prediction, tf.shape(target)[1:3])
+    height, width = tf.unstack(tf.shape(target)[1:3])
+    return bilinear(prediction, height, width)
 
 
 def sum_where(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,8 @@ op                       computes
 `grad_drop`              the sum of the gradients of one sign per element
 `attention_distillation` features plus messages of other tasks through gates
 `cross_stitch`           mixtures of the features of K tasks
+`upsample_cross_entropy` cross-entropy of enlarged logits, which are never stored
+`upsample_l1`            absolute error of enlarged predictions, which are never stored
 ======================== =====================================================================
 
 The reference of an op is `reference.<op>`. `native_status()` says whether the compiled ops are in
@@ -24,10 +26,12 @@ from mtl_tf.ops._balance import BalanceReport, BalanceStatus
 from mtl_tf.ops._library import NativeStatus, native_status, portable
 from mtl_tf.ops.attention_distillation import ChannelSlice, attention_distillation
 from mtl_tf.ops.balance import balance
+from mtl_tf.ops.bilinear import bilinear
 from mtl_tf.ops.cross_stitch import cross_stitch
 from mtl_tf.ops.grad_drop import grad_drop
 from mtl_tf.ops.gradient_projection import gradient_projection
 from mtl_tf.ops.gramian import gramian
+from mtl_tf.ops.upsample_loss import upsample_cross_entropy, upsample_l1
 from mtl_tf.ops.weighted_sum import weighted_sum
 
 __all__ = [
@@ -37,6 +41,7 @@ __all__ = [
     "NativeStatus",
     "attention_distillation",
     "balance",
+    "bilinear",
     "cross_stitch",
     "grad_drop",
     "gradient_projection",
@@ -44,5 +49,7 @@ __all__ = [
     "native_status",
     "portable",
     "reference",
+    "upsample_cross_entropy",
+    "upsample_l1",
     "weighted_sum",
 ]

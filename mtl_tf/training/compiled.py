@@ -12,6 +12,7 @@ from mtl_tf.tasks import Task
 from mtl_tf.training import replicas
 from mtl_tf.training.asynchronous import AsynchronousUpdates
 from mtl_tf.training.logs import TaskLogs
+from mtl_tf.training.low_resolution import low_resolution
 from mtl_tf.training.representation import CutModel, cut_at_last_shared, own_variables
 from mtl_tf.training.task_losses import as_loss
 from mtl_tf.training.updates import feature_update, parameter_update, scalar_update
@@ -29,7 +30,8 @@ class Compiled:
         loss_factors: factors of the losses before balancing, K numbers.
         loss_functions: `{task: loss}`.
         logs: the metrics.
-        cut: the model as trunk and heads, where a step needs the gradients in between.
+        view: the model before its outputs are enlarged, which steps run.
+        cut: the view as trunk and heads, where a step needs the gradients in between.
         gradient_penalties: layers that turn task gradients into something minimised too.
         weight_own_variables: whether the weights of a weighting scale the gradients of the
             variables of one task alone as well.
@@ -44,6 +46,7 @@ class Compiled:
     loss_factors: tuple[float, ...]
     loss_functions: dict[str, Any]
     logs: TaskLogs
+    view: keras.Model
     cut: CutModel | None
     gradient_penalties: tuple[keras.layers.Layer, ...]
     weight_own_variables: bool
@@ -123,9 +126,13 @@ def compiled(
     if not method.built:
         method.build((len(tasks),))
         method.built = True
+    loss_functions = {
+        task.name: as_loss((loss or {}).get(task.name) or task.loss()) for task in tasks
+    }
+    view = low_resolution(model, loss_functions)
     cut = None
     if level == "features" or gradient_penalties:
-        cut = cut_at_last_shared(model, names)
+        cut = cut_at_last_shared(view, names)
         shapes = [tensor.shape for tensor in cut.trained(cut.trunk.outputs)]
         for penalty in gradient_penalties:
             if not penalty.built:
@@ -137,10 +144,9 @@ def compiled(
         tasks=tasks,
         balancing=method,
         loss_factors=tuple(float((loss_weights or {}).get(name, 1.0)) for name in names),
-        loss_functions={
-            task.name: as_loss((loss or {}).get(task.name) or task.loss()) for task in tasks
-        },
+        loss_functions=loss_functions,
         logs=TaskLogs(tasks, metrics or {}, model.output, method, diagnostics),
+        view=view,
         cut=cut,
         gradient_penalties=tuple(gradient_penalties),
         weight_own_variables=weight_own_variables,

@@ -63,7 +63,8 @@ def forward(compiled: Any, model: Any, batch: Batch, whole: Whole) -> Forward:
         `Forward`; the metrics in `compiled.logs` have seen the outputs.
     """
     if compiled.cut is None:
-        outputs, representation, entrance = model(batch.image, training=True), [], []
+        outputs = compiled.view(batch.image, training=True)
+        representation, entrance = [], []
         losses, penalties = _losses(compiled, outputs, batch, whole), []
     else:
         representation = tf.nest.flatten(compiled.cut.trunk(batch.image, training=True))

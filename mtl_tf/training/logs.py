@@ -95,7 +95,8 @@ class TaskLogs:
         for task, metrics in self.metrics.items():
             for metric in metrics:
                 mask = None if masks is None else masks[task]
-                metric.update_state(targets[task], resized(outputs[task], targets[task]), mask)
+                prediction = tf.cast(outputs[task], tf.float32)
+                metric.update_state(targets[task], resized(prediction, targets[task]), mask)
 
     def results(self, is_training: bool) -> dict[str, tf.Tensor]:
         """The logs by name; of a metric with many results, the task's main one."""

@@ -97,10 +97,17 @@ def task_losses(
         mask = None if masks is None else _entry(masks, task.name, "weights")
         terms = []
         for name in outputs_of(task.name, outputs):
-            prediction = resized(outputs[name], target)
-            terms.append(loss_functions[task.name](target, prediction, mask))
+            terms.append(_loss(loss_functions[task.name], target, outputs[name], mask))
         losses.append(tf.cast(tf.add_n(terms), tf.float32))
     return losses
+
+
+def _loss(loss: Any, target: Any, prediction: tf.Tensor, mask: Any) -> tf.Tensor:
+    """A loss at the resolution of the target, whatever that of the prediction is."""
+    sizes = prediction.shape[1:3], target.shape[1:3]
+    if isinstance(loss, DenseLoss) and sizes[0].is_fully_defined() and sizes[0] != sizes[1]:
+        return loss.of_enlarged(target, prediction, mask)
+    return loss(target, resized(prediction, target), mask)
 
 
 def valid_pixels(

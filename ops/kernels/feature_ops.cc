@@ -2,6 +2,7 @@
 #include "kernels/array_call.h"
 #include "kernels/attention_distillation.h"
 #include "kernels/cross_stitch.h"
+#include "kernels/upsample_loss.h"
 
 namespace mtl {
 namespace {
@@ -160,7 +161,64 @@ CrossStitchGradArgs StitchGradArgs(const ArrayCall& call) {
           static_cast<float*>(call.results.back())};
 }
 
+// === UpsampleCrossEntropy: predictions [B, h, w, C], labels [B, H, W] int32, weights [B, H, W] ===
+// === UpsampleL1: predictions, targets [B, H, W, C], weights ===
+// results: loss [], gradient of the predictions
+
+UpsampleShape ShapeOfUpsampling(const ArrayCall& call) {
+  const Dims &small = call.specs[0].dims, &large = call.specs[2].dims;
+  return {small[0], small[1], small[2], small[3], large[1], large[2]};
+}
+
+std::string CheckUpsampling(const ArrayCall& call, ArrayType target_type, bool has_channels,
+                            std::vector<ArraySpec>* results) {
+  if (call.specs.size() != 3) return "expected predictions, targets and weights";
+  const ArraySpec &small = call.specs[0], &targets = call.specs[1], &weights = call.specs[2];
+  if (small.type != ArrayType::float32 || weights.type != ArrayType::float32) {
+    return "predictions and weights: expected float32";
+  }
+  if (targets.type != target_type) {
+    return target_type == ArrayType::int32 ? "labels: expected int32" : "targets: expected float32";
+  }
+  if (small.dims.size() != 4)
+    return "predictions: expected [B, h, w, C], received " + Text(small.dims);
+  const Dims& large = weights.dims;
+  if (large.size() != 3 || large[0] != small.dims[0]) {
+    return "weights: expected [B, H, W] for predictions " + Text(small.dims) + ", received " +
+           Text(large);
+  }
+  Dims expected = large;
+  if (has_channels) expected.push_back(small.dims[3]);
+  if (targets.dims != expected) {
+    return "targets: expected " + Text(expected) + ", received " + Text(targets.dims);
+  }
+  const bool has_targets = large[1] * large[2] > 0;
+  if (has_targets && small.dims[1] * small.dims[2] * small.dims[3] == 0) {
+    return "predictions: expected at least one position and channel, received " + Text(small.dims);
+  }
+  results->push_back({ArrayType::float32, {}});
+  results->push_back(small);
+  return "";
+}
+
+template <typename Args, typename Target>
+Args UpsamplingArgs(const ArrayCall& call) {
+  return {ShapeOfUpsampling(call),
+          static_cast<const float*>(call.inputs[0]),
+          static_cast<const Target*>(call.inputs[1]),
+          static_cast<const float*>(call.inputs[2]),
+          static_cast<float*>(call.results[0]),
+          static_cast<float*>(call.results[1])};
+}
+
+const auto CrossEntropyArgs = UpsamplingArgs<UpsampleCrossEntropyArgs, int32_t>;
+const auto L1Args = UpsamplingArgs<UpsampleL1Args, float>;
+
 #if defined(MTL_WITH_CUDA)
+int64_t UpsamplingWorkspaceSize(const ArrayCall& call) {
+  return UpsampleWorkspaceSize(ShapeOfUpsampling(call));
+}
+
 int64_t StitchGradWorkspaceSize(const ArrayCall& call) {
   const CrossStitchGradArgs args = StitchGradArgs(call);
   return CrossStitchGradWorkspaceSize(args.num_positions, args.num_channels, args.num_tasks);
@@ -198,6 +256,21 @@ const std::vector<FeatureOp>& FeatureOps() {
          CrossStitchGrad(StitchGradArgs(call), parallel_for);
        } MTL_ON_CUDA(StitchGradWorkspaceSize,
                      CrossStitchGradCuda(StitchGradArgs(call), workspace, stream))},
+      {"UpsampleCrossEntropy",
+       [](const ArrayCall& call, std::vector<ArraySpec>* results) {
+         return CheckUpsampling(call, ArrayType::int32, false, results);
+       },
+       [](const ArrayCall& call, const ParallelFor& parallel_for) {
+         UpsampleCrossEntropy(CrossEntropyArgs(call), parallel_for);
+       } MTL_ON_CUDA(UpsamplingWorkspaceSize,
+                     UpsampleCrossEntropyCuda(CrossEntropyArgs(call), workspace, stream))},
+      {"UpsampleL1",
+       [](const ArrayCall& call, std::vector<ArraySpec>* results) {
+         return CheckUpsampling(call, ArrayType::float32, true, results);
+       },
+       [](const ArrayCall& call, const ParallelFor& parallel_for) {
+         UpsampleL1(L1Args(call), parallel_for);
+       } MTL_ON_CUDA(UpsamplingWorkspaceSize, UpsampleL1Cuda(L1Args(call), workspace, stream))},
   };
   return table;
 }

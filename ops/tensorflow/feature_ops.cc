@@ -85,6 +85,36 @@ REGISTER_OP("Mtl>CrossStitchGrad")
 Gradients of the features and of the weights of CrossStitch.
 )doc");
 
+absl::Status LossAndGradient(tf::shape_inference::InferenceContext* context) {
+  context->set_output(0, context->Scalar());
+  context->set_output(1, context->input(0));
+  return absl::OkStatus();
+}
+
+REGISTER_OP("Mtl>UpsampleCrossEntropy")
+    .Input("predictions: float")
+    .Input("labels: int32")
+    .Input("weights: float")
+    .Attr("numbers: list(int) = []")
+    .Output("loss: float")
+    .Output("gradient: float")
+    .SetShapeFn(LossAndGradient)
+    .Doc(R"doc(
+Softmax cross-entropy of logits [B, h, w, C] at the resolution of labels [B, H, W], and its gradient.
+)doc");
+
+REGISTER_OP("Mtl>UpsampleL1")
+    .Input("predictions: float")
+    .Input("targets: float")
+    .Input("weights: float")
+    .Attr("numbers: list(int) = []")
+    .Output("loss: float")
+    .Output("gradient: float")
+    .SetShapeFn(LossAndGradient)
+    .Doc(R"doc(
+Mean absolute error of [B, h, w, C] at the resolution of targets [B, H, W, C], and its gradient.
+)doc");
+
 template <typename Device>
 class FeatureOpKernel : public tf::OpKernel {
  public:

@@ -9,7 +9,9 @@
   F("AttentionDistillation")       \
   F("AttentionDistillationGrad")   \
   F("CrossStitch")                 \
-  F("CrossStitchGrad")
+  F("CrossStitchGrad")             \
+  F("UpsampleCrossEntropy")        \
+  F("UpsampleL1")
 
 namespace mtl {
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 import mtl_tf as mtl
 from tests.helpers.ops import DTYPES
@@ -27,6 +28,7 @@ class FeatureOp:
     binding_gradients: Callable[..., Any]  # (kernels, arrays, upstream, num_threads) -> gradients
     float32: tuple[int, ...] = ()  # numbers of the arrays that stay float32
     has_kernel: bool = True  # whether the kernels take this size
+    is_loss: bool = False  # whether the result is a float32 scalar
 
     def draw(self, dtype="float32", seed=0):
         """Random arrays, rounded to the dtype."""
@@ -162,6 +164,80 @@ def cross_stitch(num_tasks, shape=(2, 3, 5, 4), is_scalar=False):
     )  # fmt: skip
 
 
+# === Losses of enlarged predictions ===
+
+
+def interpolation(small, large):
+    """`[large, small]`: the shares of small positions in large ones, half-pixel centres."""
+    place = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
+    return np.maximum(1 - np.abs(place[:, None] - np.arange(small)), 0)
+
+
+def upsample_loss(name, shape, size, kind="some", seed=0):
+    """Arrays: predictions. Targets and weights are fixed; `kind` says which weights are zero."""
+    r = np.random.default_rng(seed)
+    batch, height, width, channels = shape
+    large = (batch, *size)
+    if name == "upsample_l1":
+        targets = np.float32(r.standard_normal((*large, channels)))
+    else:
+        targets = r.integers(0, channels, large).astype(np.int32)
+    weights = {
+        "some": np.float32(r.integers(0, 2, large)),
+        "all": np.ones(large, np.float32),
+        "none": np.zeros(large, np.float32),
+        "fractions": np.float32(r.uniform(0, 2, large)),
+    }[kind]
+    if name != "upsample_l1":
+        targets = np.where(weights > 0, targets, 255).astype(np.int32)
+    rows, columns = interpolation(height, size[0]), interpolation(width, size[1])
+
+    def parts(x):
+        """Losses of the pixels and their slopes."""
+        z = np.einsum("Yy,byxc,Xx->bYXc", rows, x, columns)
+        if name == "upsample_l1":
+            difference = z - targets[: len(x)]
+            return np.abs(difference).mean(axis=-1), np.sign(difference) / channels
+        chosen = np.eye(channels)[np.minimum(targets[: len(x)], channels - 1)]
+        shifted = z - z.max(axis=-1, keepdims=True)
+        sums = np.exp(shifted).sum(axis=-1, keepdims=True)
+        values = np.log(sums[..., 0]) - np.sum(shifted * chosen, axis=-1)
+        return values, np.exp(shifted) / sums - chosen
+
+    def truth(x):
+        used = weights[: len(x[0])].astype(np.float64)
+        total = used.sum()
+        return [np.sum(parts(x[0])[0] * used) / total if total else np.float64(0)]
+
+    def gradients(x, upstream):
+        used = weights[: len(x[0])].astype(np.float64)
+        slopes = parts(x[0])[1] * used[..., None] / max(used.sum(), 1e-30)
+        return [upstream[0] * np.einsum("Yy,bYXc,Xx->byxc", rows, slopes, columns)]
+
+    def call(ops, x):
+        count = tf.shape(x[0])[0]
+        fixed = [tf.constant(array)[:count] for array in (targets, weights)]
+        if x[0].shape[0] is not None:
+            fixed = [tf.ensure_shape(a, [x[0].shape[0], *a.shape[1:]]) for a in fixed]
+        return [getattr(ops, name)(x[0], *fixed)]
+
+    def binding(kernels, x, threads):
+        return getattr(kernels, name)(
+            [np.float32(x[0]), targets[: len(x[0])], weights[: len(x[0])]], num_threads=threads
+        )
+
+    return FeatureOp(
+        shapes=[shape],
+        call=call,
+        truth=truth,
+        gradients=gradients,
+        binding=lambda *a: binding(*a)[:1],
+        binding_gradients=lambda kernels, x, u, t: [u[0] * binding(kernels, x, t)[1]],
+        is_loss=True,
+    )
+
+
+CROSS_ENTROPY, L1 = "upsample_cross_entropy", "upsample_l1"
 OPS = {
     "attention_distillation, 1 source": distillation(1),
     "attention_distillation, 4 sources": distillation(4, (2, 4, 4, 32)),
@@ -176,4 +252,20 @@ OPS = {
     "cross_stitch, wide": cross_stitch(2, (3, 50, 41, 35)),
     "cross_stitch, flat": cross_stitch(3, (5, 64)),
     "cross_stitch, one position": cross_stitch(2, (1, 1, 1, 300)),
+    "upsample_cross_entropy, twice": upsample_loss(CROSS_ENTROPY, (2, 3, 4, 5), (6, 8)),
+    "upsample_cross_entropy, 40 classes": upsample_loss(CROSS_ENTROPY, (2, 5, 6, 40), (40, 48)),
+    "upsample_cross_entropy, many rows": upsample_loss(CROSS_ENTROPY, (2, 20, 5, 17), (160, 10)),
+    "upsample_cross_entropy, no multiple": upsample_loss(
+        CROSS_ENTROPY, (1, 5, 7, 33), (13, 17), "fractions"
+    ),
+    "upsample_cross_entropy, smaller": upsample_loss(CROSS_ENTROPY, (2, 8, 9, 3), (4, 5), "all"),
+    "upsample_cross_entropy, one place": upsample_loss(CROSS_ENTROPY, (2, 1, 1, 7), (5, 6)),
+    "upsample_cross_entropy, same size": upsample_loss(CROSS_ENTROPY, (2, 6, 5, 2), (6, 5)),
+    "upsample_cross_entropy, nothing valid": upsample_loss(
+        CROSS_ENTROPY, (2, 3, 4, 5), (6, 8), "none"
+    ),
+    "upsample_l1, one channel": upsample_loss(L1, (2, 5, 6, 1), (40, 48)),
+    "upsample_l1, three channels": upsample_loss(L1, (2, 20, 3, 3), (170, 11), "fractions"),
+    "upsample_l1, seventeen channels": upsample_loss(L1, (1, 4, 3, 17), (9, 7), "all"),
+    "upsample_l1, nothing valid": upsample_loss(L1, (2, 3, 4, 2), (6, 8), "none"),
 }  # fmt: skip

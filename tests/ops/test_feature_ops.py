@@ -54,6 +54,8 @@ def exact(arrays):
 
 def upstream_of(op, arrays, dtype):
     r = np.random.default_rng(99)
+    if op.is_loss:
+        dtype = "float64" if dtype == "float64" else "float32"
     return [rounded(r, y.shape, dtype) for y in op.truth(exact(arrays))]
 
 
@@ -76,7 +78,7 @@ def test_values_and_gradients(implementation, dtype, op):
         gradients("reference", op, arrays, upstream),
         op.gradients(exact(arrays), exact(upstream)),
     )
-    floor = max(epsilon(dtype), 3e-7 if op.float32 else 0)
+    floor = max(epsilon(dtype) * (4 if op.is_loss else 1), 3e-7 if op.float32 else 0)
     assert own_values < 30 * floor and own_gradients < 300 * floor
     assert of_values <= 2 * own_values + floor
     assert of_gradients <= 2 * own_gradients + floor
@@ -87,7 +89,8 @@ def test_values_and_gradients(implementation, dtype, op):
 def test_dtypes_and_shapes_are_those_of_the_features(implementation, op):
     arrays = op.draw("bfloat16")
     results = values(implementation, op, arrays)
-    assert {y.dtype for y in results} == {arrays[0].dtype}
+    expected = np.dtype("float32") if op.is_loss else arrays[0].dtype
+    assert {y.dtype for y in results} == {expected}
     found = gradients(implementation, op, arrays, upstream_of(op, arrays, "bfloat16"))
     assert [(g.dtype, g.shape) for g in found] == [(x.dtype, x.shape) for x in arrays]
 

@@ -69,7 +69,7 @@ def test_second_order_gradients_pass_through_resizing():
     def slope(y):
         with tf.GradientTape() as tape:
             tape.watch(y)
-            value = tf.reduce_sum(mtl.layers.bilinear(y, 6, 8) ** 3)
+            value = tf.reduce_sum(mtl.ops.bilinear(y, 6, 8) ** 3)
         return tf.reduce_sum(tape.gradient(value, y) ** 2)
 
     with tf.GradientTape() as tape:

@@ -5,7 +5,12 @@ with. Nothing here needs more than TensorFlow's own ops, inside `tf.function` an
 """
 
 from mtl_tf.ops.reference.balance import balance
-from mtl_tf.ops.reference.features import attention_distillation, cross_stitch
+from mtl_tf.ops.reference.features import (
+    attention_distillation,
+    cross_stitch,
+    upsample_cross_entropy,
+    upsample_l1,
+)
 from mtl_tf.ops.reference.gradients import (
     grad_drop,
     grad_drop_shares,
@@ -22,5 +27,7 @@ __all__ = [
     "grad_drop_shares",
     "gradient_projection",
     "gramian",
+    "upsample_cross_entropy",
+    "upsample_l1",
     "weighted_sum",
 ]

@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from mtl_tf.ops.bilinear import bilinear
+
 
 def attention_distillation(features: Any, gates: Any, values: Any) -> Any:
     """Features plus messages through gates: `mtl_tf.ops.attention_distillation`."""
@@ -44,3 +46,49 @@ def cross_stitch(features: Sequence[tf.Tensor], weights: tf.Tensor) -> list[tf.T
         tf.add_n([factor * x for factor, x in zip(tf.unstack(row), features, strict=True)])
         for row in rows
     ]
+
+
+def upsample_cross_entropy(logits: tf.Tensor, labels: Any, weights: Any = None) -> tf.Tensor:
+    """Cross-entropy of enlarged logits: `mtl_tf.ops.upsample_cross_entropy`."""
+    labels = tf.convert_to_tensor(labels)
+    values = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels if weights is None else tf.where(weights != 0, labels, tf.zeros_like(labels)),
+        _enlarged(logits, labels),
+    )
+    return _mean(values, weights)
+
+
+def upsample_l1(predictions: tf.Tensor, targets: Any, weights: Any = None) -> tf.Tensor:
+    """Absolute error of enlarged predictions: `mtl_tf.ops.upsample_l1`."""
+    large = _enlarged(predictions, targets)
+    if weights is not None:
+        targets = tf.where(weights[..., None] != 0, targets, tf.zeros_like(targets))
+    return _mean(tf.reduce_mean(tf.abs(large - tf.cast(targets, large.dtype)), axis=-1), weights)
+
+
+def _enlarged(predictions: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    height, width = tf.unstack(tf.shape(targets)[1:3])
+    known = targets.shape[1:3]
+    if known.is_fully_defined():
+        height, width = known
+    if predictions.dtype != tf.float64:
+        return bilinear(tf.cast(predictions, tf.float32), height, width)
+    # TensorFlow resizes in float32 alone.
+    rows = _interpolation(predictions.shape[1], height)
+    columns = _interpolation(predictions.shape[2], width)
+    return tf.einsum("Yy,byxc,Xx->bYXc", rows, predictions, columns)
+
+
+def _interpolation(small: int, large: int) -> tf.Tensor:
+    """`[large, small]` float64: the shares of small positions in large ones."""
+    place = (tf.range(large, dtype=tf.float64) + 0.5) * (small / large) - 0.5
+    place = tf.clip_by_value(place, 0.0, small - 1.0)
+    distance = tf.abs(place[:, None] - tf.range(small, dtype=tf.float64)[None])
+    return tf.maximum(1.0 - distance, 0.0)
+
+
+def _mean(values: tf.Tensor, weights: Any) -> tf.Tensor:
+    if weights is None:
+        return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype))
+    weights = tf.cast(weights, values.dtype)
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
