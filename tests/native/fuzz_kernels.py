@@ -69,6 +69,53 @@ def random_order(r, num_tasks):
     return order
 
 
+def random_feature_calls(kernels, r, threads):
+    """Calls of the ops on feature maps; some do not fit together."""
+    dtype = DTYPES[r.integers(3)]
+    channels, positions = int(r.integers(1, 70)), int(r.integers(0, 300))
+    wrong = r.random() < 0.1
+
+    def draw(width, count=positions):
+        rows = count + int(wrong and r.random() < 0.3)
+        return unaligned(r, rows * width, dtype).reshape(rows, width)
+
+    # === Distillation: each source packs a gate and a value for some targets ===
+    targets, sources = int(r.integers(1, 5)), int(r.integers(1, 5))
+    numbers, packed = [targets], [[] for _ in range(sources)]
+    for target in range(targets):
+        for source in range(sources):
+            if r.random() < 0.7:
+                numbers += [target, source, len(packed[source]) * channels,
+                            source, (len(packed[source]) + 1) * channels]  # fmt: skip
+                packed[source] += [target, target]
+    if wrong and len(numbers) > 1:
+        numbers[r.integers(1, len(numbers))] += int(r.integers(-100, 100))
+    arrays = [draw(channels) for _ in range(targets)]
+    arrays += [draw(max(1, len(parts)) * channels) for parts in packed]
+    yield lambda: kernels.attention_distillation(arrays, numbers, threads)
+    yield lambda: kernels.attention_distillation_grad(arrays, numbers, threads)
+
+    # === Cross-stitch ===
+    tasks = int(r.integers(1, 8))
+    maps = [draw(channels) for _ in range(2 * tasks)]
+    weights = r.standard_normal((tasks, tasks, channels + int(wrong))).astype("f")
+    yield lambda: kernels.cross_stitch([*maps[:tasks], weights], num_threads=threads)
+    yield lambda: kernels.cross_stitch_grad([*maps, weights], num_threads=threads)
+
+    # === Losses of enlarged predictions ===
+    small = [int(n) for n in (r.integers(1, 4), r.integers(1, 12), r.integers(1, 12), channels)]
+    large = [small[0], int(r.integers(0, 150)), int(r.integers(0, 40))]
+    predictions = r.standard_normal(small).astype("f") * np.float32(10.0 ** r.integers(-3, 6))
+    labels = r.integers(-2 * wrong, channels + 2 * wrong, large).astype(np.int32)
+    shares = r.choice(np.array([0, 0.5, 1], "f"), large)
+    goal = r.standard_normal([*large, channels]).astype("f")
+    yield lambda: kernels.upsample_cross_entropy([predictions, labels, shares], num_threads=threads)
+    yield lambda: kernels.upsample_l1([predictions, goal, shares], num_threads=threads)
+    numbers_of_all_sizes = (r.standard_normal(int(r.integers(0, 100))) * 50).astype("f")
+    yield lambda: kernels.vector_exp(numbers_of_all_sizes)
+    yield lambda: kernels.vector_log(numbers_of_all_sizes)
+
+
 def call_all(kernels, r):
     threads = int(r.integers(1, 4))
     gradients, sizes = random_gradients(r)
@@ -78,6 +125,7 @@ def call_all(kernels, r):
     yield lambda: kernels.weighted_sum(gradients, r.standard_normal(num_tasks), threads)
     yield lambda: kernels.gradient_projection(gradients, random_order(r, num_tasks), threads)
     yield lambda: kernels.grad_drop(gradients, uniform, np.full(num_tasks, 0.3, "f"), threads)
+    yield from random_feature_calls(kernels, r, threads)
     gramian = random_gramian(r)
     size = len(gramian)
     for method in METHODS:
