@@ -1,8 +1,9 @@
 """Claim: the full-resolution loss of low-resolution logits needs next to no memory, and is faster.
 
 Command: `make bench`, or `pytest benchmarks/test_upsample_loss.py --benchmark-enable --no-cov -s`.
-False if: for logits 4x60x80x40 and labels 4x480x640, loss and gradient together are less than 3
-times as fast as TensorFlow's graph, or take more than 5 % of its memory beside the inputs.
+False if: for logits 4x60x80x40 and labels 4x480x640, cross-entropy and its gradient are less than 3
+times as fast as TensorFlow's graph, or take more than 5 % of its memory beside the inputs; or if the
+absolute error of one channel, where there is little to save, is not faster.
 """
 
 import pytest
@@ -72,7 +73,8 @@ def test_upsample_loss(benchmark, name):
         for form in ("native", "TensorFlow")
     }
     bars = Bars(benchmark, name)
-    bars.at_least("over TensorFlow", ratio(times, "TensorFlow", "native"), 3)
+    least = 3 if name == "upsample_cross_entropy" else 1
+    bars.at_least("over TensorFlow", ratio(times, "TensorFlow", "native"), least)
     bars.note("over XLA", ratio(times, "XLA", "native"))
     bars.note("MiB, native", memory["native"])
     bars.note("MiB, TensorFlow", memory["TensorFlow"])

@@ -10,36 +10,35 @@
 namespace mtl {
 namespace MTL_ISA {
 
-inline Floats Select(Ints condition, Floats yes, Floats no) {
-  return reinterpret_cast<Floats>((condition & reinterpret_cast<Ints>(yes)) |
-                                  (~condition & reinterpret_cast<Ints>(no)));
+inline Floats Select(Ints condition, Floats yes, Floats no) { return condition ? yes : no; }
+
+// p 2^n for integers n, in two steps: 2^n itself may be out of range where the result is not.
+inline Floats Scale(Floats p, Floats n) {
+#if defined(__AVX512F__)
+  return _mm512_scalef_ps(p, n);
+#else
+  const Ints whole = __builtin_convertvector(n, Ints), half = whole >> 1;
+  return p * reinterpret_cast<Floats>((half + 127) << 23) *
+         reinterpret_cast<Floats>((whole - half + 127) << 23);
+#endif
 }
 
-// 2^n for n from -127 (zero) to 128 (infinity).
-inline Floats PowerOfTwo(Ints n) { return reinterpret_cast<Floats>((n + 127) << 23); }
-
 // exp(x) = 2^n exp(r) with |r| <= log(2) / 2. n log(2) is taken away in two parts, the first of few
-// bits, so that its product with n is exact. 2^n is multiplied in two steps: itself it may be out
-// of range where the result is not.
+// bits, so that its product with n is exact. NaN passes by p, whatever its n.
 inline Floats Exp(Floats x) {
   const Floats low = Broadcast(-104.0f), high = Broadcast(89.0f);
-  const Floats bounded = Select(x < low, low, Select(x > high, high, x));
+  x = low > x ? low : x;
+  x = high < x ? high : x;
   const Floats magic = Broadcast(0x1.8p23f);  // adding it rounds to an integer
-  const Floats shifted = bounded * 1.44269504f + magic;
-  const Floats n = shifted - magic;
-  const Floats r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
+  const Floats n = (x * 1.44269504f + magic) - magic;
+  const Floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   Floats p = Broadcast(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  // In the last bits of `shifted` stands n. NaN has any n: it passes by p.
-  const Ints whole = reinterpret_cast<Ints>(shifted) - reinterpret_cast<Ints>(magic);
-  const Ints half = whole >> 1;
-  const Ints is_number = bounded == bounded;
-  return p * PowerOfTwo(half & is_number) * PowerOfTwo((whole - half) & is_number);
+  return Scale(p * (r * r) + r + 1.0f, n);
 }
 
 // log(x) = e log(2) + log(m) with m in [sqrt(1/2), sqrt(2)).
@@ -75,9 +74,19 @@ struct Logistic {
   Floats value, slope;
 };
 
+// 1 / x for x from 1 to 2: a division takes as long as everything else here.
+inline Floats Reciprocal(Floats x) {
+#if defined(__AVX512F__)
+  const Floats near = _mm512_rcp14_ps(x);
+  return near + near * (1.0f - x * near);
+#else
+  return 1.0f / x;
+#endif
+}
+
 inline Logistic LogisticOf(Floats x) {
   const Floats e = Exp(-Abs(x));
-  const Floats inverse = 1.0f / (1.0f + e);
+  const Floats inverse = Reciprocal(1.0f + e);
   const Floats other = e * inverse;
   return {Select(x < 0.0f, other, inverse), inverse * other};
 }

@@ -25,7 +25,7 @@ def test_the_view_has_small_outputs_and_the_models_variables():
     model = model_of_tasks()
     view = low_resolution(model, losses())
     assert {name: y.shape for name, y in view.output.items()} == {
-        task: (None, 4, 6, channels) for task, channels in TASKS.items()
+        task: (None, 8, 12, channels) for task, channels in TASKS.items()
     }
     assert {id(v) for v in view.variables} == {id(v) for v in model.variables}
     assert model.output["semseg"].shape == (None, 16, 24, 5)
@@ -35,7 +35,7 @@ def test_outputs_of_other_losses_stay():
     model = model_of_tasks()
     view = low_resolution(model, {**losses(), "depth": keras.losses.MeanSquaredError()})
     assert view.output["depth"] is model.output["depth"]
-    assert view.output["edges"].shape == (None, 4, 6, 1)
+    assert view.output["edges"].shape == (None, 8, 12, 1)
 
 
 def test_a_model_that_does_not_end_in_resizing_is_its_own_view():
@@ -82,7 +82,7 @@ def test_the_step_stores_no_enlarged_logits():
     step = tf.function(trainer.train_step)
     graph = step.get_concrete_function(batch(TASKS, 2, *SHAPE[:2])).graph
     shapes = {tuple(y.shape) for op in graph.get_operations() for y in op.outputs if y.shape.rank}
-    assert (2, 4, 6, 5) in shapes
+    assert (2, 8, 12, 5) in shapes
     assert (2, 16, 24, 5) not in shapes  # semseg
     assert (2, 16, 24, 7) not in shapes  # human parts
 
