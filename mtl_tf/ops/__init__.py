@@ -10,6 +10,7 @@ op                       computes
 `grad_drop`              the sum of the gradients of one sign per element
 `attention_distillation` features plus messages of other tasks through gates
 `cross_stitch`           mixtures of the features of K tasks
+`affinity_diffusion`     values mixed by the affinities of positions, which are never stored
 `upsample_cross_entropy` cross-entropy of enlarged logits, which are never stored
 `upsample_l1`            absolute error of enlarged predictions, which are never stored
 ======================== =====================================================================
@@ -24,6 +25,7 @@ to run without `mtl_tf`.
 from mtl_tf.ops import reference
 from mtl_tf.ops._balance import BalanceReport, BalanceStatus
 from mtl_tf.ops._library import NativeStatus, native_status, portable
+from mtl_tf.ops.affinity_diffusion import affinity_diffusion
 from mtl_tf.ops.attention_distillation import ChannelSlice, attention_distillation
 from mtl_tf.ops.balance import balance
 from mtl_tf.ops.bilinear import bilinear
@@ -39,6 +41,7 @@ __all__ = [
     "BalanceStatus",
     "ChannelSlice",
     "NativeStatus",
+    "affinity_diffusion",
     "attention_distillation",
     "balance",
     "bilinear",

@@ -100,6 +100,11 @@ def loaded_ops() -> Any:
     return _load()[0]
 
 
+def has_gpu() -> bool:
+    """Whether TensorFlow may place ops on a GPU."""
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
     """Inside, ops are made of TensorFlow's own, so that what is traced runs without `mtl_tf`.
@@ -159,7 +164,7 @@ def _load() -> tuple[Any | None, str]:
             f"running. Install tensorflow-cpu=={built_for}, or rebuild: "
             "pip install --no-build-isolation --force-reinstall --no-deps mtl-tf"
         )
-    if tf.config.get_visible_devices("GPU") and not _cuda_architectures():
+    if has_gpu() and not _cuda_architectures():
         return None, (
             "TensorFlow sees a GPU, but the ops were compiled without CUDA. Put nvcc on PATH and "
             "reinstall with MTL_TF_CUDA=ON, or hide the GPU (CUDA_VISIBLE_DEVICES=-1)"

@@ -1,4 +1,5 @@
 // The table of the ops on feature maps: how the arrays of a call become a kernel's arguments.
+#include "kernels/affinity_diffusion.h"
 #include "kernels/array_call.h"
 #include "kernels/attention_distillation.h"
 #include "kernels/cross_stitch.h"
@@ -161,6 +162,113 @@ CrossStitchGradArgs StitchGradArgs(const ArrayCall& call) {
           static_cast<float*>(call.results.back())};
 }
 
+// === AffinityDiffusion: S queries and S keys [B, ..., D], values [B, ..., C], mix [S] ===
+// results: [B, ..., C], softmax [2, S, B, N]
+// === AffinityDiffusionGrad: the same, softmax, the gradient of the results ===
+// results: gradients of queries, keys, values and mix
+
+constexpr size_t kDiffusionExtras = 2;      // values, mix
+constexpr size_t kDiffusionGradExtras = 4;  // values, mix, softmax, upstream
+
+DiffusionShape ShapeOfDiffusion(const ArrayCall& call, size_t extras) {
+  const size_t num_sources = (call.specs.size() - extras) / 2;
+  const MapShape queries(call.specs[0].dims), values(call.specs[2 * num_sources].dims);
+  const int64_t batch = call.specs[0].dims[0];
+  return {batch,
+          batch == 0 ? 0 : queries.positions / batch,
+          queries.channels,
+          values.channels,
+          static_cast<int>(num_sources),
+          ToElementType(call.specs[0].type)};
+}
+
+std::string CheckDiffusion(const ArrayCall& call, size_t extras) {
+  if (call.specs.size() < extras + 2 || (call.specs.size() - extras) % 2 != 0) {
+    return "queries: expected as many as keys, and at least one";
+  }
+  const size_t num_sources = (call.specs.size() - extras) / 2;
+  if (num_sources > kMaxAffinities) {
+    return "queries: expected at most " + std::to_string(kMaxAffinities) + ", received " +
+           std::to_string(num_sources);
+  }
+  std::vector<MapShape> maps;
+  const std::string wrong = ReadMaps(call, "queries", 0, 2 * num_sources + 1, &maps);
+  if (!wrong.empty()) return wrong;
+  for (size_t n = 0; n < maps.size(); ++n) {
+    const Dims& dims = call.specs[n].dims;
+    Dims expected = call.specs[0].dims;
+    if (n == 2 * num_sources) expected.back() = dims.back();
+    if (dims.size() < 2 || dims != expected || dims.back() == 0) {
+      return std::string(n == 2 * num_sources ? "values" : "queries and keys") + ": expected " +
+             Text(expected) + " of at least one channel, received " + Text(dims);
+    }
+  }
+  const ArraySpec& mix = call.specs[2 * num_sources + 1];
+  if (mix.type != ArrayType::float32 || mix.dims != Dims{static_cast<int64_t>(num_sources)}) {
+    return "mix: expected float32 [" + std::to_string(num_sources) + "], received " +
+           Text(mix.dims);
+  }
+  return "";
+}
+
+ArraySpec SoftmaxOf(const ArrayCall& call, size_t extras) {
+  const DiffusionShape shape = ShapeOfDiffusion(call, extras);
+  return {ArrayType::float32, {2, shape.num_sources, shape.batch, shape.positions}};
+}
+
+std::string CheckDiffuse(const ArrayCall& call, std::vector<ArraySpec>* results) {
+  const std::string wrong = CheckDiffusion(call, kDiffusionExtras);
+  if (!wrong.empty()) return wrong;
+  results->push_back(call.specs[call.specs.size() - kDiffusionExtras]);
+  results->push_back(SoftmaxOf(call, kDiffusionExtras));
+  return "";
+}
+
+std::string CheckDiffuseGrad(const ArrayCall& call, std::vector<ArraySpec>* results) {
+  const std::string wrong = CheckDiffusion(call, kDiffusionGradExtras);
+  if (!wrong.empty()) return wrong;
+  const size_t values = call.specs.size() - kDiffusionGradExtras;
+  const ArraySpec softmax = SoftmaxOf(call, kDiffusionGradExtras);
+  if (call.specs[values + 2].type != softmax.type || call.specs[values + 2].dims != softmax.dims) {
+    return "softmax: expected float32 " + Text(softmax.dims);
+  }
+  if (call.specs[values + 3].type != call.specs[values].type ||
+      call.specs[values + 3].dims != call.specs[values].dims) {
+    return "upstream: expected the type and shape of the values";
+  }
+  LikeInputs(call, 0, values + 2, results);
+  return "";
+}
+
+AffinityDiffusionArgs DiffusionArgs(const ArrayCall& call) {
+  const DiffusionShape shape = ShapeOfDiffusion(call, kDiffusionExtras);
+  const void* const* extras = call.inputs.data() + 2 * shape.num_sources;
+  return {shape,
+          call.inputs.data(),
+          call.inputs.data() + shape.num_sources,
+          extras[0],
+          static_cast<const float*>(extras[1]),
+          call.results[0],
+          static_cast<float*>(call.results[1])};
+}
+
+AffinityDiffusionGradArgs DiffusionGradArgs(const ArrayCall& call) {
+  const DiffusionShape shape = ShapeOfDiffusion(call, kDiffusionGradExtras);
+  const int num_maps = 2 * shape.num_sources;
+  const void* const* extras = call.inputs.data() + num_maps;
+  return {shape,
+          call.inputs.data(),
+          call.inputs.data() + shape.num_sources,
+          extras[0],
+          static_cast<const float*>(extras[1]),
+          static_cast<const float*>(extras[2]),
+          extras[3],
+          call.results.data(),
+          call.results.data() + shape.num_sources,
+          call.results[num_maps],
+          static_cast<float*>(call.results[num_maps + 1])};
+}
+
 // === UpsampleCrossEntropy: predictions [B, h, w, C], labels [B, H, W] int32, weights [B, H, W] ===
 // === UpsampleL1: predictions, targets [B, H, W, C], weights ===
 // results: loss [], gradient of the predictions
@@ -225,12 +333,14 @@ int64_t StitchGradWorkspaceSize(const ArrayCall& call) {
 }
 
 // What a row of the table has besides its CPU part.
+#define MTL_NOT_ON_CUDA , nullptr, nullptr
 #define MTL_ON_CUDA(workspace_size, expression)                                          \
   , workspace_size,                                                                      \
       [](const ArrayCall& call, [[maybe_unused]] double* workspace, CudaStream stream) { \
         return expression;                                                               \
       }
 #else
+#define MTL_NOT_ON_CUDA
 #define MTL_ON_CUDA(workspace_size, expression)
 #endif
 
@@ -256,6 +366,14 @@ const std::vector<FeatureOp>& FeatureOps() {
          CrossStitchGrad(StitchGradArgs(call), parallel_for);
        } MTL_ON_CUDA(StitchGradWorkspaceSize,
                      CrossStitchGradCuda(StitchGradArgs(call), workspace, stream))},
+      {"AffinityDiffusion", CheckDiffuse,
+       [](const ArrayCall& call, const ParallelFor& parallel_for) {
+         AffinityDiffusion(DiffusionArgs(call), parallel_for);
+       } MTL_NOT_ON_CUDA},
+      {"AffinityDiffusionGrad", CheckDiffuseGrad,
+       [](const ArrayCall& call, const ParallelFor& parallel_for) {
+         AffinityDiffusionGrad(DiffusionGradArgs(call), parallel_for);
+       } MTL_NOT_ON_CUDA},
       {"UpsampleCrossEntropy",
        [](const ArrayCall& call, std::vector<ArraySpec>* results) {
          return CheckUpsampling(call, ArrayType::int32, false, results);

@@ -85,6 +85,49 @@ REGISTER_OP("Mtl>CrossStitchGrad")
 Gradients of the features and of the weights of CrossStitch.
 )doc");
 
+absl::Status DiffusedAndSoftmax(tf::shape_inference::InferenceContext* context) {
+  const int values = context->num_inputs() - 2;
+  context->set_output(0, context->input(values));
+  context->set_output(1, context->UnknownShapeOfRank(4));
+  return absl::OkStatus();
+}
+
+REGISTER_OP("Mtl>AffinityDiffusion")
+    .Input("queries: num_sources * T")
+    .Input("keys: num_sources * T")
+    .Input("values: T")
+    .Input("mix: float")
+    .Attr("numbers: list(int) = []")
+    .Attr("num_sources: int >= 1")
+    .Attr("T: {float, bfloat16, half}")
+    .Output("results: T")
+    .Output("softmax: float")
+    .SetShapeFn(DiffusedAndSoftmax)
+    .Doc(R"doc(
+Values [B, ..., C] mixed by sum_s mix_s softmax(queries_s keys_s'), queries and keys [B, ..., D].
+
+softmax: [2, S, B, N], the largest score of each row and the sum of the exponentials.
+)doc");
+
+REGISTER_OP("Mtl>AffinityDiffusionGrad")
+    .Input("queries: num_sources * T")
+    .Input("keys: num_sources * T")
+    .Input("values: T")
+    .Input("mix: float")
+    .Input("softmax: float")
+    .Input("upstream: T")
+    .Attr("numbers: list(int) = []")
+    .Attr("num_sources: int >= 1")
+    .Attr("T: {float, bfloat16, half}")
+    .Output("query_gradients: num_sources * T")
+    .Output("key_gradients: num_sources * T")
+    .Output("value_gradients: T")
+    .Output("mix_gradients: float")
+    .SetShapeFn(LikeInputsFrom<0>)
+    .Doc(R"doc(
+Gradients of AffinityDiffusion.
+)doc");
+
 absl::Status LossAndGradient(tf::shape_inference::InferenceContext* context) {
   context->set_output(0, context->Scalar());
   context->set_output(1, context->input(0));
@@ -156,17 +199,15 @@ class FeatureOpKernel : public tf::OpKernel {
   std::vector<int64_t> numbers_;
 };
 
+#define MTL_REGISTER_CPU(name) \
+  REGISTER_KERNEL_BUILDER(Name("Mtl>" name).Device(tf::DEVICE_CPU), FeatureOpKernel<Cpu>);
+MTL_FOR_EACH_FEATURE_OP(MTL_REGISTER_CPU)
+
 #if defined(MTL_WITH_CUDA)
 #define MTL_REGISTER_GPU(name) \
   REGISTER_KERNEL_BUILDER(Name("Mtl>" name).Device(tf::DEVICE_GPU), FeatureOpKernel<Gpu>);
-#else
-#define MTL_REGISTER_GPU(name)
+MTL_FOR_EACH_DEVICE_OP(MTL_REGISTER_GPU)
 #endif
-#define MTL_REGISTER(name)                                                                 \
-  REGISTER_KERNEL_BUILDER(Name("Mtl>" name).Device(tf::DEVICE_CPU), FeatureOpKernel<Cpu>); \
-  MTL_REGISTER_GPU(name)
-
-MTL_FOR_EACH_FEATURE_OP(MTL_REGISTER)
 
 }  // namespace
 }  // namespace mtl

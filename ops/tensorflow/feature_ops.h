@@ -4,14 +4,18 @@
 #include "kernels/array_call.h"
 #include "tensorflow/op_helpers.h"
 
-// The rows of FeatureOps().
-#define MTL_FOR_EACH_FEATURE_OP(F) \
-  F("AttentionDistillation")       \
-  F("AttentionDistillationGrad")   \
-  F("CrossStitch")                 \
-  F("CrossStitchGrad")             \
-  F("UpsampleCrossEntropy")        \
+// The rows of FeatureOps(): those with a CUDA kernel, and all.
+#define MTL_FOR_EACH_DEVICE_OP(F) \
+  F("AttentionDistillation")      \
+  F("AttentionDistillationGrad")  \
+  F("CrossStitch")                \
+  F("CrossStitchGrad")            \
+  F("UpsampleCrossEntropy")       \
   F("UpsampleL1")
+#define MTL_FOR_EACH_FEATURE_OP(F) \
+  MTL_FOR_EACH_DEVICE_OP(F)        \
+  F("AffinityDiffusion")           \
+  F("AffinityDiffusionGrad")
 
 namespace mtl {
 

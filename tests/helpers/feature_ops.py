@@ -164,6 +164,66 @@ def cross_stitch(num_tasks, shape=(2, 3, 5, 4), is_scalar=False):
     )  # fmt: skip
 
 
+# === Affinity diffusion ===
+
+
+def affinity_diffusion(num_sources, shape=(2, 3, 4), width=5, channels=6, scale=1.0):
+    """Arrays: queries, keys, values, mix."""
+    s = num_sources
+
+    def flat(x):
+        return x.reshape(len(x), int(np.prod(x.shape[1:-1])), x.shape[-1])
+
+    def affinities(x):
+        found = []
+        for query, key in zip(x[:s], x[s : 2 * s], strict=True):
+            scores = scale * np.einsum("bqd,bkd->bqk", flat(query), flat(key))
+            shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            found.append(shifted / shifted.sum(axis=-1, keepdims=True))
+        return found
+
+    def truth(x):
+        total = sum(m * p for m, p in zip(x[-1], affinities(x), strict=True))
+        return [np.einsum("bqk,bkc->bqc", total, flat(x[2 * s])).reshape(x[2 * s].shape)]
+
+    def gradients(x, upstream):
+        given, found = flat(upstream[0]), affinities(x)
+        slopes = np.einsum("bqc,bkc->bqk", given, flat(x[2 * s]))
+        of_queries, of_keys, of_mix = [], [], []
+        for m, p, query, key in zip(x[-1], found, x[:s], x[s : 2 * s], strict=True):
+            mean = np.sum(p * slopes, axis=-1, keepdims=True)
+            of_scores = scale * m * p * (slopes - mean)
+            of_queries.append(np.einsum("bqk,bkd->bqd", of_scores, flat(key)).reshape(query.shape))
+            of_keys.append(np.einsum("bqk,bqd->bkd", of_scores, flat(query)).reshape(key.shape))
+            of_mix.append(mean.sum())
+        total = sum(m * p for m, p in zip(x[-1], found, strict=True))
+        of_values = np.einsum("bqk,bqc->bkc", total, given).reshape(x[2 * s].shape)
+        return [*of_queries, *of_keys, of_values, np.array(of_mix)]
+
+    def scaled(x):
+        return [*((scale * q).astype(q.dtype) for q in x[:s]), *x[s:]]
+
+    def call(ops, x):
+        x = [*(scale * q for q in x[:s]), *x[s:]]
+        return [ops.affinity_diffusion(x[:s], x[s : 2 * s], x[2 * s], x[-1])]
+
+    def binding_gradients(kernels, x, u, threads):
+        x = scaled(x)
+        _, softmax = kernels.affinity_diffusion(x, num_threads=threads)
+        found = kernels.affinity_diffusion_grad([*x, softmax, *u], num_threads=threads)
+        return scaled(found)
+
+    return FeatureOp(
+        shapes=[(*shape, width)] * (2 * s) + [(*shape, channels), (s,)],
+        call=call,
+        truth=truth,
+        gradients=gradients,
+        binding=lambda kernels, x, t: kernels.affinity_diffusion(scaled(x), num_threads=t)[:1],
+        binding_gradients=binding_gradients,
+        float32=(2 * s + 1,),
+    )
+
+
 # === Losses of enlarged predictions ===
 
 
@@ -252,6 +312,12 @@ OPS = {
     "cross_stitch, wide": cross_stitch(2, (3, 50, 41, 35)),
     "cross_stitch, flat": cross_stitch(3, (5, 64)),
     "cross_stitch, one position": cross_stitch(2, (1, 1, 1, 300)),
+    "affinity_diffusion, 1 source": affinity_diffusion(1),
+    "affinity_diffusion, 3 sources": affinity_diffusion(3, (2, 6, 7), 8, 17),
+    "affinity_diffusion, many positions": affinity_diffusion(2, (1, 15, 20), 33, 40, 0.25),
+    "affinity_diffusion, whole panels": affinity_diffusion(2, (2, 8, 8), 32, 64, 0.25),
+    "affinity_diffusion, one position": affinity_diffusion(2, (2, 1), 3, 2),
+    "affinity_diffusion, one image row": affinity_diffusion(1, (1, 129), 4, 1, 0.5),
     "upsample_cross_entropy, twice": upsample_loss(CROSS_ENTROPY, (2, 3, 4, 5), (6, 8)),
     "upsample_cross_entropy, 40 classes": upsample_loss(CROSS_ENTROPY, (2, 5, 6, 40), (40, 48)),
     "upsample_cross_entropy, many rows": upsample_loss(CROSS_ENTROPY, (2, 20, 5, 17), (160, 10)),

@@ -6,6 +6,7 @@ with. Nothing here needs more than TensorFlow's own ops, inside `tf.function` an
 
 from mtl_tf.ops.reference.balance import balance
 from mtl_tf.ops.reference.features import (
+    affinity_diffusion,
     attention_distillation,
     cross_stitch,
     upsample_cross_entropy,
@@ -20,6 +21,7 @@ from mtl_tf.ops.reference.gradients import (
 )
 
 __all__ = [
+    "affinity_diffusion",
     "attention_distillation",
     "balance",
     "cross_stitch",

@@ -92,3 +92,29 @@ def _mean(values: tf.Tensor, weights: Any) -> tf.Tensor:
         return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype))
     weights = tf.cast(weights, values.dtype)
     return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
+
+
+def affinity_diffusion(
+    queries: Sequence[tf.Tensor], keys: Sequence[tf.Tensor], values: tf.Tensor, mix: tf.Tensor
+) -> tf.Tensor:
+    """Values mixed by affinities, which are stored: `mtl_tf.ops.affinity_diffusion`."""
+    rows = [_positions(x) for x in [*queries, *keys, values]]
+    num_sources = len(queries)
+    shares = tf.unstack(tf.cast(mix, rows[0].dtype), num_sources)
+    affinities = tf.add_n(
+        [
+            share * tf.nn.softmax(tf.matmul(query, key, transpose_b=True))
+            for share, query, key in zip(
+                shares, rows[:num_sources], rows[num_sources:-1], strict=True
+            )
+        ]
+    )
+    mixed = tf.matmul(affinities, rows[-1])
+    return tf.cast(tf.reshape(mixed, tf.shape(values)), values.dtype)
+
+
+def _positions(x: tf.Tensor) -> tf.Tensor:
+    """`[B, H, W, C]` as `[B, H W, C]`, of at least float32."""
+    wide = x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
+    shape = tf.shape(x)
+    return tf.reshape(wide, [shape[0], tf.reduce_prod(shape[1:-1]), x.shape[-1]])
