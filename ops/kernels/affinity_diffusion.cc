@@ -14,7 +14,7 @@ namespace {
 // Shares of an image's queries: many for the results; few for the gradient, where each has sums of
 // its own. Their number depends on the shape alone, and so do the results.
 constexpr int64_t kResultShares = 16;
-constexpr int64_t kGradientShares = 4;
+constexpr int64_t kGradientShares = 2;
 
 // Memory for several arrays of floats, each 64-byte aligned.
 class Floats {

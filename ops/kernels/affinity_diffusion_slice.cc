@@ -1,4 +1,5 @@
-// Affinity diffusion for 32 queries at a time, compiled once per instruction set (cpu_dispatch.h).
+// Affinity diffusion for Q = kQueriesAtOnce queries at a time, compiled once per instruction set
+// (cpu_dispatch.h).
 //
 // Whole rows of the affinities of these queries are made, so that a softmax is one pass over its
 // row and nothing is made twice; all products are with panels (panels.h).
@@ -22,7 +23,7 @@ void LoadQueries(const void* from, int64_t image, int64_t q, int64_t n, int64_t 
   std::memset(to + n * stride, 0, (kQueriesAtOnce - n) * stride * sizeof(float));
 }
 
-// rows [32, padded N] = a [32, width] times transposed panels.
+// rows [Q, padded N] = a [Q, width] times transposed panels.
 void TimesTransposed(const float* a, int64_t width, const float* panels, int64_t padded,
                      float* rows) {
   for (int64_t k = 0; k < padded; k += kPanel) {
@@ -31,7 +32,7 @@ void TimesTransposed(const float* a, int64_t width, const float* panels, int64_t
   }
 }
 
-// to [32, padded width] = rows [32, padded N] times panels of N positions. A stretch of positions
+// to [Q, padded width] = rows [Q, padded N] times panels of N positions. A stretch of positions
 // at a time: its part of a panel stays in the first-level cache.
 void TimesPanels(const float* rows, int64_t padded, const float* panels, int64_t width, float* to) {
   constexpr int64_t kStretch = 128;
@@ -46,7 +47,7 @@ void TimesPanels(const float* rows, int64_t padded, const float* panels, int64_t
   }
 }
 
-// sums [padded N, padded width] += rows' [padded N, 32] times panels of the 32 queries.
+// sums [padded N, padded width] += rows' [padded N, Q] times panels of the Q queries.
 void AddTransposedTimes(const float* rows, int64_t padded, const float* panels, int64_t width,
                         float* sums) {
   const int64_t stride = Padded(width);

@@ -6,7 +6,7 @@
 
 namespace mtl {
 
-constexpr int64_t kQueriesAtOnce = 32;
+constexpr int64_t kQueriesAtOnce = 64;
 
 inline int64_t PaddedPositions(int64_t n) { return (n + 31) / 32 * 32; }
 
@@ -18,15 +18,15 @@ struct DiffusionPanels {
   float* values_transposed;  // [N / 32, C, 32]; for the gradient
 };
 
-// What one thread works in: rows for 32 queries.
+// What one thread works in: rows for Q = kQueriesAtOnce queries.
 struct DiffusionRows {
-  float* scores;    // [32, padded N]
-  float* total;     // [32, padded N]: the mixed affinities
-  float* slopes;    // [32, padded N]: their gradient; for the gradient
-  float* queries;   // [32, padded D]
-  float* products;  // [32, padded D]; for the gradient
-  float* upstream;  // [32, padded C], also the results
-  float* panels;    // [padded D + padded C, 32]; for the gradient
+  float* scores;    // [Q, padded N]
+  float* total;     // [Q, padded N]: the mixed affinities
+  float* slopes;    // [Q, padded N]: their gradient; for the gradient
+  float* queries;   // [Q, padded D]
+  float* products;  // [Q, padded D]; for the gradient
+  float* upstream;  // [Q, padded C], also the results
+  float* panels;    // [(padded D + padded C) / 32, Q, 32]; for the gradient
 };
 
 // What the queries of one share of an image add to; float32, [padded N, padded width].

@@ -60,7 +60,11 @@ def test_features_are_the_backbones_own(kind, hub):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("shared_trunk", "ResNet"), ("cross_stitch", "ResNet"), ("cross_stitch", "MiT")],
+    [
+        ("shared_trunk", "ResNet"),
+        ("cross_stitch", "ResNet"),
+        pytest.param("cross_stitch", "MiT", marks=pytest.mark.slow),
+    ],
 )
 def test_architectures_train_all_of_it(name, kind, hub):
     model = mtl.architectures.TABLE[name].cls(
@@ -80,7 +84,7 @@ def test_architectures_train_all_of_it(name, kind, hub):
     assert moved > 0.9 * len(gradients)
 
 
-@pytest.mark.parametrize("kind", ["ResNet", "MiT"])
+@pytest.mark.parametrize("kind", ["ResNet", pytest.param("MiT", marks=pytest.mark.slow)])
 def test_saved_model_reloads_with_the_same_outputs(kind, hub, tmp_path):
     backbone = mtl.backbones.keras_hub(instance(hub, kind), SHAPE)
     model = mtl.architectures.CrossStitch(backbone, TASKS, SHAPE)

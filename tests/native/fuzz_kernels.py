@@ -102,6 +102,17 @@ def random_feature_calls(kernels, r, threads):
     yield lambda: kernels.cross_stitch([*maps[:tasks], weights], num_threads=threads)
     yield lambda: kernels.cross_stitch_grad([*maps, weights], num_threads=threads)
 
+    # === Affinity diffusion ===
+    sources, width = int(r.integers(1, 4)), int(r.integers(1, 40))
+    looks = [draw(width)[None] for _ in range(2 * sources)]
+    values = draw(channels)[None]
+    mix = r.standard_normal(sources + int(wrong)).astype("f")
+    yield lambda: kernels.affinity_diffusion([*looks, values, mix], num_threads=threads)
+    softmax = np.ones((2, sources, 1, positions), "f")
+    yield lambda: kernels.affinity_diffusion_grad(
+        [*looks, values, mix, softmax, values], num_threads=threads
+    )
+
     # === Losses of enlarged predictions ===
     small = [int(n) for n in (r.integers(1, 4), r.integers(1, 12), r.integers(1, 12), channels)]
     large = [small[0], int(r.integers(0, 150)), int(r.integers(0, 40))]

@@ -9,7 +9,28 @@ from tests.helpers.feature_ops import OPS, rounded
 from tests.helpers.ops import DTYPES, epsilon
 from tests.ops.implementations import ALL, TENSORFLOW, _arrays, bindings, needs_native, wrap
 
+# Of each kind; the others are slow where a graph is compiled for every test.
+OF_EACH_KIND = (
+    "attention_distillation, 4 sources",
+    "attention_distillation, packed, 5 tasks",
+    "cross_stitch, 3 tasks",
+    "cross_stitch, scalar",
+    "affinity_diffusion, 3 sources",
+    "upsample_cross_entropy, 40 classes",
+    "upsample_l1, one channel",
+)
 EACH = pytest.mark.parametrize("op", OPS.values(), ids=OPS.keys())
+SOME = pytest.mark.parametrize(
+    "op",
+    [
+        pytest.param(op, id=name, marks=[] if name in OF_EACH_KIND else pytest.mark.slow)
+        for name, op in OPS.items()
+    ],
+)
+COMPILED = [pytest.param(name, op, id=f"{name}-{key}",
+                         marks=[] if key in OF_EACH_KIND or name not in ("graph", "xla")
+                         else pytest.mark.slow)
+            for name in ALL for key, op in OPS.items()]  # fmt: skip
 NATIVE = ("float32", "bfloat16", "float16")
 
 
@@ -59,9 +80,8 @@ def upstream_of(op, arrays, dtype):
     return [rounded(r, y.shape, dtype) for y in op.truth(exact(arrays))]
 
 
-@EACH
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("implementation", ALL)
+@pytest.mark.parametrize(("implementation", "op"), COMPILED)
 def test_values_and_gradients(implementation, dtype, op):
     """Errors are at most twice those of TensorFlow's own ops, or the rounding of the result."""
     if implementation == "binding" and (dtype == "float64" or not op.has_kernel):
@@ -84,7 +104,7 @@ def test_values_and_gradients(implementation, dtype, op):
     assert of_gradients <= 2 * own_gradients + floor
 
 
-@EACH
+@SOME
 @pytest.mark.parametrize("implementation", TENSORFLOW)
 def test_dtypes_and_shapes_are_those_of_the_features(implementation, op):
     arrays = op.draw("bfloat16")
@@ -114,7 +134,7 @@ def test_gradients_equal_finite_differences(op):
     assert abs(slope - expected) < 1e-6 * max(size, 1)
 
 
-@EACH
+@SOME
 @pytest.mark.parametrize("implementation", ["eager", "graph", "xla"])
 def test_the_gradient_of_the_gradient_is_that_of_the_reference(implementation, op):
     arrays = op.draw("float32", seed=2)
@@ -155,7 +175,7 @@ def test_threads_change_nothing(dtype, op):
             assert len({np.asarray(part).tobytes() for part in parts}) == 1
 
 
-@EACH
+@SOME
 @pytest.mark.parametrize("implementation", ["eager", "xla", "reference"])
 def test_an_empty_batch(implementation, op):
     arrays = [
@@ -169,7 +189,7 @@ def test_an_empty_batch(implementation, op):
     assert [g.shape for g in found] == [a.shape for a in arrays]
 
 
-@EACH
+@SOME
 def test_unknown_sizes_in_a_graph(op):
     arrays = op.draw("float32")
     specs = [

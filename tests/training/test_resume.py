@@ -48,7 +48,11 @@ def trainer(seed, balancing, dropout=False):
 
 @pytest.mark.parametrize(
     ("kind", "balancing"),
-    [("keras", "uncertainty"), ("backup", "fixed_weights"), ("backup", "famo")],
+    [
+        ("backup", "famo"),
+        pytest.param("keras", "uncertainty", marks=pytest.mark.slow),
+        pytest.param("backup", "fixed_weights", marks=pytest.mark.slow),
+    ],
 )
 def test_the_loss_curve_is_the_same(kind, balancing, tmp_path):
     def callback():
