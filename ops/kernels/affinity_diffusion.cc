@@ -49,27 +49,31 @@ int64_t NanosecondsFor(const DiffusionShape& shape, int64_t queries, int64_t pro
   return queries * shape.positions * products / 50;  // at 50 multiplications a nanosecond
 }
 
-// Panels of one image; those of the gradient, or of the results.
-DiffusionPanels MakePanels(const DiffusionShape& shape, const void* const* keys, const void* values,
-                           int64_t image, bool for_gradient, const ParallelFor& parallel_for,
-                           Floats* memory) {
+// Panels of every image; those of the gradient, or of the results.
+std::vector<DiffusionPanels> MakePanels(const DiffusionShape& shape, const void* const* keys,
+                                        const void* values, bool for_gradient,
+                                        const ParallelFor& parallel_for, Floats* memory) {
   const Sizes padded(shape);
-  DiffusionPanels panels{};
-  panels.keys_transposed =
-      memory->Take(shape.num_sources * padded.positions * shape.query_channels);
-  if (for_gradient) {
-    panels.keys = memory->Take(shape.num_sources * padded.positions * padded.width);
-    panels.values_transposed = memory->Take(padded.positions * shape.value_channels);
-  } else {
-    panels.values = memory->Take(padded.positions * padded.channels);
+  std::vector<DiffusionPanels> images(shape.batch);
+  for (DiffusionPanels& panels : images) {
+    panels.keys_transposed =
+        memory->Take(shape.num_sources * padded.positions * shape.query_channels);
+    if (for_gradient) {
+      panels.keys = memory->Take(shape.num_sources * padded.positions * padded.width);
+      panels.values_transposed = memory->Take(padded.positions * shape.value_channels);
+    } else {
+      panels.values = memory->Take(padded.positions * padded.channels);
+    }
   }
-  parallel_for(shape.num_sources + 1, shape.positions * padded.channels, [&](int64_t part) {
+  const int64_t parts = shape.num_sources + 1;
+  parallel_for(shape.batch * parts, shape.positions * padded.channels, [&](int64_t n) {
+    const int64_t image = n / parts, part = n % parts;
     Floats rows;
     float* space = rows.Take(shape.positions * std::max(padded.width, padded.channels));
     MTL_SELECT_KERNEL(MakeDiffusionPanels)
-    (shape, keys, values, image, static_cast<int>(part), panels, space);
+    (shape, keys, values, image, static_cast<int>(part), images[image], space);
   });
-  return panels;
+  return images;
 }
 
 DiffusionRows MakeRows(const Sizes& padded, bool for_gradient, Floats* memory) {
@@ -101,69 +105,72 @@ struct Share {
 
 void AffinityDiffusion(const AffinityDiffusionArgs& args, const ParallelFor& parallel_for) {
   const DiffusionShape& shape = args.shape;
-  if (shape.positions == 0) return;
+  if (shape.batch * shape.positions == 0) return;
   const Sizes padded(shape);
-  for (int64_t image = 0; image < shape.batch; ++image) {
-    Floats memory;
-    const DiffusionPanels panels =
-        MakePanels(shape, args.keys, args.values, image, false, parallel_for, &memory);
-    const int64_t products = shape.num_sources * (shape.query_channels + 8) + shape.value_channels;
-    const int64_t cost_ns = NanosecondsFor(shape, shape.positions / kResultShares, products);
-    parallel_for(kResultShares, cost_ns, [&](int64_t i) {
-      const Share share(i, kResultShares, shape.positions);
-      if (share.begin == share.end) return;
-      Floats space;
-      MTL_SELECT_KERNEL(DiffuseKernel)
-      (args, image, share.begin, share.end, panels, MakeRows(padded, false, &space));
-    });
-  }
+  Floats memory;
+  const std::vector<DiffusionPanels> panels =
+      MakePanels(shape, args.keys, args.values, false, parallel_for, &memory);
+  const int64_t products = shape.num_sources * (shape.query_channels + 8) + shape.value_channels;
+  const int64_t cost_ns = NanosecondsFor(shape, shape.positions / kResultShares, products);
+  parallel_for(shape.batch * kResultShares, cost_ns, [&](int64_t n) {
+    const int64_t image = n / kResultShares;
+    const Share share(n % kResultShares, kResultShares, shape.positions);
+    if (share.begin == share.end) return;
+    Floats space;
+    MTL_SELECT_KERNEL(DiffuseKernel)
+    (args, image, share.begin, share.end, panels[image], MakeRows(padded, false, &space));
+  });
 }
 
 void AffinityDiffusionGrad(const AffinityDiffusionGradArgs& args, const ParallelFor& parallel_for) {
   const DiffusionShape& shape = args.shape;
+  std::fill_n(args.mix_gradients, shape.num_sources, 0.0f);
+  if (shape.batch * shape.positions == 0) return;
   const Sizes padded(shape);
+  const int64_t parts = shape.num_sources + 1;
   const int64_t key_sums = shape.num_sources * padded.positions * padded.width;
   const int64_t value_sums = padded.positions * padded.channels;
-  std::vector<double> of_mix(shape.num_sources, 0.0);
-  for (int64_t image = 0; image < shape.batch && shape.positions > 0; ++image) {
-    Floats memory;
-    const DiffusionPanels panels =
-        MakePanels(shape, args.keys, args.values, image, true, parallel_for, &memory);
-    float* const keys = memory.TakeZeros(kGradientShares * key_sums);
-    float* const values = memory.TakeZeros(kGradientShares * value_sums);
-    std::vector<double> mixes(kGradientShares * shape.num_sources, 0.0);
-    const int64_t products =
-        3 * shape.num_sources * (shape.query_channels + 8) + 2 * shape.value_channels;
-    const int64_t cost_ns = NanosecondsFor(shape, shape.positions / kGradientShares, products);
-    parallel_for(kGradientShares, cost_ns, [&](int64_t i) {
-      const Share share(i, kGradientShares, shape.positions);
-      if (share.begin == share.end) return;
-      Floats space;
-      const DiffusionSums sums{keys + i * key_sums, values + i * value_sums,
-                               mixes.data() + i * shape.num_sources};
-      MTL_SELECT_KERNEL(DiffuseGradKernel)
-      (args, image, share.begin, share.end, panels, MakeRows(padded, true, &space), sums);
-    });
-    for (size_t m = 0; m < mixes.size(); ++m) of_mix[m % shape.num_sources] += mixes[m];
-    // The sums of all shares, into those of the first; then into the results.
-    parallel_for(shape.num_sources + 1, key_sums, [&](int64_t part) {
-      const bool is_values = part == shape.num_sources;
-      const int64_t stride = is_values ? padded.channels : padded.width;
-      const int64_t width = is_values ? shape.value_channels : shape.query_channels;
-      const int64_t count = padded.positions * stride, step = is_values ? value_sums : key_sums;
-      float* const sum = is_values ? values : keys + part * count;
-      for (int64_t i = 1; i < kGradientShares; ++i) {
-        const float* other = sum + i * step;
-        for (int64_t e = 0; e < count; ++e) sum[e] += other[e];
-      }
-      void* const results = is_values ? args.value_gradients : args.key_gradients[part];
-      MTL_SELECT_KERNEL(StoreRows)
-      (shape.type, sum, stride, shape.positions, width,
-       static_cast<char*>(results) + image * shape.positions * width * ElementBytes(shape.type));
-    });
-  }
+  const int64_t num_shares = shape.batch * kGradientShares;
+  Floats memory;
+  const std::vector<DiffusionPanels> panels =
+      MakePanels(shape, args.keys, args.values, true, parallel_for, &memory);
+  float* const keys = memory.TakeZeros(num_shares * key_sums);
+  float* const values = memory.TakeZeros(num_shares * value_sums);
+  std::vector<double> mixes(num_shares * shape.num_sources, 0.0);
+  const int64_t products =
+      3 * shape.num_sources * (shape.query_channels + 8) + 2 * shape.value_channels;
+  const int64_t cost_ns = NanosecondsFor(shape, shape.positions / kGradientShares, products);
+  parallel_for(num_shares, cost_ns, [&](int64_t n) {
+    const int64_t image = n / kGradientShares;
+    const Share share(n % kGradientShares, kGradientShares, shape.positions);
+    if (share.begin == share.end) return;
+    Floats space;
+    const DiffusionSums sums{keys + n * key_sums, values + n * value_sums,
+                             mixes.data() + n * shape.num_sources};
+    MTL_SELECT_KERNEL(DiffuseGradKernel)
+    (args, image, share.begin, share.end, panels[image], MakeRows(padded, true, &space), sums);
+  });
+  // The sums of an image's shares, into those of its first; then into the results.
+  parallel_for(shape.batch * parts, key_sums, [&](int64_t n) {
+    const int64_t image = n / parts, part = n % parts;
+    const bool is_values = part == shape.num_sources;
+    const int64_t stride = is_values ? padded.channels : padded.width;
+    const int64_t width = is_values ? shape.value_channels : shape.query_channels;
+    const int64_t count = padded.positions * stride, step = is_values ? value_sums : key_sums;
+    float* const sum = (is_values ? values : keys + part * count) + image * kGradientShares * step;
+    for (int64_t i = 1; i < kGradientShares; ++i) {
+      const float* other = sum + i * step;
+      for (int64_t e = 0; e < count; ++e) sum[e] += other[e];
+    }
+    void* const results = is_values ? args.value_gradients : args.key_gradients[part];
+    MTL_SELECT_KERNEL(StoreRows)
+    (shape.type, sum, stride, shape.positions, width,
+     static_cast<char*>(results) + image * shape.positions * width * ElementBytes(shape.type));
+  });
   for (int s = 0; s < shape.num_sources; ++s) {
-    args.mix_gradients[s] = static_cast<float>(of_mix[s]);
+    double sum = 0;
+    for (int64_t n = 0; n < num_shares; ++n) sum += mixes[n * shape.num_sources + s];
+    args.mix_gradients[s] = static_cast<float>(sum);
   }
 }
 
