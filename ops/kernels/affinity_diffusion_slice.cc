@@ -32,17 +32,18 @@ void TimesTransposed(const float* a, int64_t width, const float* panels, int64_t
   }
 }
 
-// to [Q, padded width] = rows [Q, padded N] times panels of N positions. A stretch of positions
-// at a time: its part of a panel stays in the first-level cache.
+// Positions of rows that products work on at a time: what they share stays in the nearest caches.
+constexpr int64_t kStretch = 128;
+
+// to [Q, padded width] = rows [Q, padded N] times panels of N positions.
 void TimesPanels(const float* rows, int64_t padded, const float* panels, int64_t width, float* to) {
-  constexpr int64_t kStretch = 128;
   const int64_t stride = Padded(width);
-  for (int64_t w = 0; w < width; w += kPanel) {
-    const float* panel = panels + w * padded;
-    for (int64_t k = 0; k < padded; k += kStretch) {
-      const int64_t depth = padded - k < kStretch ? padded - k : kStretch;
-      const auto product = k == 0 ? PanelProduct<false> : PanelProduct<true>;
-      product(kQueriesAtOnce, rows + k, padded, 1, panel + k * kPanel, depth, to + w, stride);
+  for (int64_t k = 0; k < padded; k += kStretch) {
+    const int64_t depth = padded - k < kStretch ? padded - k : kStretch;
+    const auto product = k == 0 ? PanelProduct<false> : PanelProduct<true>;
+    for (int64_t w = 0; w < width; w += kPanel) {
+      product(kQueriesAtOnce, rows + k, padded, 1, panels + w * padded + k * kPanel, depth, to + w,
+              stride);
     }
   }
 }
@@ -51,9 +52,12 @@ void TimesPanels(const float* rows, int64_t padded, const float* panels, int64_t
 void AddTransposedTimes(const float* rows, int64_t padded, const float* panels, int64_t width,
                         float* sums) {
   const int64_t stride = Padded(width);
-  for (int64_t w = 0; w < width; w += kPanel) {
-    PanelProduct<true>(padded, rows, 1, padded, panels + w * kQueriesAtOnce, kQueriesAtOnce,
-                       sums + w, stride);
+  for (int64_t k = 0; k < padded; k += kStretch) {
+    const int64_t count = padded - k < kStretch ? padded - k : kStretch;
+    for (int64_t w = 0; w < width; w += kPanel) {
+      PanelProduct<true>(count, rows + k, 1, padded, panels + w * kQueriesAtOnce, kQueriesAtOnce,
+                         sums + k * stride + w, stride);
+    }
   }
 }
 
