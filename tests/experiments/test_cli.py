@@ -9,8 +9,6 @@ from PIL import Image
 
 from mtl_tf import cli
 
-pytestmark = pytest.mark.xdist_group("cli")  # `finished` is made once
-
 TINY = ["train", "--data", "rendered_rooms", "--height", "32", "--width", "64", "--train-size", "8",
         "--val-size", "3", "--batch-size", "4", "--epochs", "2", "--tasks", "semseg,depth,edges",
         "--loss-weights", '{"edges": 10}', "--quiet"]  # fmt: skip

@@ -22,12 +22,6 @@ CASES = [
 ]
 
 
-pytestmark = pytest.mark.xdist_group("replicas")  # one worker runs the two processes once
-
-
-pytestmark = pytest.mark.xdist_group("replicas")  # `results` are made once
-
-
 @pytest.fixture(scope="module")
 def results():
     def run(num_replicas):
