@@ -77,7 +77,7 @@ class DenseLoss(keras.losses.Loss, abc.ABC):
     def enlarged_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
         """`masked`, of float32 predictions of any size."""
         height, width = ops.shape(y_true)[1:3]
-        return self(y_true, bilinear(y_pred, height, width), weights)
+        return self.masked(y_true, bilinear(y_pred, height, width), weights)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""

@@ -61,21 +61,13 @@ void AddTransposedTimes(const float* rows, int64_t padded, const float* panels, 
   }
 }
 
-float LargestOf(const float* row, int64_t n) {
+float LargestOfRow(const float* row, int64_t n) {
   Floats largest = Float32::Load(row, 0);
   for (int64_t k = kLanes; k < n; k += kLanes) {
     const Floats x = Float32::Load(row, k);
     largest = x > largest ? x : largest;
   }
-  float result = largest[0];
-  for (int i = 1; i < kLanes; ++i) result = largest[i] > result ? largest[i] : result;
-  return result;
-}
-
-float SumOf(Floats x) {
-  float sum = 0;
-  for (int i = 0; i < kLanes; ++i) sum += x[i];
-  return sum;
+  return LargestOf(largest);
 }
 
 // row = exp(row - shift); returns the sum.
@@ -155,7 +147,7 @@ void Diffuse(const AffinityDiffusionArgs& args, int64_t image, int64_t begin, in
       for (int64_t i = 0; i < kQueriesAtOnce; ++i) {
         float* row = space.scores + i * padded;
         for (int64_t k = positions; k < padded; ++k) row[k] = kNone;
-        const float shift = LargestOf(row, padded);
+        const float shift = LargestOfRow(row, padded);
         const float sum = Exponentials(row, padded, shift);
         if (i < n) {
           const int64_t place = (s * shape.batch + image) * positions + q + i;
@@ -231,51 +223,27 @@ void DiffuseGrad(const AffinityDiffusionGradArgs& args, int64_t image, int64_t b
 
 void MakeDiffusionPanels(const DiffusionShape& shape, const void* const* keys, const void* values,
                          int64_t image, int part, const DiffusionPanels& panels, float* rows) {
-  switch (shape.type) {
-    case ElementType::float32:
-      return MakePanels<Float32>(shape, keys, values, image, part, panels, rows);
-    case ElementType::bfloat16:
-      return MakePanels<Bfloat16>(shape, keys, values, image, part, panels, rows);
-    case ElementType::float16:
-      return MakePanels<Float16>(shape, keys, values, image, part, panels, rows);
-  }
+  WithType(shape.type, [&](auto t) {
+    MakePanels<decltype(t)>(shape, keys, values, image, part, panels, rows);
+  });
 }
 
 void DiffuseKernel(const AffinityDiffusionArgs& args, int64_t image, int64_t begin, int64_t end,
                    const DiffusionPanels& panels, const DiffusionRows& space) {
-  switch (args.shape.type) {
-    case ElementType::float32:
-      return Diffuse<Float32>(args, image, begin, end, panels, space);
-    case ElementType::bfloat16:
-      return Diffuse<Bfloat16>(args, image, begin, end, panels, space);
-    case ElementType::float16:
-      return Diffuse<Float16>(args, image, begin, end, panels, space);
-  }
+  WithType(args.shape.type,
+           [&](auto t) { Diffuse<decltype(t)>(args, image, begin, end, panels, space); });
 }
 
 void DiffuseGradKernel(const AffinityDiffusionGradArgs& args, int64_t image, int64_t begin,
                        int64_t end, const DiffusionPanels& panels, const DiffusionRows& space,
                        const DiffusionSums& sums) {
-  switch (args.shape.type) {
-    case ElementType::float32:
-      return DiffuseGrad<Float32>(args, image, begin, end, panels, space, sums);
-    case ElementType::bfloat16:
-      return DiffuseGrad<Bfloat16>(args, image, begin, end, panels, space, sums);
-    case ElementType::float16:
-      return DiffuseGrad<Float16>(args, image, begin, end, panels, space, sums);
-  }
+  WithType(args.shape.type,
+           [&](auto t) { DiffuseGrad<decltype(t)>(args, image, begin, end, panels, space, sums); });
 }
 
 void StoreRows(ElementType type, const float* rows, int64_t stride, int64_t n, int64_t width,
                void* to) {
-  switch (type) {
-    case ElementType::float32:
-      return WriteRows<Float32>(rows, stride, n, width, to);
-    case ElementType::bfloat16:
-      return WriteRows<Bfloat16>(rows, stride, n, width, to);
-    case ElementType::float16:
-      return WriteRows<Float16>(rows, stride, n, width, to);
-  }
+  WithType(type, [&](auto t) { WriteRows<decltype(t)>(rows, stride, n, width, to); });
 }
 
 }  // namespace MTL_ISA

@@ -113,26 +113,12 @@ void Backward(const AttentionDistillationGradArgs& args, const Piece& piece, boo
 
 void AttentionDistillationKernel(const AttentionDistillationArgs& args, const Piece& piece,
                                  bool past_caches) {
-  switch (args.type) {
-    case ElementType::float32:
-      return Forward<Float32>(args, piece, past_caches);
-    case ElementType::bfloat16:
-      return Forward<Bfloat16>(args, piece, past_caches);
-    case ElementType::float16:
-      return Forward<Float16>(args, piece, past_caches);
-  }
+  WithType(args.type, [&](auto t) { Forward<decltype(t)>(args, piece, past_caches); });
 }
 
 void AttentionDistillationGradKernel(const AttentionDistillationGradArgs& args, const Piece& piece,
                                      bool past_caches) {
-  switch (args.type) {
-    case ElementType::float32:
-      return Backward<Float32>(args, piece, past_caches);
-    case ElementType::bfloat16:
-      return Backward<Bfloat16>(args, piece, past_caches);
-    case ElementType::float16:
-      return Backward<Float16>(args, piece, past_caches);
-  }
+  WithType(args.type, [&](auto t) { Backward<decltype(t)>(args, piece, past_caches); });
 }
 
 }  // namespace MTL_ISA

@@ -103,26 +103,12 @@ void Backward(const CrossStitchGradArgs& args, const Piece& piece, float* sums, 
 }  // namespace
 
 void CrossStitchKernel(const CrossStitchArgs& args, const Piece& piece, bool past_caches) {
-  switch (args.type) {
-    case ElementType::float32:
-      return Forward<Float32>(args, piece, past_caches);
-    case ElementType::bfloat16:
-      return Forward<Bfloat16>(args, piece, past_caches);
-    case ElementType::float16:
-      return Forward<Float16>(args, piece, past_caches);
-  }
+  WithType(args.type, [&](auto t) { Forward<decltype(t)>(args, piece, past_caches); });
 }
 
 void CrossStitchGradKernel(const CrossStitchGradArgs& args, const Piece& piece, float* sums,
                            bool past_caches) {
-  switch (args.type) {
-    case ElementType::float32:
-      return Backward<Float32>(args, piece, sums, past_caches);
-    case ElementType::bfloat16:
-      return Backward<Bfloat16>(args, piece, sums, past_caches);
-    case ElementType::float16:
-      return Backward<Float16>(args, piece, sums, past_caches);
-  }
+  WithType(args.type, [&](auto t) { Backward<decltype(t)>(args, piece, sums, past_caches); });
 }
 
 }  // namespace MTL_ISA

@@ -69,19 +69,9 @@ struct Distillation {
     return table.Set(messages, call.numbers[0], shape, sources);
   }
 
-  AttentionDistillationArgs Forward(const ArrayCall& call) const {
-    return {shape.positions,
-            shape.channels,
-            ToElementType(call.specs[0].type),
-            static_cast<int>(num_targets),
-            table.first_message(),
-            table.messages(),
-            call.inputs.data() + num_targets,
-            call.inputs.data(),
-            call.results.data()};
-  }
-
-  AttentionDistillationGradArgs Backward(const ArrayCall& call) const {
+  // Of either kernel: their structs differ in names alone.
+  template <typename Args>
+  Args Arguments(const ArrayCall& call) const {
     return {shape.positions,
             shape.channels,
             ToElementType(call.specs[0].type),
@@ -350,13 +340,19 @@ const std::vector<FeatureOp>& FeatureOps() {
   static const std::vector<FeatureOp> table = {
       {"AttentionDistillation", CheckDistillation,
        [](const ArrayCall& call, const ParallelFor& parallel_for) {
-         AttentionDistillation(Distillation(call).Forward(call), parallel_for);
-       } MTL_ON_CUDA(nullptr, AttentionDistillationCuda(Distillation(call).Forward(call), stream))},
+         AttentionDistillation(Distillation(call).Arguments<AttentionDistillationArgs>(call),
+                               parallel_for);
+       } MTL_ON_CUDA(nullptr,
+                     AttentionDistillationCuda(
+                         Distillation(call).Arguments<AttentionDistillationArgs>(call), stream))},
       {"AttentionDistillationGrad", CheckDistillationGrad,
        [](const ArrayCall& call, const ParallelFor& parallel_for) {
-         AttentionDistillationGrad(Distillation(call).Backward(call), parallel_for);
+         AttentionDistillationGrad(
+             Distillation(call).Arguments<AttentionDistillationGradArgs>(call), parallel_for);
        } MTL_ON_CUDA(nullptr,
-                     AttentionDistillationGradCuda(Distillation(call).Backward(call), stream))},
+                     AttentionDistillationGradCuda(
+                         Distillation(call).Arguments<AttentionDistillationGradArgs>(call),
+                         stream))},
       {"CrossStitch", CheckStitch,
        [](const ArrayCall& call, const ParallelFor& parallel_for) {
          CrossStitch(StitchArgs(call), parallel_for);

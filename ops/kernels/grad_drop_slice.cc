@@ -56,14 +56,7 @@ void DropSlice(const GradDropSlice& s) {
 }  // namespace
 
 void GradDropSliceKernel(const GradDropSlice& slice) {
-  switch (slice.type) {
-    case ElementType::float32:
-      return DropSlice<Float32>(slice);
-    case ElementType::bfloat16:
-      return DropSlice<Bfloat16>(slice);
-    case ElementType::float16:
-      return DropSlice<Float16>(slice);
-  }
+  WithType(slice.type, [&](auto t) { DropSlice<decltype(t)>(slice); });
 }
 
 }  // namespace MTL_ISA

@@ -138,14 +138,7 @@ void AddSlice(const GramianSlice& s) {
 }  // namespace
 
 void GramianSliceKernel(const GramianSlice& slice) {
-  switch (slice.type) {
-    case ElementType::float32:
-      return AddSlice<Float32>(slice);
-    case ElementType::bfloat16:
-      return AddSlice<Bfloat16>(slice);
-    case ElementType::float16:
-      return AddSlice<Float16>(slice);
-  }
+  WithType(slice.type, [&](auto t) { AddSlice<decltype(t)>(slice); });
 }
 
 }  // namespace MTL_ISA

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/element_type.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -152,6 +154,19 @@ struct Float16 {
 #endif
   static void Stream(void* elements, int64_t e, Floats values) { Store(elements, e, values); }
 };
+
+// Calls `f` with an object of the type above that reads and writes elements of `type`.
+template <typename Function>
+inline void WithType(ElementType type, const Function& f) {
+  switch (type) {
+    case ElementType::float32:
+      return f(Float32{});
+    case ElementType::bfloat16:
+      return f(Bfloat16{});
+    case ElementType::float16:
+      return f(Float16{});
+  }
+}
 
 // The last `count` < kLanes elements of a row; lanes beyond are zero.
 template <typename Type>

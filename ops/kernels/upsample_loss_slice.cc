@@ -15,24 +15,6 @@ constexpr float kNone = -3e38f;  // what padding holds: its exponential is 0
 // Vectors of C channels, padded.
 inline int64_t NumVectors(int64_t channels) { return (channels + kLanes - 1) / kLanes; }
 
-inline float LargestOf(Floats x) {
-  float lanes[kLanes];
-  std::memcpy(lanes, &x, sizeof(x));
-  for (int n = kLanes / 2; n > 0; n /= 2) {
-    for (int i = 0; i < n; ++i) lanes[i] = lanes[i] > lanes[i + n] ? lanes[i] : lanes[i + n];
-  }
-  return lanes[0];
-}
-
-inline float SumOf(Floats x) {
-  float lanes[kLanes];
-  std::memcpy(lanes, &x, sizeof(x));
-  for (int n = kLanes / 2; n > 0; n /= 2) {
-    for (int i = 0; i < n; ++i) lanes[i] += lanes[i + n];
-  }
-  return lanes[0];
-}
-
 // A row of the targets between two rows of predictions.
 struct Row {
   Between place;

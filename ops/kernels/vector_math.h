@@ -91,5 +91,24 @@ inline Logistic LogisticOf(Floats x) {
   return {Select(x < 0.0f, other, inverse), inverse * other};
 }
 
+// Of all lanes, in a tree.
+inline float LargestOf(Floats x) {
+  float lanes[kLanes];
+  std::memcpy(lanes, &x, sizeof(x));
+  for (int n = kLanes / 2; n > 0; n /= 2) {
+    for (int i = 0; i < n; ++i) lanes[i] = lanes[i] > lanes[i + n] ? lanes[i] : lanes[i + n];
+  }
+  return lanes[0];
+}
+
+inline float SumOf(Floats x) {
+  float lanes[kLanes];
+  std::memcpy(lanes, &x, sizeof(x));
+  for (int n = kLanes / 2; n > 0; n /= 2) {
+    for (int i = 0; i < n; ++i) lanes[i] += lanes[i + n];
+  }
+  return lanes[0];
+}
+
 }  // namespace MTL_ISA
 }  // namespace mtl

@@ -75,14 +75,7 @@ void Sum(const WeightedSumSlice& s) {
 }  // namespace
 
 void WeightedSumSliceKernel(const WeightedSumSlice& slice) {
-  switch (slice.type) {
-    case ElementType::float32:
-      return Sum<Float32>(slice);
-    case ElementType::bfloat16:
-      return Sum<Bfloat16>(slice);
-    case ElementType::float16:
-      return Sum<Float16>(slice);
-  }
+  WithType(slice.type, [&](auto t) { Sum<decltype(t)>(slice); });
 }
 
 }  // namespace MTL_ISA
