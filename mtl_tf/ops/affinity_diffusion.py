@@ -17,7 +17,7 @@ def affinity_diffusion(
 ) -> tf.Tensor:
     """Values mixed by affinities, `Σ_s mix_s softmax(Q_s K_sᵀ) V` over all N positions of an image.
 
-    The N x N affinities are never stored: 64 queries at a time see their rows of them. (On a GPU
+    The N x N affinities are never stored: 128 queries at a time see their rows of them. (On a GPU
     the reference runs, which stores them.)
 
     Source: Zhang et al., "Pattern-Affinitive Propagation", CVPR 2019, equations 2 to 5.

@@ -1,4 +1,5 @@
-// Affinity diffusion on the CPU: makes panels, cuts the queries into shares, adds the shares' sums.
+// Affinity diffusion on the CPU: cuts images into groups of queries and shares
+// of keys.
 #include "kernels/affinity_diffusion.h"
 
 #include <algorithm>
@@ -9,24 +10,25 @@
 #include "kernels/affinity_kernels.h"
 
 namespace mtl {
+
+DiffusionSizes::DiffusionSizes(const DiffusionShape& shape) {
+  const auto round_up = [](int64_t n, int64_t to) { return (n + to - 1) / to * to; };
+  rows = round_up((shape.positions + kMaxKeyShares - 1) / kMaxKeyShares, 2);
+  shares = (shape.positions + rows - 1) / rows;
+  keys = shares * rows;
+  query_panels = round_up(shape.query_channels, kQueryPanel) / kQueryPanel;
+  value_panels = round_up(shape.value_channels, kQueryPanel) / kQueryPanel;
+}
+
 namespace {
 
-// Shares of an image's queries: many for the results; few for the gradient, where each has sums of
-// its own. Their number depends on the shape alone, and so do the results.
-constexpr int64_t kResultShares = 16;
-constexpr int64_t kGradientShares = 2;
-
-// Memory for several arrays of floats, each 64-byte aligned.
-class Floats {
+// Zeros, 64-byte aligned.
+class Zeros {
  public:
   float* Take(int64_t count) {
-    memory_.emplace_back(new (std::align_val_t{64}) float[std::max<int64_t>(count, 1)]);
+    memory_.emplace_back(new (std::align_val_t{64}) float[count]);
+    std::fill_n(memory_.back().get(), count, 0.0f);
     return memory_.back().get();
-  }
-  float* TakeZeros(int64_t count) {
-    float* floats = Take(count);
-    std::fill_n(floats, count, 0.0f);
-    return floats;
   }
 
  private:
@@ -36,140 +38,146 @@ class Floats {
   std::vector<std::unique_ptr<float[], Delete>> memory_;
 };
 
-struct Sizes {
-  int64_t positions, width, channels;  // padded
+// A call: the images' work, and what is done to all of them at once.
+class Diffusion {
+ public:
+  Diffusion(const DiffusionInputs& in, bool for_gradient, const ParallelFor& parallel_for)
+      : in_(in), sizes_(in.shape), parallel_for_(parallel_for) {
+    const int64_t sources = in.shape.num_sources;
+    mix_gradients_.resize(in.shape.batch * sources, 0.0);
+    for (int64_t image = 0; image < in.shape.batch; ++image) {
+      work_.push_back(for_gradient ? WorkForGradient(mix_gradients_.data() + image * sources)
+                                   : WorkForResults());
+    }
+    ForEachPart(sources + 1, sizes_.keys * width(), [&](int64_t image, int part) {
+      MTL_SELECT_KERNEL(LoadKeys)(in_, image, part, work_[image]);
+    });
+  }
 
-  explicit Sizes(const DiffusionShape& shape)
-      : positions(PaddedPositions(shape.positions)),
-        width(PaddedPositions(shape.query_channels)),
-        channels(PaddedPositions(shape.value_channels)) {}
-};
+  const DiffusionSizes& sizes() const { return sizes_; }
+  const DiffusionWork& work(int64_t image) const { return work_[image]; }
+  const std::vector<double>& mix_gradients() const { return mix_gradients_; }
+  int64_t width() const { return sizes_.query_panels * kQueryPanel; }
+  int64_t channels() const { return sizes_.value_panels * kQueryPanel; }
+  int64_t pairs() const { return kQueriesAtOnce * sizes_.rows; }  // of a group and a share
 
-int64_t NanosecondsFor(const DiffusionShape& shape, int64_t queries, int64_t products) {
-  return queries * shape.positions * products / 50;  // at 50 multiplications a nanosecond
-}
+  // Calls f(image, part) for `parts` parts of every image, each of which multiplies `products`
+  // numbers.
+  template <typename Function>
+  void ForEachPart(int64_t parts, int64_t products, const Function& f) const {
+    const int64_t cost_ns = products / 50;  // at 50 multiplications a nanosecond
+    parallel_for_(in_.shape.batch * parts, cost_ns, [&](int64_t n) { f(n / parts, n % parts); });
+  }
 
-// Panels of every image; those of the gradient, or of the results.
-std::vector<DiffusionPanels> MakePanels(const DiffusionShape& shape, const void* const* keys,
-                                        const void* values, bool for_gradient,
-                                        const ParallelFor& parallel_for, Floats* memory) {
-  const Sizes padded(shape);
-  std::vector<DiffusionPanels> images(shape.batch);
-  for (DiffusionPanels& panels : images) {
-    panels.keys_transposed =
-        memory->Take(shape.num_sources * padded.positions * shape.query_channels);
-    if (for_gradient) {
-      panels.keys = memory->Take(shape.num_sources * padded.positions * padded.width);
-      panels.values_transposed = memory->Take(padded.positions * shape.value_channels);
-    } else {
-      panels.values = memory->Take(padded.positions * padded.channels);
+  // Calls f for the groups of the images' queries, once these are loaded, with `upstream` if not
+  // null. The groups are all images' that begin at the same query.
+  template <typename Function>
+  void ForEachGroup(const void* upstream, const Function& f) const {
+    const int64_t positions = in_.shape.positions;
+    for (int64_t q = 0; q < positions; q += kQueriesAtOnce) {
+      const auto group = [=](int64_t image) -> DiffusionGroup {
+        return {image, q, std::min(kQueriesAtOnce, positions - q)};
+      };
+      const int64_t parts = in_.shape.num_sources + (upstream != nullptr);
+      ForEachPart(parts, kQueriesAtOnce * width() * 50, [&](int64_t image, int part) {
+        MTL_SELECT_KERNEL(LoadQueries)(in_, upstream, group(image), part, work_[image]);
+      });
+      f(group);
     }
   }
-  const int64_t parts = shape.num_sources + 1;
-  parallel_for(shape.batch * parts, shape.positions * padded.channels, [&](int64_t n) {
-    const int64_t image = n / parts, part = n % parts;
-    Floats rows;
-    float* space = rows.Take(shape.positions * std::max(padded.width, padded.channels));
-    MTL_SELECT_KERNEL(MakeDiffusionPanels)
-    (shape, keys, values, image, static_cast<int>(part), images[image], space);
-  });
-  return images;
-}
 
-DiffusionRows MakeRows(const Sizes& padded, bool for_gradient, Floats* memory) {
-  DiffusionRows rows{};
-  rows.scores = memory->Take(kQueriesAtOnce * padded.positions);
-  rows.total = memory->Take(kQueriesAtOnce * padded.positions);
-  rows.queries = memory->Take(kQueriesAtOnce * padded.width);
-  rows.upstream = memory->Take(kQueriesAtOnce * padded.channels);
-  if (for_gradient) {
-    rows.slopes = memory->Take(kQueriesAtOnce * padded.positions);
-    rows.products = memory->Take(kQueriesAtOnce * padded.width);
-    rows.panels = memory->Take(kQueriesAtOnce * (padded.width + padded.channels));
+ private:
+  DiffusionWork CommonWork() {
+    DiffusionWork work{};
+    work.keys = zeros_.Take(sources() * sizes_.query_panels * key_panel());
+    work.values = zeros_.Take(sizes_.value_panels * key_panel());
+    work.queries = zeros_.Take(sources() * sizes_.query_panels * query_panel());
+    work.queries_transposed = zeros_.Take(sources() * sizes_.query_panels * query_panel());
+    work.affinities = zeros_.Take(sources() * kGroupPanels * key_panel());
+    work.row_sums = zeros_.Take(sizes_.shares * 2 * sources() * kQueriesAtOnce);
+    return work;
   }
-  return rows;
-}
 
-// Queries [begin, end) of share i; whole groups of queries.
-struct Share {
-  int64_t begin, end;
-
-  Share(int64_t i, int64_t shares, int64_t positions) {
-    const int64_t groups = (positions + kQueriesAtOnce - 1) / kQueriesAtOnce;
-    begin = std::min(i * groups / shares * kQueriesAtOnce, positions);
-    end = std::min((i + 1) * groups / shares * kQueriesAtOnce, positions);
+  DiffusionWork WorkForResults() {
+    DiffusionWork work = CommonWork();
+    work.results = zeros_.Take(sizes_.shares * sizes_.value_panels * query_panel());
+    return work;
   }
+
+  DiffusionWork WorkForGradient(double* mix_gradients) {
+    DiffusionWork work = CommonWork();
+    work.results = zeros_.Take(sizes_.shares * sources() * sizes_.query_panels * query_panel());
+    work.upstream = zeros_.Take(sizes_.value_panels * query_panel());
+    work.upstream_transposed = zeros_.Take(sizes_.value_panels * query_panel());
+    work.slopes = zeros_.Take(kGroupPanels * key_panel());
+    work.key_gradients = zeros_.Take(sources() * sizes_.query_panels * key_panel());
+    work.value_gradients = zeros_.Take(sizes_.value_panels * key_panel());
+    work.mix_gradients = mix_gradients;
+    return work;
+  }
+
+  int64_t sources() const { return in_.shape.num_sources; }
+  int64_t key_panel() const { return sizes_.keys * kQueryPanel; }
+  static int64_t query_panel() { return kQueriesAtOnce * kQueryPanel; }
+
+  const DiffusionInputs& in_;
+  const DiffusionSizes sizes_;
+  const ParallelFor& parallel_for_;
+  Zeros zeros_;
+  std::vector<double> mix_gradients_;  // [B, S]
+  std::vector<DiffusionWork> work_;
 };
 
 }  // namespace
 
 void AffinityDiffusion(const AffinityDiffusionArgs& args, const ParallelFor& parallel_for) {
-  const DiffusionShape& shape = args.shape;
+  const DiffusionShape& shape = args.inputs.shape;
   if (shape.batch * shape.positions == 0) return;
-  const Sizes padded(shape);
-  Floats memory;
-  const std::vector<DiffusionPanels> panels =
-      MakePanels(shape, args.keys, args.values, false, parallel_for, &memory);
-  const int64_t products = shape.num_sources * (shape.query_channels + 8) + shape.value_channels;
-  const int64_t cost_ns = NanosecondsFor(shape, shape.positions / kResultShares, products);
-  parallel_for(shape.batch * kResultShares, cost_ns, [&](int64_t n) {
-    const int64_t image = n / kResultShares;
-    const Share share(n % kResultShares, kResultShares, shape.positions);
-    if (share.begin == share.end) return;
-    Floats space;
-    MTL_SELECT_KERNEL(DiffuseKernel)
-    (args, image, share.begin, share.end, panels[image], MakeRows(padded, false, &space));
+  const Diffusion all(args.inputs, false, parallel_for);
+  const int64_t sources = shape.num_sources, shares = all.sizes().shares;
+  all.ForEachGroup(nullptr, [&](const auto& group) {
+    all.ForEachPart(
+        shares, all.pairs() * sources * (all.width() + 16), [&](int64_t image, int64_t share) {
+          MTL_SELECT_KERNEL(ScoreKeys)(args.inputs, group(image), share, all.work(image));
+        });
+    all.ForEachPart(shares, all.pairs() * (all.channels() + 4 * sources),
+                    [&](int64_t image, int64_t share) {
+                      MTL_SELECT_KERNEL(MixValues)(args, group(image), share, all.work(image));
+                    });
+    all.ForEachPart(1, kQueriesAtOnce * all.channels() * shares, [&](int64_t image, int64_t) {
+      MTL_SELECT_KERNEL(StoreResults)(args, group(image), all.work(image));
+    });
   });
 }
 
 void AffinityDiffusionGrad(const AffinityDiffusionGradArgs& args, const ParallelFor& parallel_for) {
-  const DiffusionShape& shape = args.shape;
-  std::fill_n(args.mix_gradients, shape.num_sources, 0.0f);
+  const DiffusionShape& shape = args.inputs.shape;
+  const int64_t sources = shape.num_sources;
+  std::fill_n(args.mix_gradients, sources, 0.0f);
   if (shape.batch * shape.positions == 0) return;
-  const Sizes padded(shape);
-  const int64_t parts = shape.num_sources + 1;
-  const int64_t key_sums = shape.num_sources * padded.positions * padded.width;
-  const int64_t value_sums = padded.positions * padded.channels;
-  const int64_t num_shares = shape.batch * kGradientShares;
-  Floats memory;
-  const std::vector<DiffusionPanels> panels =
-      MakePanels(shape, args.keys, args.values, true, parallel_for, &memory);
-  float* const keys = memory.TakeZeros(num_shares * key_sums);
-  float* const values = memory.TakeZeros(num_shares * value_sums);
-  std::vector<double> mixes(num_shares * shape.num_sources, 0.0);
-  const int64_t products =
-      3 * shape.num_sources * (shape.query_channels + 8) + 2 * shape.value_channels;
-  const int64_t cost_ns = NanosecondsFor(shape, shape.positions / kGradientShares, products);
-  parallel_for(num_shares, cost_ns, [&](int64_t n) {
-    const int64_t image = n / kGradientShares;
-    const Share share(n % kGradientShares, kGradientShares, shape.positions);
-    if (share.begin == share.end) return;
-    Floats space;
-    const DiffusionSums sums{keys + n * key_sums, values + n * value_sums,
-                             mixes.data() + n * shape.num_sources};
-    MTL_SELECT_KERNEL(DiffuseGradKernel)
-    (args, image, share.begin, share.end, panels[image], MakeRows(padded, true, &space), sums);
+  const Diffusion all(args.inputs, true, parallel_for);
+  const int64_t shares = all.sizes().shares, width = all.width(), channels = all.channels();
+  all.ForEachGroup(args.upstream, [&](const auto& group) {
+    all.ForEachPart(shares, all.pairs() * (channels + sources * (width + 16)),
+                    [&](int64_t image, int64_t share) {
+                      MTL_SELECT_KERNEL(SlopeKeys)(args, group(image), share, all.work(image));
+                    });
+    all.ForEachPart(shares, all.pairs() * (channels + sources * (2 * width + 8)),
+                    [&](int64_t image, int64_t share) {
+                      MTL_SELECT_KERNEL(MixGradients)(args, group(image), share, all.work(image));
+                    });
+    all.ForEachPart(sources, kQueriesAtOnce * width * shares, [&](int64_t image, int part) {
+      MTL_SELECT_KERNEL(StoreQueryGradients)(args, group(image), part, all.work(image));
+    });
   });
-  // The sums of an image's shares, into those of its first; then into the results.
-  parallel_for(shape.batch * parts, key_sums, [&](int64_t n) {
-    const int64_t image = n / parts, part = n % parts;
-    const bool is_values = part == shape.num_sources;
-    const int64_t stride = is_values ? padded.channels : padded.width;
-    const int64_t width = is_values ? shape.value_channels : shape.query_channels;
-    const int64_t count = padded.positions * stride, step = is_values ? value_sums : key_sums;
-    float* const sum = (is_values ? values : keys + part * count) + image * kGradientShares * step;
-    for (int64_t i = 1; i < kGradientShares; ++i) {
-      const float* other = sum + i * step;
-      for (int64_t e = 0; e < count; ++e) sum[e] += other[e];
-    }
-    void* const results = is_values ? args.value_gradients : args.key_gradients[part];
-    MTL_SELECT_KERNEL(StoreRows)
-    (shape.type, sum, stride, shape.positions, width,
-     static_cast<char*>(results) + image * shape.positions * width * ElementBytes(shape.type));
+  all.ForEachPart(sources + 1, all.sizes().keys * width, [&](int64_t image, int part) {
+    MTL_SELECT_KERNEL(StoreKeyGradients)(args, image, part, all.work(image));
   });
-  for (int s = 0; s < shape.num_sources; ++s) {
+  for (int64_t s = 0; s < sources; ++s) {
     double sum = 0;
-    for (int64_t n = 0; n < num_shares; ++n) sum += mixes[n * shape.num_sources + s];
+    for (int64_t image = 0; image < shape.batch; ++image) {
+      sum += all.mix_gradients()[image * sources + s];
+    }
     args.mix_gradients[s] = static_cast<float>(sum);
   }
 }

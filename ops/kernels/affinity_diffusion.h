@@ -3,7 +3,7 @@
 //   affinities_s = softmax over keys k of  queries_s[q] . keys_s[k]
 //   results[q]   = sum_s mix_s sum_k affinities_s[q, k] values[k]
 //
-// A few rows of the matrices exist at a time, for as many queries as share a pass over the keys.
+// The affinities of a group of queries exist at a time.
 #pragma once
 
 #include <cstdint>
@@ -24,23 +24,23 @@ struct DiffusionShape {
   ElementType type;        // of queries, keys, values and results
 };
 
-struct AffinityDiffusionArgs {
+struct DiffusionInputs {
   DiffusionShape shape;
   const void* const* queries;  // [S] `[B, N, D]`
   const void* const* keys;     // [S] `[B, N, D]`
   const void* values;          // [B, N, C]
   const float* mix;            // [S]
-  void* results;               // [B, N, C]
-  float* softmax;              // [2, S, B, N]: each row's largest score, and the sum of
-                               // exp(score - largest); for the gradient
+};
+
+struct AffinityDiffusionArgs {
+  DiffusionInputs inputs;
+  void* results;   // [B, N, C]
+  float* softmax;  // [2, S, B, N]: each row's largest score, and the sum of exp(score - largest);
+                   // for the gradient
 };
 
 struct AffinityDiffusionGradArgs {
-  DiffusionShape shape;
-  const void* const* queries;
-  const void* const* keys;
-  const void* values;
-  const float* mix;
+  DiffusionInputs inputs;
   const float* softmax;
   const void* upstream;          // [B, N, C]: the gradient of the results
   void* const* query_gradients;  // [S] `[B, N, D]`

@@ -1,249 +1,184 @@
-// Affinity diffusion for Q = kQueriesAtOnce queries at a time, compiled once per instruction set
-// (cpu_dispatch.h).
-//
-// Whole rows of the affinities of these queries are made, so that a softmax is one pass over its
-// row and nothing is made twice; all products are with panels (panels.h).
-#include "kernels/affinity_kernels.h"
-#include "kernels/panels.h"
+// Affinity diffusion for a group of queries and a share of the keys: the results. Compiled once per
+// instruction set (cpu_dispatch.h).
+#include "kernels/affinity_panels.h"
 #include "kernels/vector_math.h"
 
 namespace mtl {
 namespace MTL_ISA {
 namespace {
 
-constexpr float kNone = -3e38f;  // the score of a position that does not exist
+// Keys whose values are read while they are in the nearest cache.
+constexpr int64_t kStretch = 120;
 
-// The n queries from position q on, padded with zeros to kQueriesAtOnce rows.
-template <typename Type>
-void LoadQueries(const void* from, int64_t image, int64_t q, int64_t n, int64_t positions,
-                 int64_t width, float* to) {
-  const auto* first = static_cast<const typename Type::Element*>(from);
-  const int64_t stride = Padded(width);
-  CopyRows<Type>(first + (image * positions + q) * width, n, width, to, stride);
-  std::memset(to + n * stride, 0, (kQueriesAtOnce - n) * stride * sizeof(float));
-}
-
-// rows [Q, padded N] = a [Q, width] times transposed panels.
-void TimesTransposed(const float* a, int64_t width, const float* panels, int64_t padded,
-                     float* rows) {
-  for (int64_t k = 0; k < padded; k += kPanel) {
-    PanelProduct<false>(kQueriesAtOnce, a, Padded(width), 1, panels + k * width, width, rows + k,
-                        padded);
+// Turns `count` rows of scores into exp(score - largest).
+void Exponentials(float* scores, int64_t count, int64_t rows, float* largest, float* sums) {
+  PanelRow most = LoadRow(scores), sum{};
+  for (int64_t k = 1; k < count; ++k) {
+    const PanelRow row = LoadRow(scores + k * kPanel);
+    Unroll<kPanelVectors>([&](auto v) {
+      Floats& top = most.at[v.value];
+      top = row.at[v.value] > top ? row.at[v.value] : top;
+    });
   }
+  for (int64_t k = 0; k < count; ++k) {
+    PanelRow row = LoadRow(scores + k * kPanel);
+    Unroll<kPanelVectors>([&](auto v) {
+      row.at[v.value] = Exp(row.at[v.value] - most.at[v.value]);
+      sum.at[v.value] += row.at[v.value];
+    });
+    StoreRow(scores + k * kPanel, row);
+  }
+  std::memset(scores + count * kPanel, 0, (rows - count) * kPanel * sizeof(float));
+  StoreRow(largest, most);
+  StoreRow(sums, sum);
 }
 
-// Positions of rows that products work on at a time: what they share stays in the nearest caches.
-constexpr int64_t kStretch = 128;
-
-// to [Q, padded width] = rows [Q, padded N] times panels of N positions.
-void TimesPanels(const float* rows, int64_t padded, const float* panels, int64_t width, float* to) {
-  const int64_t stride = Padded(width);
-  for (int64_t k = 0; k < padded; k += kStretch) {
-    const int64_t depth = padded - k < kStretch ? padded - k : kStretch;
-    const auto product = k == 0 ? PanelProduct<false> : PanelProduct<true>;
-    for (int64_t w = 0; w < width; w += kPanel) {
-      product(kQueriesAtOnce, rows + k, padded, 1, panels + w * padded + k * kPanel, depth, to + w,
-              stride);
+// What a share's exponentials of a source are multiplied with, from every share's largest score
+// and sum; `largest` and `sum` of whole rows besides.
+void Factors(const DiffusionWork& work, const DiffusionShape& shape, int64_t shares, int64_t share,
+             int64_t place, float mix, float* factors, float* largest, float* sum) {
+  for (int64_t q = place; q < place + kQueriesAtOnce; q += kLanes) {
+    Floats top = Float32::Load(RowSums(work, shape, 0, 0), q), total{};
+    for (int64_t i = 1; i < shares; ++i) {
+      const Floats other = Float32::Load(RowSums(work, shape, i, 0), q);
+      top = other > top ? other : top;
     }
-  }
-}
-
-// sums [padded N, padded width] += rows' [padded N, Q] times panels of the Q queries.
-void AddTransposedTimes(const float* rows, int64_t padded, const float* panels, int64_t width,
-                        float* sums) {
-  const int64_t stride = Padded(width);
-  for (int64_t k = 0; k < padded; k += kStretch) {
-    const int64_t count = padded - k < kStretch ? padded - k : kStretch;
-    for (int64_t w = 0; w < width; w += kPanel) {
-      PanelProduct<true>(count, rows + k, 1, padded, panels + w * kQueriesAtOnce, kQueriesAtOnce,
-                         sums + k * stride + w, stride);
+    for (int64_t i = 0; i < shares; ++i) {
+      total += Exp(Float32::Load(RowSums(work, shape, i, 0), q) - top) *
+               Float32::Load(RowSums(work, shape, i, 1), q);
     }
+    const Floats own = Exp(Float32::Load(RowSums(work, shape, share, 0), q) - top);
+    Float32::Store(factors, q - place, mix * own / total);
+    Float32::Store(largest, q - place, top);
+    Float32::Store(sum, q - place, total);
   }
 }
 
-float LargestOfRow(const float* row, int64_t n) {
-  Floats largest = Float32::Load(row, 0);
-  for (int64_t k = kLanes; k < n; k += kLanes) {
-    const Floats x = Float32::Load(row, k);
-    largest = x > largest ? x : largest;
-  }
-  return LargestOf(largest);
-}
-
-// row = exp(row - shift); returns the sum.
-float Exponentials(float* row, int64_t n, float shift) {
-  Floats sum = {};
-  for (int64_t k = 0; k < n; k += kLanes) {
-    const Floats e = Exp(Float32::Load(row, k) - shift);
-    Float32::Store(row, k, e);
-    sum += e;
-  }
-  return SumOf(sum);
-}
-
-// Turns a row of exponentials, `scale` times which are the affinities p, into
-// mix p (slopes - sum p slopes), the gradient of its scores, after adding mix p to `total` (or
-// setting it). Returns sum p slopes, the gradient of mix.
-double SoftmaxSlopes(float* row, const float* slopes, int64_t n, float scale, float mix,
-                     float* total, bool is_first) {
-  Floats products = {};
-  for (int64_t k = 0; k < n; k += kLanes) {
-    products += Float32::Load(row, k) * Float32::Load(slopes, k);
-  }
-  const float mean = scale * SumOf(products);
-  const float factor = mix * scale;
-  for (int64_t k = 0; k < n; k += kLanes) {
-    const Floats share = factor * Float32::Load(row, k);
-    Float32::Store(total, k, is_first ? share : Float32::Load(total, k) + share);
-    Float32::Store(row, k, share * (Float32::Load(slopes, k) - mean));
-  }
-  return mean;
-}
-
-template <typename Type>
-void WriteRows(const float* rows, int64_t stride, int64_t n, int64_t width, void* to) {
-  auto* out = static_cast<typename Type::Element*>(to);
-  for (int64_t i = 0; i < n; ++i) {
-    int64_t c = 0;
-    for (; c + kLanes <= width; c += kLanes) {
-      Type::Store(out + i * width, c, Float32::Load(rows + i * stride, c));
-    }
-    if (c < width) {
-      StorePart<Type>(out + i * width, c, width - c,
-                      LoadPart<Float32>(rows + i * stride, c, width - c));
-    }
-  }
-}
-
-template <typename Type>
-void MakePanels(const DiffusionShape& shape, const void* const* keys, const void* values,
-                int64_t image, int part, const DiffusionPanels& panels, float* rows) {
-  const bool is_values = part == shape.num_sources;
-  const int64_t width = is_values ? shape.value_channels : shape.query_channels;
-  const int64_t n = shape.positions, padded = Padded(n), stride = Padded(width);
-  const auto* from = static_cast<const typename Type::Element*>(is_values ? values : keys[part]);
-  CopyRows<Type>(from + image * n * width, n, width, rows, stride);
-  float* plain = is_values                ? panels.values
-                 : panels.keys == nullptr ? nullptr
-                                          : panels.keys + part * padded * stride;
-  float* transposed =
-      is_values ? panels.values_transposed : panels.keys_transposed + part * padded * width;
-  if (plain != nullptr) ToPanels(rows, stride, n, padded, width, plain);
-  if (transposed != nullptr) ToTransposedPanels(rows, stride, n, padded, width, transposed);
-}
-
-template <typename Type>
-void Diffuse(const AffinityDiffusionArgs& args, int64_t image, int64_t begin, int64_t end,
-             const DiffusionPanels& panels, const DiffusionRows& space) {
-  const DiffusionShape& shape = args.shape;
-  const int64_t positions = shape.positions, padded = Padded(positions);
-  const int64_t width = shape.query_channels, channels = shape.value_channels;
-  for (int64_t q = begin; q < end; q += kQueriesAtOnce) {
-    const int64_t n = end - q < kQueriesAtOnce ? end - q : kQueriesAtOnce;
+// The mixed affinities of `rows` keys, in place of the first source's.
+void Mix(const DiffusionShape& shape, const DiffusionSizes& sizes, const float* factors,
+         int64_t rows, float* affinities) {
+  const int64_t source = kGroupPanels * sizes.keys * kPanel;
+  for (int64_t k = 0; k < rows; ++k) {
+    PanelRow total{};
     for (int s = 0; s < shape.num_sources; ++s) {
-      LoadQueries<Type>(args.queries[s], image, q, n, positions, width, space.queries);
-      TimesTransposed(space.queries, width, panels.keys_transposed + s * padded * width, padded,
-                      space.scores);
-      for (int64_t i = 0; i < kQueriesAtOnce; ++i) {
-        float* row = space.scores + i * padded;
-        for (int64_t k = positions; k < padded; ++k) row[k] = kNone;
-        const float shift = LargestOfRow(row, padded);
-        const float sum = Exponentials(row, padded, shift);
-        if (i < n) {
-          const int64_t place = (s * shape.batch + image) * positions + q + i;
-          args.softmax[place] = shift;
-          args.softmax[shape.num_sources * shape.batch * positions + place] = sum;
-        }
-        const Floats factor = Broadcast(args.mix[s] / sum);
-        float* to = space.total + i * padded;
-        for (int64_t k = 0; k < padded; k += kLanes) {
-          const Floats share = factor * Float32::Load(row, k);
-          Float32::Store(to, k, s == 0 ? share : Float32::Load(to, k) + share);
-        }
-      }
+      const PanelRow row = LoadRow(affinities + s * source + k * kPanel);
+      const PanelRow factor = LoadRow(factors + s * kQueriesAtOnce);
+      Unroll<kPanelVectors>(
+          [&](auto v) { total.at[v.value] += factor.at[v.value] * row.at[v.value]; });
     }
-    TimesPanels(space.total, padded, panels.values, channels, space.upstream);
-    StoreRows(
-        shape.type, space.upstream, Padded(channels), n, channels,
-        static_cast<typename Type::Element*>(args.results) + (image * positions + q) * channels);
+    StoreRow(affinities + k * kPanel, total);
   }
 }
 
 template <typename Type>
-void DiffuseGrad(const AffinityDiffusionGradArgs& args, int64_t image, int64_t begin, int64_t end,
-                 const DiffusionPanels& panels, const DiffusionRows& space,
-                 const DiffusionSums& sums) {
-  using Element = typename Type::Element;
-  const DiffusionShape& shape = args.shape;
-  const int64_t positions = shape.positions, padded = Padded(positions);
-  const int64_t width = shape.query_channels, channels = shape.value_channels;
-  const int64_t query_stride = Padded(width), value_stride = Padded(channels);
-  float* const query_panels = space.panels;
-  float* const upstream_panels = space.panels + query_stride * kQueriesAtOnce;
-  for (int64_t q = begin; q < end; q += kQueriesAtOnce) {
-    const int64_t n = end - q < kQueriesAtOnce ? end - q : kQueriesAtOnce;
-    LoadQueries<Type>(args.upstream, image, q, n, positions, channels, space.upstream);
-    ToPanels(space.upstream, value_stride, n, kQueriesAtOnce, channels, upstream_panels);
-    // The gradient of the mixed affinities.
-    TimesTransposed(space.upstream, channels, panels.values_transposed, padded, space.slopes);
-    for (int s = 0; s < shape.num_sources; ++s) {
-      LoadQueries<Type>(args.queries[s], image, q, n, positions, width, space.queries);
-      ToPanels(space.queries, query_stride, n, kQueriesAtOnce, width, query_panels);
-      TimesTransposed(space.queries, width, panels.keys_transposed + s * padded * width, padded,
-                      space.scores);
-      const float* shifts = args.softmax + (s * shape.batch + image) * positions + q;
-      const float* totals = shifts + shape.num_sources * shape.batch * positions;
-      double of_mix = 0;
-      for (int64_t i = 0; i < kQueriesAtOnce; ++i) {
-        float* row = space.scores + i * padded;
-        float* total = space.total + i * padded;
-        if (i >= n) {
-          std::memset(row, 0, padded * sizeof(float));
-          if (s == 0) std::memset(total, 0, padded * sizeof(float));
-          continue;
-        }
-        for (int64_t k = positions; k < padded; ++k) row[k] = kNone;
-        Exponentials(row, padded, shifts[i]);
-        of_mix += SoftmaxSlopes(row, space.slopes + i * padded, padded, 1.0f / totals[i],
-                                args.mix[s], total, s == 0);
-      }
-      sums.mix_gradients[s] += of_mix;
-      TimesPanels(space.scores, padded, panels.keys + s * padded * query_stride, width,
-                  space.products);
-      StoreRows(shape.type, space.products, query_stride, n, width,
-                static_cast<Element*>(args.query_gradients[s]) + (image * positions + q) * width);
-      AddTransposedTimes(space.scores, padded, query_panels, width,
-                         sums.key_gradients + s * padded * query_stride);
+const typename Type::Element* Elements(const void* array, int64_t place) {
+  return static_cast<const typename Type::Element*>(array) + place;
+}
+
+template <typename Type>
+void LoadGroup(const void* array, const DiffusionShape& shape, const DiffusionGroup& group,
+               int64_t width, int64_t panels, float* plain, float* transposed) {
+  const int64_t first = (group.image * shape.positions + group.begin) * width;
+  ToPanels<Type>(Elements<Type>(array, first), group.count, width, plain, kGroupPanel);
+  const int64_t rows = group.panels() * kPanel;
+  for (int64_t w = 0; w < panels; ++w) {
+    float* panel = plain + w * kGroupPanel;
+    std::memset(panel + group.count * kPanel, 0, (rows - group.count) * kPanel * sizeof(float));
+    for (int64_t p = 0; p < group.panels(); ++p) {
+      TransposePanel(panel + p * kTile, transposed + (p * panels + w) * kTile);
     }
-    AddTransposedTimes(space.total, padded, upstream_panels, channels, sums.value_gradients);
   }
 }
 
 }  // namespace
 
-void MakeDiffusionPanels(const DiffusionShape& shape, const void* const* keys, const void* values,
-                         int64_t image, int part, const DiffusionPanels& panels, float* rows) {
-  WithType(shape.type, [&](auto t) {
-    MakePanels<decltype(t)>(shape, keys, values, image, part, panels, rows);
+void LoadKeys(const DiffusionInputs& in, int64_t image, int part, const DiffusionWork& work) {
+  const DiffusionShape& shape = in.shape;
+  const DiffusionSizes sizes(shape);
+  const bool is_values = part == shape.num_sources;
+  const int64_t width = is_values ? shape.value_channels : shape.query_channels;
+  const void* from = is_values ? in.values : in.keys[part];
+  float* to = is_values ? work.values : KeyPanels(work.keys, sizes, part, 0);
+  WithType(shape.type, [&](auto type) {
+    using Type = decltype(type);
+    ToPanels<Type>(Elements<Type>(from, image * shape.positions * width), shape.positions, width,
+                   to, sizes.keys * kPanel);
   });
 }
 
-void DiffuseKernel(const AffinityDiffusionArgs& args, int64_t image, int64_t begin, int64_t end,
-                   const DiffusionPanels& panels, const DiffusionRows& space) {
-  WithType(args.shape.type,
-           [&](auto t) { Diffuse<decltype(t)>(args, image, begin, end, panels, space); });
+void LoadQueries(const DiffusionInputs& in, const void* upstream, const DiffusionGroup& group,
+                 int part, const DiffusionWork& work) {
+  const DiffusionShape& shape = in.shape;
+  const DiffusionSizes sizes(shape);
+  WithType(shape.type, [&](auto type) {
+    using Type = decltype(type);
+    if (part == shape.num_sources) {
+      LoadGroup<Type>(upstream, shape, group, shape.value_channels, sizes.value_panels,
+                      work.upstream, work.upstream_transposed);
+    } else {
+      LoadGroup<Type>(in.queries[part], shape, group, shape.query_channels, sizes.query_panels,
+                      work.queries + part * sizes.query_panels * kGroupPanel,
+                      work.queries_transposed + part * kGroupPanels * sizes.query_panels * kTile);
+    }
+  });
 }
 
-void DiffuseGradKernel(const AffinityDiffusionGradArgs& args, int64_t image, int64_t begin,
-                       int64_t end, const DiffusionPanels& panels, const DiffusionRows& space,
-                       const DiffusionSums& sums) {
-  WithType(args.shape.type,
-           [&](auto t) { DiffuseGrad<decltype(t)>(args, image, begin, end, panels, space, sums); });
+void ScoreKeys(const DiffusionInputs& in, const DiffusionGroup& group, int64_t share,
+               const DiffusionWork& work) {
+  const DiffusionShape& shape = in.shape;
+  const DiffusionSizes sizes(shape);
+  for (int s = 0; s < shape.num_sources; ++s) {
+    for (int64_t p = 0; p < group.panels(); ++p) {
+      Score(work, sizes, s, p, share);
+      const int64_t place = s * kQueriesAtOnce + p * kPanel;
+      Exponentials(AffinityPanel(work, sizes, s, p, share), KeysOf(shape, sizes, share), sizes.rows,
+                   RowSums(work, shape, share, 0) + place, RowSums(work, shape, share, 1) + place);
+    }
+  }
 }
 
-void StoreRows(ElementType type, const float* rows, int64_t stride, int64_t n, int64_t width,
-               void* to) {
-  WithType(type, [&](auto t) { WriteRows<decltype(t)>(rows, stride, n, width, to); });
+void MixValues(const AffinityDiffusionArgs& args, const DiffusionGroup& group, int64_t share,
+               const DiffusionWork& work) {
+  const DiffusionShape& shape = args.inputs.shape;
+  const DiffusionSizes sizes(shape);
+  float factors[kMaxAffinities * kQueriesAtOnce], largest[kQueriesAtOnce], sum[kQueriesAtOnce];
+  for (int s = 0; s < shape.num_sources; ++s) {
+    Factors(work, shape, sizes.shares, share, s * kQueriesAtOnce, args.inputs.mix[s],
+            factors + s * kQueriesAtOnce, largest, sum);
+    if (share == 0) {
+      float* to = args.softmax + (s * shape.batch + group.image) * shape.positions + group.begin;
+      std::memcpy(to, largest, group.count * sizeof(float));
+      std::memcpy(to + shape.num_sources * shape.batch * shape.positions, sum,
+                  group.count * sizeof(float));
+    }
+  }
+  float* const results = work.results + share * sizes.value_panels * kGroupPanel;
+  for (int64_t k = 0; k < sizes.rows; k += kStretch) {
+    const int64_t rows = sizes.rows - k < kStretch ? sizes.rows - k : kStretch;
+    const auto product = k == 0 ? TransposedProduct<false> : TransposedProduct<true>;
+    for (int64_t p = 0; p < group.panels(); ++p) {
+      float* affinities = AffinityPanel(work, sizes, 0, p, share) + k * kPanel;
+      Mix(shape, sizes, factors + p * kPanel, rows, affinities);
+      for (int64_t w = 0; w < sizes.value_panels; ++w) {
+        product(affinities, ValuePanels(work.values, sizes, share) + (w * sizes.keys + k) * kPanel,
+                rows, results + w * kGroupPanel + p * kTile);
+      }
+    }
+  }
+}
+
+void StoreResults(const AffinityDiffusionArgs& args, const DiffusionGroup& group,
+                  const DiffusionWork& work) {
+  const DiffusionShape& shape = args.inputs.shape;
+  const DiffusionSizes sizes(shape);
+  const int64_t floats = sizes.value_panels * kGroupPanel;
+  AddShares(work.results, floats, sizes.shares, floats);
+  WithType(shape.type, [&](auto type) {
+    using Type = decltype(type);
+    const int64_t place = (group.image * shape.positions + group.begin) * shape.value_channels;
+    FromPanels<Type>(work.results, kGroupPanel, group.count, shape.value_channels,
+                     static_cast<typename Type::Element*>(args.results) + place);
+  });
 }
 
 }  // namespace MTL_ISA

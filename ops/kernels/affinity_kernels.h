@@ -1,4 +1,7 @@
 // The inner loops of affinity diffusion, compiled once per instruction set (cpu_dispatch.h).
+//
+// Queries are worked on a group at a time, keys are cut into shares, one a thread. Two passes over
+// the keys make a softmax: the first leaves each share's part of what belongs to a whole row.
 #pragma once
 
 #include "kernels/affinity_diffusion.h"
@@ -6,54 +9,81 @@
 
 namespace mtl {
 
-constexpr int64_t kQueriesAtOnce = 64;
+constexpr int64_t kQueryPanel = 64;  // kPanel of products.h
+constexpr int64_t kGroupPanels = 2;
+constexpr int64_t kQueriesAtOnce = kGroupPanels * kQueryPanel;
+constexpr int64_t kMaxKeyShares = 8;
 
-inline int64_t PaddedPositions(int64_t n) { return (n + 31) / 32 * 32; }
+// How an image is cut and padded. It depends on the shape alone, and so do the results.
+struct DiffusionSizes {
+  int64_t rows;          // keys of a share, even
+  int64_t shares;        // of keys
+  int64_t keys;          // N, padded to whole shares
+  int64_t query_panels;  // D / 64, rounded up
+  int64_t value_panels;  // C / 64, rounded up
 
-// The keys and values of one image in panels (panels.h), for all its queries.
-struct DiffusionPanels {
-  float* keys_transposed;    // [S, N / 32, D, 32]
-  float* keys;               // [S, D / 32, N, 32]; for the gradient
-  float* values;             // [C / 32, N, 32]; for the results
-  float* values_transposed;  // [N / 32, C, 32]; for the gradient
+  explicit DiffusionSizes(const DiffusionShape& shape);
 };
 
-// What one thread works in: rows for Q = kQueriesAtOnce queries.
-struct DiffusionRows {
-  float* scores;    // [Q, padded N]
-  float* total;     // [Q, padded N]: the mixed affinities
-  float* slopes;    // [Q, padded N]: their gradient; for the gradient
-  float* queries;   // [Q, padded D]
-  float* products;  // [Q, padded D]; for the gradient
-  float* upstream;  // [Q, padded C], also the results
-  float* panels;    // [(padded D + padded C) / 32, Q, 32]; for the gradient
+// What there is of one image, float32 in panels (products.h) of N keys or G = kQueriesAtOnce
+// queries; sources, shares and panels are the outer dimensions.
+struct DiffusionWork {
+  // All positions.
+  float* keys;    // [S, D / 64] panels of keys
+  float* values;  // [C / 64] panels of keys
+  // The group.
+  float* queries;             // [S, D / 64] panels of queries
+  float* queries_transposed;  // [S, G / 64, D]
+  float* affinities;          // [S, G / 64] panels of keys: exp(score - shift), then their use
+  float* row_sums;            // [shares, 2, S, G]: what the first pass finds out about rows
+  float* results;             // [shares] panels of queries: [C / 64], or [S, D / 64]
+  // For the gradient.
+  float* upstream;             // [C / 64] panels of queries
+  float* upstream_transposed;  // [G / 64, C]
+  float* slopes;               // [G / 64] panels of keys: the gradient of the mixed affinities
+  float* key_gradients;        // [S, D / 64] panels of keys
+  float* value_gradients;      // [C / 64] panels of keys
+  double* mix_gradients;       // [S]
 };
 
-// What the queries of one share of an image add to; float32, [padded N, padded width].
-struct DiffusionSums {
-  float* key_gradients;    // [S, padded N, padded D]
-  float* value_gradients;  // [padded N, padded C]
-  double* mix_gradients;   // [S]
+// `count` queries of an image.
+struct DiffusionGroup {
+  int64_t image, begin, count;
+
+  int64_t panels() const { return (count + kQueryPanel - 1) / kQueryPanel; }
 };
 
-// Makes panels of one image, part `part` of `parts`: a source's keys, or, at last, the values.
-MTL_DECLARE_KERNEL(void, MakeDiffusionPanels,
-                   (const DiffusionShape&, const void* const* keys, const void* values,
-                    int64_t image, int part, const DiffusionPanels&, float* rows))
+// A part is a source, or, at last, what belongs to all of them: values, or the upstream gradient.
 
-// Results of queries [begin, end) of an image.
-MTL_DECLARE_KERNEL(void, DiffuseKernel,
-                   (const AffinityDiffusionArgs&, int64_t image, int64_t begin, int64_t end,
-                    const DiffusionPanels&, const DiffusionRows&))
+// === Both ways ===
+MTL_DECLARE_KERNEL(void, LoadKeys,
+                   (const DiffusionInputs&, int64_t image, int part, const DiffusionWork&))
+MTL_DECLARE_KERNEL(void, LoadQueries,
+                   (const DiffusionInputs&, const void* upstream, const DiffusionGroup&, int part,
+                    const DiffusionWork&))
 
-// Gradients of queries [begin, end) of an image, and what they add to the others.
-MTL_DECLARE_KERNEL(void, DiffuseGradKernel,
-                   (const AffinityDiffusionGradArgs&, int64_t image, int64_t begin, int64_t end,
-                    const DiffusionPanels&, const DiffusionRows&, const DiffusionSums&))
+// === The results ===
+MTL_DECLARE_KERNEL(void, ScoreKeys,
+                   (const DiffusionInputs&, const DiffusionGroup&, int64_t share,
+                    const DiffusionWork&))
+MTL_DECLARE_KERNEL(void, MixValues,
+                   (const AffinityDiffusionArgs&, const DiffusionGroup&, int64_t share,
+                    const DiffusionWork&))
+MTL_DECLARE_KERNEL(void, StoreResults,
+                   (const AffinityDiffusionArgs&, const DiffusionGroup&, const DiffusionWork&))
 
-// Writes positions [0, n) of float32 rows as elements of `type`.
-MTL_DECLARE_KERNEL(void, StoreRows,
-                   (ElementType type, const float* rows, int64_t stride, int64_t n, int64_t width,
-                    void* to))
+// === The gradient ===
+MTL_DECLARE_KERNEL(void, SlopeKeys,
+                   (const AffinityDiffusionGradArgs&, const DiffusionGroup&, int64_t share,
+                    const DiffusionWork&))
+MTL_DECLARE_KERNEL(void, MixGradients,
+                   (const AffinityDiffusionGradArgs&, const DiffusionGroup&, int64_t share,
+                    const DiffusionWork&))
+MTL_DECLARE_KERNEL(void, StoreQueryGradients,
+                   (const AffinityDiffusionGradArgs&, const DiffusionGroup&, int part,
+                    const DiffusionWork&))
+MTL_DECLARE_KERNEL(void, StoreKeyGradients,
+                   (const AffinityDiffusionGradArgs&, int64_t image, int part,
+                    const DiffusionWork&))
 
 }  // namespace mtl

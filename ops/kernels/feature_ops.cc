@@ -230,33 +230,28 @@ std::string CheckDiffuseGrad(const ArrayCall& call, std::vector<ArraySpec>* resu
   return "";
 }
 
+DiffusionInputs DiffusionInputsOf(const ArrayCall& call, size_t extras) {
+  const DiffusionShape shape = ShapeOfDiffusion(call, extras);
+  const void* const* others = call.inputs.data() + 2 * shape.num_sources;
+  return {shape, call.inputs.data(), call.inputs.data() + shape.num_sources, others[0],
+          static_cast<const float*>(others[1])};
+}
+
 AffinityDiffusionArgs DiffusionArgs(const ArrayCall& call) {
-  const DiffusionShape shape = ShapeOfDiffusion(call, kDiffusionExtras);
-  const void* const* extras = call.inputs.data() + 2 * shape.num_sources;
-  return {shape,
-          call.inputs.data(),
-          call.inputs.data() + shape.num_sources,
-          extras[0],
-          static_cast<const float*>(extras[1]),
-          call.results[0],
+  return {DiffusionInputsOf(call, kDiffusionExtras), call.results[0],
           static_cast<float*>(call.results[1])};
 }
 
 AffinityDiffusionGradArgs DiffusionGradArgs(const ArrayCall& call) {
-  const DiffusionShape shape = ShapeOfDiffusion(call, kDiffusionGradExtras);
-  const int num_maps = 2 * shape.num_sources;
-  const void* const* extras = call.inputs.data() + num_maps;
-  return {shape,
-          call.inputs.data(),
-          call.inputs.data() + shape.num_sources,
-          extras[0],
-          static_cast<const float*>(extras[1]),
-          static_cast<const float*>(extras[2]),
-          extras[3],
+  const DiffusionInputs inputs = DiffusionInputsOf(call, kDiffusionGradExtras);
+  const int sources = inputs.shape.num_sources;
+  return {inputs,
+          static_cast<const float*>(call.inputs[2 * sources + 2]),
+          call.inputs[2 * sources + 3],
           call.results.data(),
-          call.results.data() + shape.num_sources,
-          call.results[num_maps],
-          static_cast<float*>(call.results[num_maps + 1])};
+          call.results.data() + sources,
+          call.results[2 * sources],
+          static_cast<float*>(call.results[2 * sources + 1])};
 }
 
 // === UpsampleCrossEntropy: predictions [B, h, w, C], labels [B, H, W] int32, weights [B, H, W] ===
