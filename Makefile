@@ -26,7 +26,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell mtl_tf ops tests benchmarks docs examples *.md
-	$(BIN)/clang-format --dry-run --Werror ops/*/*.cc ops/*/*.h ops/*/*.cu* ops/*/*/*.h tests/native/*.cc
+	$(BIN)/clang-format --dry-run --Werror ops/*/*.cc ops/*/*.h ops/*/*.cu* ops/*/*/*.h tests/native/*.cc tests/native/*.h
 
 # The kernels under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, without TensorFlow.
 SANITIZE := build/sanitize
@@ -38,9 +38,9 @@ sanitize: $(VENV)/.installed-dev
 	    LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 MTL_TF_CPU_ISA=$$isa $(BIN)/python tests/native/fuzz_kernels.py \
 	        --kernels $(SANITIZE)/_kernels*.so --seconds 30 || exit 1; done
-	g++ -std=c++17 -O1 -g -fsanitize=thread -Iops tests/native/team_of_threads.cc \
-	    -o $(SANITIZE)/team_of_threads -lpthread
-	$(SANITIZE)/team_of_threads
+	for name in team_of_threads tiles_on_threads; do \
+	    g++ -std=c++17 -O1 -g -fsanitize=thread -Iops tests/native/$$name.cc \
+	        -o $(SANITIZE)/$$name -lpthread && $(SANITIZE)/$$name || exit 1; done
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/mkdocs build --strict

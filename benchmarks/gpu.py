@@ -25,6 +25,12 @@ import numpy as np
 
 from benchmarks.gpu_arrays import LIBRARIES, JaxArrays, is_installed
 from benchmarks.gpu_correctness import METHODS, PARAMETERS, check_all, random_gramian, random_order
+from benchmarks.gpu_features import (
+    OnDevice,
+    check_features,
+    feature_speeds,
+    feature_table,
+)
 from benchmarks.gpu_forms import LibraryForms
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -340,8 +346,8 @@ def parse() -> argparse.Namespace:
         "--kernels", type=pathlib.Path, help="module _kernels*.so (default: build*/, mtl_tf/ops/)"
     )
     parser.add_argument(
-        "--parts", nargs="+", choices=["correctness", "speed", "solvers"],
-        default=["correctness", "speed", "solvers"],
+        "--parts", nargs="+", choices=["correctness", "features", "speed", "solvers"],
+        default=["correctness", "features", "speed", "solvers"],
     )  # fmt: skip
     parser.add_argument(
         "--sanitize", action="store_true", help="only tiny checks, for compute-sanitizer"
@@ -397,6 +403,8 @@ def main() -> int:
     try:
         if "correctness" in parts:
             findings = check_all(kernels, found, seed, options.sanitize)
+            first = found[0]
+            check_features(OnDevice(kernels, first), first.dtypes, seed, findings)
             failures = findings.failures
             report["correctness"] = findings.rows()
             print(f"\n{findings.table()}\n", flush=True)
@@ -404,6 +412,13 @@ def main() -> int:
         if "solvers" in parts:
             report["solvers"] = solver_times(kernels, found[0])
             print(f"\n{solver_table(report['solvers'])}", flush=True)
+        if "features" in parts:
+            bandwidth = memory_bandwidth(found[0])
+            report["features"] = rows = []
+            for found_row in feature_speeds(kernels, found, options.dtypes, seed):
+                rows.append(found_row)
+                save(report, options.out)
+            print(f"\n{feature_table(rows, bandwidth['copy'])}", flush=True)
         if "speed" in parts:
             bandwidth = memory_bandwidth(found[0])
             report["bandwidth"] = bandwidth

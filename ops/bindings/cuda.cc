@@ -245,7 +245,6 @@ void BindCuda(py::module_& module) {
            "(weights [K], status [1], residual [1], new targets [K, K]) of a Gramian [K, K] float64"
            " on the device.");
   for (const FeatureOp& op : FeatureOps()) {
-    if (op.run_cuda == nullptr) continue;
     cuda.def(
         PythonName(op.name).c_str(),
         [&op](const Objects& arrays, const std::vector<int64_t>& numbers, uintptr_t stream) {

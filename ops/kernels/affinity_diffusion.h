@@ -10,6 +10,7 @@
 
 #include "kernels/element_type.h"
 #include "kernels/parallel_for.h"
+#include "kernels/stream.h"
 
 namespace mtl {
 
@@ -51,5 +52,15 @@ struct AffinityDiffusionGradArgs {
 
 void AffinityDiffusion(const AffinityDiffusionArgs& args, const ParallelFor& parallel_for);
 void AffinityDiffusionGrad(const AffinityDiffusionGradArgs& args, const ParallelFor& parallel_for);
+
+#if defined(MTL_WITH_CUDA)
+// All pointers but those of the argument structures themselves are the device's.
+CudaStatus AffinityDiffusionCuda(const AffinityDiffusionArgs& args, CudaStream stream);
+
+// Doubles that the gradient needs.
+int64_t AffinityDiffusionGradWorkspaceSize(const DiffusionShape& shape);
+CudaStatus AffinityDiffusionGradCuda(const AffinityDiffusionGradArgs& args, double* workspace,
+                                     CudaStream stream);
+#endif
 
 }  // namespace mtl

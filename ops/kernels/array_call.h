@@ -40,7 +40,6 @@ struct FeatureOp {
 #if defined(MTL_WITH_CUDA)
   // Doubles that `run_cuda` needs on the device; null: none.
   int64_t (*workspace_size)(const ArrayCall& call);
-  // Null: there is no CUDA kernel.
   CudaStatus (*run_cuda)(const ArrayCall& call, double* workspace, CudaStream stream);
 #endif
 };

@@ -317,15 +317,17 @@ int64_t StitchGradWorkspaceSize(const ArrayCall& call) {
   return CrossStitchGradWorkspaceSize(args.num_positions, args.num_channels, args.num_tasks);
 }
 
+int64_t DiffusionGradWorkspaceSize(const ArrayCall& call) {
+  return AffinityDiffusionGradWorkspaceSize(ShapeOfDiffusion(call, kDiffusionGradExtras));
+}
+
 // What a row of the table has besides its CPU part.
-#define MTL_NOT_ON_CUDA , nullptr, nullptr
 #define MTL_ON_CUDA(workspace_size, expression)                                          \
   , workspace_size,                                                                      \
       [](const ArrayCall& call, [[maybe_unused]] double* workspace, CudaStream stream) { \
         return expression;                                                               \
       }
 #else
-#define MTL_NOT_ON_CUDA
 #define MTL_ON_CUDA(workspace_size, expression)
 #endif
 
@@ -360,11 +362,12 @@ const std::vector<FeatureOp>& FeatureOps() {
       {"AffinityDiffusion", CheckDiffuse,
        [](const ArrayCall& call, const ParallelFor& parallel_for) {
          AffinityDiffusion(DiffusionArgs(call), parallel_for);
-       } MTL_NOT_ON_CUDA},
+       } MTL_ON_CUDA(nullptr, AffinityDiffusionCuda(DiffusionArgs(call), stream))},
       {"AffinityDiffusionGrad", CheckDiffuseGrad,
        [](const ArrayCall& call, const ParallelFor& parallel_for) {
          AffinityDiffusionGrad(DiffusionGradArgs(call), parallel_for);
-       } MTL_NOT_ON_CUDA},
+       } MTL_ON_CUDA(DiffusionGradWorkspaceSize,
+                     AffinityDiffusionGradCuda(DiffusionGradArgs(call), workspace, stream))},
       {"UpsampleCrossEntropy",
        [](const ArrayCall& call, std::vector<ArraySpec>* results) {
          return CheckUpsampling(call, ArrayType::int32, false, results);

@@ -5,15 +5,13 @@
 #include "tensorflow/op_helpers.h"
 
 // The rows of FeatureOps(): those with a CUDA kernel, and all.
-#define MTL_FOR_EACH_DEVICE_OP(F) \
-  F("AttentionDistillation")      \
-  F("AttentionDistillationGrad")  \
-  F("CrossStitch")                \
-  F("CrossStitchGrad")            \
-  F("UpsampleCrossEntropy")       \
-  F("UpsampleL1")
 #define MTL_FOR_EACH_FEATURE_OP(F) \
-  MTL_FOR_EACH_DEVICE_OP(F)        \
+  F("AttentionDistillation")       \
+  F("AttentionDistillationGrad")   \
+  F("CrossStitch")                 \
+  F("CrossStitchGrad")             \
+  F("UpsampleCrossEntropy")        \
+  F("UpsampleL1")                  \
   F("AffinityDiffusion")           \
   F("AffinityDiffusionGrad")
 

@@ -58,7 +58,6 @@ ffi::Error OnDevice(ffi::RemainingArgs args, ffi::RemainingRets results, CudaStr
   ArrayCall call;
   const std::string what_is_wrong = Read(args, results, name, numbers, &op, &call);
   if (!what_is_wrong.empty()) return ToError(what_is_wrong);
-  if (op->run_cuda == nullptr) return ToError(std::string(op->name) + " has no CUDA kernel");
   OnCuda cuda{stream, std::move(scratch)};
   const int64_t doubles = op->workspace_size == nullptr ? 0 : op->workspace_size(call);
   return ToError(cuda.WithWorkspace(

@@ -2,7 +2,8 @@
 
 `OPS` is the table that the tests loop over. A case is a list of arrays; `call` gives a list of
 results from tensors, `truth` from float64 arrays, `gradients` the gradients of all arrays.
-`binding` and `binding_gradients` name the kernels and order their arrays.
+`binding` and `binding_gradients` name the kernels and order their arrays. TensorFlow is imported by
+`call` alone: `benchmarks.gpu` checks CUDA kernels against these truths where there is none.
 """
 
 import dataclasses
@@ -10,10 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-import mtl_tf as mtl
-from tests.helpers.ops import DTYPES
+from tests.helpers.dtypes import DTYPES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +38,28 @@ class FeatureOp:
 
 def rounded(r, shape, dtype):
     return np.asarray(1.5 * r.standard_normal(shape), np.float32).astype(DTYPES[dtype])
+
+
+def exact(arrays):
+    return [a.astype(np.float64) for a in arrays]
+
+
+def upstream_of(op, arrays, dtype):
+    """Random gradients of the results."""
+    r = np.random.default_rng(99)
+    if op.is_loss:
+        dtype = "float64" if dtype == "float64" else "float32"
+    return [rounded(r, y.shape, dtype) for y in op.truth(exact(arrays))]
+
+
+def error(results, expected):
+    """Largest error in units of the largest number of a result."""
+    worst = 0.0
+    for result, truth in zip(results, expected, strict=True):
+        assert np.shape(result) == np.shape(truth)
+        off = np.abs(np.asarray(result).astype(np.float64) - truth)
+        worst = max(worst, np.max(off, initial=0.0) / max(np.max(np.abs(truth), initial=0), 1e-30))
+    return worst
 
 
 def sigmoid(x):
@@ -99,6 +120,8 @@ def packed_distillation(num_tasks, shape=(2, 3, 4, 5)):
         return array[..., first : first + channels]
 
     def call(ops, x):
+        import mtl_tf as mtl
+
         gates = [parts(x, t, 0, mtl.ops.ChannelSlice) for t in tasks]
         values = [parts(x, t, channels, mtl.ops.ChannelSlice) for t in tasks]
         return ops.attention_distillation(list(x[:k]), gates, values)
@@ -275,6 +298,8 @@ def upsample_loss(name, shape, size, kind="some", seed=0):
         return [upstream[0] * np.einsum("Yy,bYXc,Xx->byxc", rows, slopes, columns)]
 
     def call(ops, x):
+        import tensorflow as tf
+
         count = tf.shape(x[0])[0]
         fixed = [tf.constant(array)[:count] for array in (targets, weights)]
         if x[0].shape[0] is not None:

@@ -11,22 +11,14 @@ import ml_dtypes
 import numpy as np
 import scipy.optimize
 
-DTYPES = {
-    "float64": np.float64,
-    "float32": np.float32,
-    "bfloat16": ml_dtypes.bfloat16,
-    "float16": np.float16,
-}
+from tests.helpers.dtypes import DTYPES
+
 # Around the widths of vectors, and empty and scalar tensors.
 SMALL_SHAPES = [(), (0,), (1,), (3,), (4,), (7,), (8,), (15,), (16,), (17,), (31,), (32,), (33,),
                 (63,), (64,), (65,), (2, 3, 5), (4, 0, 2), (1023,), (1025,)]  # fmt: skip
 LARGE_SHAPES = [(65_535,), (65_536,), (65_537,), (131_073,)]  # around the size of a slice
 
 # === Task gradients ===
-
-
-def epsilon(dtype):
-    return float(ml_dtypes.finfo(dtype).eps)
 
 
 def random_gradients(num_tasks, shapes, dtype="float32", seed=0, none=0.0):

@@ -1,13 +1,12 @@
 // The solvers as a warp runs them, on a machine without a GPU: threads with barriers take the place
 // of lanes. Under ThreadSanitizer (`make sanitize`) a missing synchronisation in a solver is an
 // error; without, a result that differs from the serial one is.
-#include <condition_variable>
 #include <cstdio>
-#include <mutex>
 #include <random>
 #include <thread>
 #include <vector>
 
+#include "barrier.h"
 #include "kernels/balance_names.h"
 #include "kernels/solvers/balance_core.h"
 
@@ -15,29 +14,8 @@ namespace {
 
 constexpr int kLanes = 4;
 
-class Barrier {
- public:
-  void Wait() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    const int round = round_;
-    if (++waiting_ == kLanes) {
-      waiting_ = 0;
-      ++round_;
-      all_here_.notify_all();
-    } else {
-      all_here_.wait(lock, [&] { return round_ != round; });
-    }
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable all_here_;
-  int waiting_ = 0;
-  int round_ = 0;
-};
-
 struct Shared {
-  Barrier barrier;
+  Barrier barrier{kLanes};
   double value[kLanes];
   int index[kLanes];
 };

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from tests.helpers.ops import DTYPES, random_order
+from tests.helpers.dtypes import DTYPES
+from tests.helpers.ops import random_order
 from tests.ops.implementations import TENSORFLOW, bindings, needs_native, run
 
 OPS = ("gramian", "weighted_sum", "gradient_projection", "grad_drop")

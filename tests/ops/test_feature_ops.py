@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from tests.helpers.feature_ops import OPS, rounded
-from tests.helpers.ops import DTYPES, epsilon
+from tests.helpers.dtypes import DTYPES, epsilon
+from tests.helpers.feature_ops import OPS, error, exact, upstream_of
 from tests.ops.implementations import ALL, TENSORFLOW, _arrays, bindings, needs_native, wrap
 
 # Of each kind; the others are slow where a graph is compiled for every test.
@@ -57,27 +57,6 @@ def gradients(implementation, op, arrays, upstream):
 
     tensors = [[tf.constant(a) for a in group] for group in (arrays, upstream)]
     return _arrays(wrap(implementation, both)(*tensors))
-
-
-def error(results, expected):
-    """Largest error in units of the largest number of a result."""
-    worst = 0.0
-    for result, truth in zip(results, expected, strict=True):
-        assert np.shape(result) == np.shape(truth)
-        off = np.abs(np.asarray(result).astype(np.float64) - truth)
-        worst = max(worst, np.max(off, initial=0.0) / max(np.max(np.abs(truth), initial=0), 1e-30))
-    return worst
-
-
-def exact(arrays):
-    return [a.astype(np.float64) for a in arrays]
-
-
-def upstream_of(op, arrays, dtype):
-    r = np.random.default_rng(99)
-    if op.is_loss:
-        dtype = "float64" if dtype == "float64" else "float32"
-    return [rounded(r, y.shape, dtype) for y in op.truth(exact(arrays))]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -5,13 +5,12 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
+from tests.helpers.dtypes import DTYPES, epsilon
 from tests.helpers.ops import (
-    DTYPES,
     LARGE_SHAPES,
     SMALL_SHAPES,
     dense,
     direction_error,
-    epsilon,
     grad_drop,
     grad_drop_shares,
     magnitudes,

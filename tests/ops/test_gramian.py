@@ -5,11 +5,10 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
+from tests.helpers.dtypes import DTYPES, epsilon
 from tests.helpers.ops import (
-    DTYPES,
     LARGE_SHAPES,
     SMALL_SHAPES,
-    epsilon,
     gramian,
     jacobian,
     random_gradients,

@@ -5,12 +5,11 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
+from tests.helpers.dtypes import DTYPES, epsilon
 from tests.helpers.ops import (
-    DTYPES,
     LARGE_SHAPES,
     SMALL_SHAPES,
     direction_error,
-    epsilon,
     magnitudes,
     random_gradients,
     weighted_sum,
