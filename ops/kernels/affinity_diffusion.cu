@@ -15,14 +15,13 @@ constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 static_assert(kThreads == kProductCells, "a thread makes a cell of a product");
 
-template <typename T>
-constexpr bool TakenByTensorCores() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-  return sizeof(T) == 2 && !std::is_same_v<T, __nv_bfloat16>;
+template <typename T>
+constexpr bool kIsForTensorCores = std::is_same_v<T, __half>;
 #else
-  return sizeof(T) == 2;
+template <typename T>
+constexpr bool kIsForTensorCores = sizeof(T) == 2;
 #endif
-}
 
 template <typename T, int kSide>
 struct ThreadBlock {
@@ -35,7 +34,7 @@ struct ThreadBlock {
   }
 
   __device__ void Product(Factor<T> left, Factor<T> right, float* c) const {
-    if constexpr (TakenByTensorCores<T>()) {
+    if constexpr (kIsForTensorCores<T>) {
       if (left.is_transposed) {
         WarpProduct<nvcuda::wmma::col_major, nvcuda::wmma::row_major>(left.tile, right.tile, c);
       } else if (right.is_transposed) {
