@@ -11,6 +11,13 @@ name               class              focus     paper                           
 `mtan`             `MTAN`             encoder   Liu et al., CVPR                  2019
 `branched`         `Branched`         encoder   Vandenhende et al., BMVC          2020
 `learned_branching` `LearnedBranching` encoder  Guo et al., ICML                  2020
+`ubernet`          `UberNet`          encoder   Kokkinos, CVPR                    2017
+`astmt`            `ASTMT`            encoder   Maninis et al., CVPR              2019
+`pad_net`          `PADNet`           decoder   Xu et al., CVPR                   2018
+`jtrl`             `JTRL`             decoder   Zhang et al., ECCV                2018
+`pap_net`          `PAPNet`           decoder   Zhang et al., CVPR                2019
+`psd`              `PSD`              decoder   Zhou et al., CVPR                 2020
+`mti_net`          `MTINet`           decoder   Vandenhende et al., ECCV          2020
 ================== ================== ========= ================================= =====
 
 Every class takes `(backbone, tasks, input_shape, ...)` and is a `keras.Model` from normalised RGB
@@ -20,20 +27,27 @@ balancing or training.
 
 import dataclasses
 
+from mtl_tf.architectures.astmt import ASTMT
 from mtl_tf.architectures.base import Architecture
 from mtl_tf.architectures.branched import Branched
 from mtl_tf.architectures.cross_stitch import CrossStitch
 from mtl_tf.architectures.drawing import draw
+from mtl_tf.architectures.jtrl import JTRL
 from mtl_tf.architectures.layout_search import affinity, rdm, search, search_layout
 from mtl_tf.architectures.learned_branching import LearnedBranching, derive_tree
 from mtl_tf.architectures.mtan import MTAN
+from mtl_tf.architectures.mti_net import MTINet
 from mtl_tf.architectures.nddr_cnn import NDDRCNN
+from mtl_tf.architectures.pad_net import PADNet
+from mtl_tf.architectures.pap_net import PAPNet
+from mtl_tf.architectures.psd import PSD
 from mtl_tf.architectures.shared_trunk import SharedTrunk
 from mtl_tf.architectures.single_task import SingleTask
 from mtl_tf.architectures.sluice import Sluice
 from mtl_tf.architectures.soft_sharing import SoftSharing
 from mtl_tf.architectures.summary import Cost, Summary, summary
 from mtl_tf.architectures.torch_checkpoint import load_torch_checkpoint
+from mtl_tf.architectures.ubernet import UberNet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,23 +90,51 @@ TABLE: dict[str, Row] = {
     "learned_branching": Row(
         LearnedBranching, "encoder", "Guo et al., ICML", 2020, "K networks while searching"
     ),
+    "ubernet": Row(
+        UberNet, "encoder", "Kokkinos, CVPR", 2017, "one backbone, 1x1 convolutions per task"
+    ),
+    "astmt": Row(
+        ASTMT, "encoder", "Maninis et al., CVPR", 2019, "one network, run once for each task"
+    ),
+    "pad_net": Row(
+        PADNet, "decoder", "Xu et al., CVPR", 2018, "one backbone, 3x3 convolutions per task pair"
+    ),
+    "jtrl": Row(
+        JTRL, "decoder", "Zhang et al., ECCV", 2018, "one backbone, two states at each scale"
+    ),
+    "pap_net": Row(
+        PAPNet, "decoder", "Zhang et al., CVPR", 2019, "one backbone, all pairs of positions"
+    ),
+    "psd": Row(
+        PSD, "decoder", "Zhou et al., CVPR", 2020, "one backbone, 25 neighbours of each position"
+    ),
+    "mti_net": Row(
+        MTINet, "decoder", "Vandenhende et al., ECCV", 2020, "as pad_net at four scales, narrower"
+    ),
 }
 """The architectures by name."""
 
 __all__ = [
+    "ASTMT",
+    "JTRL",
     "MTAN",
     "NDDRCNN",
+    "PSD",
     "TABLE",
     "Architecture",
     "Branched",
     "Cost",
     "CrossStitch",
     "LearnedBranching",
+    "MTINet",
+    "PADNet",
+    "PAPNet",
     "SharedTrunk",
     "SingleTask",
     "Sluice",
     "SoftSharing",
     "Summary",
+    "UberNet",
     "affinity",
     "derive_tree",
     "draw",

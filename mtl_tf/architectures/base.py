@@ -1,6 +1,7 @@
 """What all architectures share: their arguments, checked, and their Keras configuration."""
 
 import abc
+import inspect
 import itertools
 import types
 from collections.abc import Iterable, Mapping
@@ -149,7 +150,10 @@ class Architecture(keras.Model, abc.ABC):
     ) -> None:
         super().__init__(inputs=blueprint.image, outputs=outputs, name=name)
         # Not a dictionary, in which Keras would find a backbone that the model only copies.
-        self.arguments = types.MappingProxyType({**blueprint.arguments, **arguments})
+        taken = inspect.signature(type(self)).parameters
+        self.arguments = types.MappingProxyType(
+            {n: v for n, v in {**blueprint.arguments, **arguments}.items() if n in taken}
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration: the arguments of the constructor."""

@@ -31,12 +31,12 @@ class Slot:
     """
 
     variable: Any
-    index: tuple[int, ...] = ()
+    index: tuple[Any, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the tensor in PyTorch."""
-        shape = tuple(self.variable.shape)[len(self.index) :]
+        shape = np.broadcast_to(0, self.variable.shape)[self.index].shape
         return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 

@@ -27,6 +27,7 @@ class Config(pydantic.BaseModel):
         data: data set, a name from `mtl_tf.data.TABLE`.
         root: folder of the data set, where it needs one.
         tasks: the tasks, in order.
+        auxiliary_tasks: those of the tasks that only help the others, by initial predictions.
         num_classes: semantic classes (NYU Depth v2: 13 or 40).
         height: of the input, pixels.
         width: of the input, pixels.
@@ -43,6 +44,7 @@ class Config(pydantic.BaseModel):
         balancing: a name from `mtl_tf.balancing.TABLE`.
         level: what weightings and aggregators balance: `parameters` or `features`.
         diagnostics: log norms, cosines and conflicts of the task gradients.
+        initial_weight: factor of the losses of initial predictions.
         loss_weights: factor of each task's loss before balancing, 1 where missing.
         optimizer: `adam` or `sgd` (momentum 0.9).
         learning_rate: at the start.
@@ -57,6 +59,7 @@ class Config(pydantic.BaseModel):
     data: Literal["nyud", "rendered_rooms"] = "rendered_rooms"
     root: pathlib.Path | None = None
     tasks: tuple[TaskName, ...] = ALL_TASKS
+    auxiliary_tasks: tuple[TaskName, ...] = ()
     num_classes: Literal[13, 40] = 13
     height: pydantic.PositiveInt = 96
     width: pydantic.PositiveInt = 128
@@ -73,6 +76,7 @@ class Config(pydantic.BaseModel):
     balancing: str = "fixed_weights"
     level: Literal["parameters", "features"] = "parameters"
     diagnostics: bool = False
+    initial_weight: pydantic.NonNegativeFloat = 1.0
     loss_weights: dict[TaskName, pydantic.PositiveFloat] = pydantic.Field(default_factory=dict)
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: pydantic.PositiveFloat = 5e-4
@@ -103,6 +107,13 @@ class Config(pydantic.BaseModel):
     def _root_where_needed(self) -> "Config":
         if self.data == "nyud" and self.root is None:
             raise ValueError("root: data 'nyud' needs the folder of the data set (--root FOLDER)")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _auxiliary_among_tasks(self) -> "Config":
+        given = set(self.auxiliary_tasks)
+        if not given < set(self.tasks):
+            raise ValueError("auxiliary_tasks: must be some, but not all, of tasks")
         return self
 
     def to_json(self) -> str:

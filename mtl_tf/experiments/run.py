@@ -1,6 +1,7 @@
 """A run, stage by stage: data, model, training, evaluation, report. This is the main job."""
 
 import dataclasses
+import inspect
 import json
 import os
 import pathlib
@@ -42,14 +43,19 @@ def load_data(config: Config) -> data.DenseDataset:
 def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training.MultiTaskTrainer:
     """The compiled trainer of a configuration, with `steps` optimizer steps in an epoch."""
     architecture: Any = architectures.TABLE[config.architecture].cls
+    options = dict(config.architecture_options)
+    if "head" in inspect.signature(architecture).parameters:
+        options["head"] = config.head
+    if config.auxiliary_tasks:
+        options["auxiliary_tasks"] = tasks
+    final = {task: n for task, n in tasks.items() if task not in config.auxiliary_tasks}
     try:
         model = architecture(
             config.backbone,
-            tasks,
+            final,
             (config.height, config.width, 3),
-            head=config.head,
             output_stride=config.output_stride,
-            **config.architecture_options,
+            **options,
         )
     except TypeError as error:
         raise ValueError(f"architecture_options of {config.architecture}: {error}") from error
@@ -68,6 +74,7 @@ def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training
         balancing=config.balancing,
         level=config.level,
         loss_weights=weights,
+        initial_weight=config.initial_weight,
         diagnostics=config.diagnostics,
     )
     return trainer
@@ -142,7 +149,7 @@ def judge(
     baseline = evaluation.trivial_baseline(
         dataset.batches("train"),
         dataset.test(),
-        dataset.tasks,
+        {task: n for task, n in dataset.tasks.items() if task not in config.auxiliary_tasks},
         tuning=dataset.batches("train", native_targets=True).take(_TUNING_IMAGES),
     )
     summary = {
@@ -167,9 +174,10 @@ def _picture(model: keras.Model, batch: Any) -> dict[str, Any]:
     outputs = model(image, training=False)
     return {
         "image": data.denormalise(image[0].numpy()),
-        "outputs": {task: output[0].numpy() for task, output in outputs.items()},
-        "targets": {task: target[0].numpy() for task, target in targets.items()},
-        "masks": {task: mask[0].numpy() for task, mask in masks.items()},
+        **{
+            name: {task: x[task][0].numpy() for task in targets if task in outputs}
+            for name, x in (("outputs", outputs), ("targets", targets), ("masks", masks))
+        },
     }
 
 

@@ -1,5 +1,6 @@
 """DeepLab-v3 head: atrous spatial pyramid pooling, without a low-level skip (Chen et al., 2017)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras import layers
@@ -10,6 +11,35 @@ from mtl_tf.layers.resize import resize_to
 _CHANNELS = 256
 _DILATIONS = (12, 24, 36)
 _DROPOUT = 0.5
+
+
+def spatial_pyramid(x: Any, channels: int, dilations: Sequence[int], name: str) -> Any:
+    """Atrous spatial pyramid pooling: what lies near, far and in the whole image, mixed.
+
+    The pooled branch normalises one value per image and channel: train with batches of two or more.
+
+    Source: Chen et al., "Rethinking Atrous Convolution", 2017, section 3.3.
+
+    Args:
+        x: features `[B, h, w, C]`.
+        channels: of each branch and of the result.
+        dilations: of the 3x3 convolutions, one branch each.
+        name: prefix of the layers' names.
+
+    Returns:
+        Features `[B, h, w, channels]`.
+    """
+    names = [f"{name}.convs.{i}" for i in range(len(dilations) + 2)]
+    branches = [conv_block(x, channels, 1, names=(f"{names[0]}.0", f"{names[0]}.1"))]
+    for i, dilation in enumerate(dilations, start=1):
+        branches.append(
+            conv_block(x, channels, 3, 1, dilation, names=(f"{names[i]}.0", f"{names[i]}.1"))
+        )
+    pooled = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    pooled = conv_block(pooled, channels, 1, names=(f"{names[-1]}.1", f"{names[-1]}.2"))
+    branches.append(resize_to(pooled, x.shape[1], x.shape[2]))
+    x = layers.Concatenate()(branches)
+    return conv_block(x, channels, 1, names=(f"{name}.project.0", f"{name}.project.1"))
 
 
 def deeplab_head(features: list[Any], channels: int, name: str) -> Any:
@@ -28,18 +58,7 @@ def deeplab_head(features: list[Any], channels: int, name: str) -> Any:
     Returns:
         Raw prediction `[B, h, w, channels]`.
     """
-    x = features[-1]
-    names = [f"{name}.0.convs.{i}" for i in range(5)]
-    branches = [conv_block(x, _CHANNELS, 1, names=(f"{names[0]}.0", f"{names[0]}.1"))]
-    for i, dilation in enumerate(_DILATIONS, start=1):
-        branches.append(
-            conv_block(x, _CHANNELS, 3, 1, dilation, names=(f"{names[i]}.0", f"{names[i]}.1"))
-        )
-    pooled = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    pooled = conv_block(pooled, _CHANNELS, 1, names=(f"{names[4]}.1", f"{names[4]}.2"))
-    branches.append(resize_to(pooled, x.shape[1], x.shape[2]))
-    x = layers.Concatenate()(branches)
-    x = conv_block(x, _CHANNELS, 1, names=(f"{name}.0.project.0", f"{name}.0.project.1"))
+    x = spatial_pyramid(features[-1], _CHANNELS, _DILATIONS, f"{name}.0")
     x = layers.Dropout(_DROPOUT)(x)
     x = conv_block(x, _CHANNELS, 3, names=(f"{name}.1", f"{name}.2"))
     return conv(x, channels, 1, use_bias=True, name=f"{name}.4")

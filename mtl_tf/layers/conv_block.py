@@ -69,6 +69,26 @@ def conv(
     )(x)
 
 
+def dense(x: Any, units: int, name: str | None = None) -> Any:
+    """Dense layer with a bias, both initialised uniformly within ±1/sqrt(fan in).
+
+    Args:
+        x: features `[..., C]`.
+        units: output channels.
+        name: name of the layer.
+
+    Returns:
+        Features `[..., units]`.
+    """
+    bound = 1.0 / math.sqrt(x.shape[-1])
+    return layers.Dense(
+        units,
+        kernel_initializer=keras.initializers.RandomUniform(-bound, bound),
+        bias_initializer=keras.initializers.RandomUniform(-bound, bound),
+        name=name,
+    )(x)
+
+
 def batch_norm(x: Any, momentum: float = 0.9, name: str | None = None) -> Any:
     """Batch normalisation with epsilon 1e-5.
 

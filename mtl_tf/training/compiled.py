@@ -29,6 +29,7 @@ class Compiled:
         balancing: the method.
         loss_factors: factors of the losses before balancing, K numbers.
         loss_functions: `{task: loss}`.
+        initial_weight: factor of the losses of outputs `task/...`.
         logs: the metrics.
         view: the model before its outputs are enlarged, which steps run.
         cut: the view as trunk and heads, where a step needs the gradients in between.
@@ -45,6 +46,7 @@ class Compiled:
     balancing: Balancing
     loss_factors: tuple[float, ...]
     loss_functions: dict[str, Any]
+    initial_weight: float
     logs: TaskLogs
     view: keras.Model
     cut: CutModel | None
@@ -75,6 +77,7 @@ def compiled(
     loss: Mapping[str, Any] | None,
     metrics: Mapping[str, Any] | None,
     loss_weights: Mapping[str, float] | None,
+    initial_weight: float,
     gradient_penalties: Sequence[keras.layers.Layer],
     weight_own_variables: bool,
     micro_batches: int,
@@ -145,6 +148,7 @@ def compiled(
         balancing=method,
         loss_factors=tuple(float((loss_weights or {}).get(name, 1.0)) for name in names),
         loss_functions=loss_functions,
+        initial_weight=float(initial_weight),
         logs=TaskLogs(tasks, metrics or {}, model.output, method, diagnostics),
         view=view,
         cut=cut,

@@ -82,7 +82,12 @@ def forward(compiled: Any, model: Any, batch: Batch, whole: Whole) -> Forward:
 
 def _losses(compiled: Any, outputs: Any, batch: Batch, whole: Whole) -> list[tf.Tensor]:
     losses = task_losses(
-        compiled.tasks, compiled.loss_functions, outputs, batch.targets, batch.masks
+        compiled.tasks,
+        compiled.loss_functions,
+        outputs,
+        batch.targets,
+        batch.masks,
+        compiled.initial_weight,
     )
     own = valid_pixels(compiled.tasks, batch.targets, batch.masks)
     shares = tf.unstack(tf.math.divide_no_nan(own, whole.counts), len(losses))

@@ -73,6 +73,7 @@ def task_losses(
     outputs: Mapping[str, tf.Tensor],
     targets: Mapping[str, tf.Tensor],
     masks: Mapping[str, tf.Tensor] | None,
+    initial_weight: float = 1.0,
 ) -> list[tf.Tensor]:
     """Losses of all tasks on a batch.
 
@@ -83,6 +84,7 @@ def task_losses(
             over its outputs, lower resolutions resized to the target's.
         targets: `{task: [B, H, W, C]}`.
         masks: `{task: [B, H, W]}` validity masks; every pixel is valid without them.
+        initial_weight: factor of the losses of the outputs `task/...`.
 
     Returns:
         K float32 scalars, 0 for a task without a valid pixel. They are not stacked, so that each
@@ -97,7 +99,8 @@ def task_losses(
         mask = None if masks is None else _entry(masks, task.name, "weights")
         terms = []
         for name in outputs_of(task.name, outputs):
-            terms.append(_loss(loss_functions[task.name], target, outputs[name], mask))
+            term = _loss(loss_functions[task.name], target, outputs[name], mask)
+            terms.append(term if name == task.name else initial_weight * term)
         losses.append(tf.cast(tf.add_n(terms), tf.float32))
     return losses
 

@@ -66,6 +66,7 @@ class MultiTaskTrainer(keras.Model):
         loss: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         loss_weights: Mapping[str, float] | None = None,
+        initial_weight: float = 1.0,
         gradient_penalties: Sequence[keras.layers.Layer] = (),
         weight_own_variables: bool = False,
         micro_batches: int = 1,
@@ -85,6 +86,8 @@ class MultiTaskTrainer(keras.Model):
             metrics: `{task: metric or list of metrics}` for tasks that are not to use their own.
             loss_weights: `{task: factor}` of the losses before balancing; 1 where missing. The
                 losses in the logs are without it.
+            initial_weight: factor of the losses of deeply supervised outputs, `task/...`, in the
+                loss of their task.
             gradient_penalties: layers of `mtl_tf.training` that turn the task gradients of the last
                 shared features into something minimised beside the losses.
             weight_own_variables: whether the weights of a weighting also scale the gradients of
@@ -105,7 +108,7 @@ class MultiTaskTrainer(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         self._compiled = compiled(
             self.model, self.tasks, balancing, level, loss, metrics, loss_weights,
-            gradient_penalties, weight_own_variables, micro_batches, update_every, diagnostics,
+            initial_weight, gradient_penalties, weight_own_variables, micro_batches, update_every, diagnostics,
             self.optimizer,
         )  # fmt: skip
         heed_multipliers(self.optimizer, self.model.trainable_variables)
@@ -187,7 +190,8 @@ class MultiTaskTrainer(keras.Model):
         """Losses `[K]` of the batch of all replicas, and which tasks have labels in it."""
         made: Compiled = self._compiled
         losses = task_losses(
-            self.tasks, made.loss_functions, outputs, batch.targets, batch.masks
+            self.tasks, made.loss_functions, outputs, batch.targets, batch.masks,
+            made.initial_weight,
         )  # fmt: skip
         counts = valid_pixels(self.tasks, batch.targets, batch.masks)
         sums, counts = replicas.total([counts * tf.stack(losses), counts])

@@ -1,5 +1,6 @@
 """What every architecture of the table must do."""
 
+import inspect
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from tests.helpers.inputs import batch, randomised, small_model, tiny_backbone
 
 NAMES = sorted(mtl.architectures.TABLE)
 TASKS = {"semseg": 5, "depth": 1, "normals": 3}
+FEWER = {"single_task": {"depth": 1}, "jtrl": {"depth": 1, "normals": 3}}
 SIZE = (16, 24)
 VARIANTS = {
     **{name: (name, {}) for name in NAMES},
@@ -20,6 +22,11 @@ VARIANTS = {
     "one number a pair": ("cross_stitch", {"per_channel": False}),
     "tree": ("branched", {"tree": [[tuple(TASKS)], [("semseg", "normals"), ("depth",)],
                                    [("depth",), ("normals", "semseg")]]}),
+    "gates of the target": ("pad_net", {"gate": "target"}),
+    "gates on features": ("pad_net", {"gate": "survey"}),
+    "auxiliary": ("mti_net", {"auxiliary_tasks": {**TASKS, "edges": 1},
+                              "propagation": "official"}),
+    "adversarial": ("astmt", {"adversarial": 0.01}),
     "soft and costly": ("learned_branching", {"is_hard": False, "resource_weight": 0.1}),
 }  # fmt: skip
 LOADER = """
@@ -33,9 +40,18 @@ for path in sys.argv[1:]:
 
 def make(variant, backbone=None, tasks=None, shape=(*SIZE, 3), **kwargs):
     name, options = VARIANTS[variant]
-    tasks = tasks or ({"depth": 1} if name == "single_task" else TASKS)
+    tasks = tasks or FEWER.get(name, TASKS)
     backbone = tiny_backbone(*SIZE) if backbone is None else backbone
     return mtl.architectures.TABLE[name].cls(backbone, tasks, shape, **options, **kwargs), tasks
+
+
+def finals(outputs):
+    """The outputs that are no initial predictions."""
+    return {name: y for name, y in outputs.items() if "/" not in name}
+
+
+def random(shape):
+    return np.random.default_rng(1).standard_normal(shape)
 
 
 def mix(model, value):
@@ -49,33 +65,36 @@ def test_outputs_by_task_at_input_size_for_any_batch_size(variant):
     model, tasks = make(variant)
     for size in (1, 3):
         outputs = model(batch({}, size, *SIZE)[0])
-        assert list(outputs) == list(tasks)
+        assert list(finals(outputs)) == list(tasks)
         for task, output in outputs.items():
-            assert tuple(output.shape) == (size, *SIZE, tasks[task])
             assert output.dtype == tf.float32
+            if "/" in task:
+                assert output.shape[0] == size and output.shape[1] < SIZE[0]
+            else:
+                assert tuple(output.shape) == (size, *SIZE, tasks[task])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradients_reach_every_trainable_variable(variant):
-    model, tasks = make(variant)
+    model, _ = make(variant)
     randomised(model)  # copies of one backbone begin alike: no choice between them matters
     image = batch({}, 3, *SIZE)[0]
-    goals = {t: np.random.default_rng(1).standard_normal((3, *SIZE, c)) for t, c in tasks.items()}
     paths = [f"{i}: {v.path}" for i, v in enumerate(model.trainable_variables)]
     largest = dict.fromkeys(paths, 0.0)
     for is_mixing in (1.0, 0.0):  # choices are learned only where nodes are not mixed
         mix(model, is_mixing)
         with tf.GradientTape() as tape:
             outputs = model(image, training=True)
-            errors = [tf.reduce_mean(tf.square(outputs[t] - goals[t])) for t in tasks]
+            errors = [tf.reduce_mean(tf.square(y - random(y.shape))) for y in outputs.values()]
             loss = tf.add_n([*errors, *model.losses])
         gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
         assert [p for p, g in zip(paths, gradients, strict=True) if g is None] == []
         for path, gradient in zip(paths, gradients, strict=True):
             largest[path] = max(largest[path], float(tf.reduce_max(tf.abs(gradient))))
     assert all(np.isfinite(value) for value in largest.values())
-    # A bias before a batch normalisation does nothing.
-    idle = [p for p in largest if "attention" in p and p.endswith("bias")]
+    # A bias before a batch normalisation does nothing, nor does the only unit of a small
+    # squeeze-and-excitation if it is below zero.
+    idle = [p for p in largest if ("attention" in p and p.endswith("bias")) or "squeeze" in p]
     assert [p for p, value in largest.items() if value < 1e-9 and p not in idle] == []
 
 
@@ -143,8 +162,9 @@ def test_a_training_step_moves_every_variable(name, balancing):
     assert all(np.isfinite(value) for value in logs.values())
     pairs = zip(model.trainable_variables, before, strict=True)
     still = [v.path for v, old in pairs if np.array_equal(v, old)]
-    # While nodes are mixed no choice counts; a bias before a batch normalisation never does.
-    assert [p for p in still if "logits" not in p and "attention" not in p] == []
+    # While nodes are mixed no choice counts; see above for the rest.
+    idle = ("logits", "attention", "squeeze")
+    assert [p for p in still if not any(part in p for part in idle)] == []
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "hrnet_w18_small_v2"])
@@ -154,7 +174,7 @@ def test_named_backbones_with_their_own_heads(name, backbone):
     tasks = {"depth": 1} if name == "single_task" else {"depth": 1, "normals": 3}
     model, _ = make(name, backbone, tasks, (32, 64, 3))
     outputs = model(batch({}, 1, 32, 64)[0])
-    assert {t: tuple(y.shape) for t, y in outputs.items()} == {
+    assert {t: tuple(y.shape) for t, y in finals(outputs).items()} == {
         t: (1, 32, 64, c) for t, c in tasks.items()
     }
     assert all(np.isfinite(y).all() for y in outputs.values())
@@ -184,8 +204,33 @@ def test_bad_arguments_are_told(name):
         ("resnet18", {"depth": 0}, (32, 64, 3), {}, "at least one"),
         ("resnet18", ["depth"], (32, 64, 3), {}, "channels"),
     ]:
+        if not options.keys() <= inspect.signature(cls).parameters.keys():
+            continue
         with pytest.raises(ValueError, match=message):
             cls(backbone, tasks, shape, **options)
+
+
+@pytest.mark.parametrize("name", ["pad_net", "mti_net", "pap_net", "psd"])
+def test_auxiliary_tasks_hold_all_tasks(name):
+    for auxiliary in ({"depth": 1}, {**TASKS, "depth": 2}):
+        with pytest.raises(ValueError, match="auxiliary_tasks must hold all tasks"):
+            make(name, auxiliary_tasks=auxiliary)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "message"),
+    [("pad_net", {"gate": "both"}, "survey"), ("mti_net", {"propagation": "none"}, "official"),
+     ("astmt", {"adversarial": -1.0}, "negative")],
+)  # fmt: skip
+def test_unknown_options_are_told(name, option, message):
+    with pytest.raises(ValueError, match=message):
+        make(name, **option)
+
+
+@pytest.mark.parametrize("tasks", [{"depth": 1}, TASKS])
+def test_jtrl_has_two_tasks(tasks):
+    with pytest.raises(ValueError, match="exactly two"):
+        mtl.architectures.JTRL(tiny_backbone(*SIZE), tasks, (*SIZE, 3))
 
 
 def test_single_task_has_one_task():

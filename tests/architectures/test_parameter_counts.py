@@ -1,9 +1,20 @@
 """Parameters, exactly, and multiply-adds of the survey's models, measured on its official code."""
 
+import math
+
 import pytest
 
 import mtl_tf as mtl
-from mtl_tf.architectures import MTAN, NDDRCNN, CrossStitch, SharedTrunk, SingleTask, summary
+from mtl_tf.architectures import (
+    MTAN,
+    NDDRCNN,
+    CrossStitch,
+    MTINet,
+    PADNet,
+    SharedTrunk,
+    SingleTask,
+    summary,
+)
 
 NYUD, PASCAL = (480, 640, 3), (512, 512, 3)
 GROUPS = {
@@ -119,3 +130,76 @@ def test_multiply_adds_of_a_backbone(name, billions):
 )
 def test_parameters_of_a_backbone(name, expected):
     assert summary(mtl.backbones.build(name, (64, 64, 3))).parameters == expected
+
+
+# === Decoder-focused ===
+
+DISTILLED = {
+    (PADNet, R18): [(14_416_018, 71.917), (27_073_690, 132.639),
+                    (36_934_274, 153.560), (19_558_010, 82.416)],
+    (PADNet, R50): [(27_730_578, 137.033), (41_371_290, 202.474),
+                    (51_723_394, 215.166), (33_364_090, 139.995)],
+    (PADNet, HR18): [(7_019_056, 70.245), (19_521_848, 310.161),
+                     (29_304_992, 424.900), (12_083_608, 142.862)],
+    (MTINet, HR18): [(8_578_179, 17.142), (17_960_945, 28.386),
+                     (24_494_171, 30.310), (12_645_441, 18.903)],
+}  # fmt: skip
+WITH_AUXILIARY = {PADNet: (12_161_332, 168.898), MTINet: (14_838_121, 22.879)}
+# Prefixes of layers' names, and the parameters of N2, of P5 and of N2 with auxiliary tasks.
+PARTS = {
+    PADNet: {
+        "backbone.": (3_934_430, 3_934_430, 3_934_430),
+        "initial_task_prediction_heads.": (433_193, 1_065_121, 856_877),
+        "multi_modal_distillation": (2_359_296, 23_592_960, 7_077_888),
+        "heads.": (292_137, 712_481, 292_137),
+    },
+    MTINet: {
+        "backbone.": (3_860_720, 3_860_720, 3_860_720),
+        "fpm_scale_3.": (976_770, 3_540_933, 2_502_180),
+        "fpm_scale_2.": (244_592, 885_908, 626_128),
+        "fpm_scale_1.": (61_420, 221_995, 156_968),
+        "scale_0.": (38_075, 93_867, 75_447),
+        "scale_1.": (149_981, 372_381, 298_593),
+        "scale_2.": (595_409, 1_483_449, 1_188_117),
+        "scale_3.": (1_501_241, 3_743_025, 2_997_117),
+        "distillation_scale_0": (11_664, 116_640, 34_992),
+        "distillation_scale_1": (46_656, 466_560, 139_968),
+        "distillation_scale_2": (186_624, 1_866_240, 559_872),
+        "distillation_scale_3": (746_496, 7_464_960, 2_239_488),
+        "heads.": (158_531, 377_493, 158_531),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("cls", "backbone", "group", "parameters", "billions"),
+    [
+        pytest.param(cls, backbone, group, *numbers, id=f"{cls.__name__}-{backbone}-{group}",
+                     marks=[] if group == "N2" and backbone != R50 else [pytest.mark.slow])
+        for (cls, backbone), row in DISTILLED.items()
+        for group, numbers in zip(GROUPS, row, strict=True)
+    ],
+)  # fmt: skip
+def test_distilling_costs_what_was_measured(cls, backbone, group, parameters, billions):
+    shape, tasks = GROUPS[group]
+    found = summary(cls(backbone, tasks, shape))
+    assert found.parameters == parameters
+    assert found.multiply_adds == pytest.approx(billions * 1e9, rel=5e-3)
+
+
+@pytest.mark.parametrize("group", ["N2", pytest.param("P5", marks=pytest.mark.slow), "auxiliary"])
+@pytest.mark.parametrize("cls", PARTS)
+def test_parts_of_distilling_networks(cls, group):
+    shape, tasks = GROUPS["N2" if group == "auxiliary" else group]
+    auxiliary = GROUPS["N4"][1] if group == "auxiliary" else None
+    model = cls(HR18, tasks, shape, auxiliary_tasks=auxiliary)
+    number = ("N2", "P5", "auxiliary").index(group)
+    for prefix, expected in PARTS[cls].items():
+        layers = [layer for layer in model.layers if layer.name.startswith(prefix)]
+        found = sum(math.prod(v.shape) for layer in layers for v in layer.trainable_variables)
+        assert found == expected[number], prefix
+    if group == "auxiliary":
+        parameters, billions = WITH_AUXILIARY[cls]
+        found = summary(model)
+        assert found.parameters == parameters
+        assert found.multiply_adds == pytest.approx(billions * 1e9, rel=5e-3)

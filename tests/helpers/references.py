@@ -8,7 +8,7 @@ import numpy as np
 
 _ARCHITECTURES = {
     "single": "single_task", "shared": "shared_trunk", "cross_stitch": "cross_stitch",
-    "nddr": "nddr_cnn", "mtan": "mtan",
+    "nddr": "nddr_cnn", "mtan": "mtan", "pad_net": "pad_net", "mti_net": "mti_net",
 }  # fmt: skip
 _BACKBONES = {"r18": "resnet18", "hr18": "hrnet_w18_small_v2"}
 OFFICIAL = (
@@ -18,7 +18,13 @@ OFFICIAL = (
     "cross_stitch-r18-semseg+depth",
     "nddr-r18-semseg+depth",
     "mtan-r18-semseg+depth",
+    "pad_net-hr18-semseg+depth",
+    "pad_net-hr18-semseg+depth-aux-semseg+normals+edge+depth",
+    "mti_net-hr18-semseg+depth",
+    "mti_net-hr18-semseg+depth-aux-semseg+normals+edge+depth",
 )
+_CHANNELS = {"semseg": 40, "depth": 1, "normals": 3, "edge": 1}
+_OURS = {"edge": "edges"}
 
 
 def regenerated(name, shape):
@@ -54,5 +60,22 @@ def official_model(root, name):
     import mtl_tf as mtl
 
     meta = official(root)[1][name]
+    options = {}
+    if meta["architecture"] in ("pad_net", "mti_net"):
+        options["auxiliary_tasks"] = {_OURS.get(t, t): _CHANNELS[t] for t in meta["aux"]}
+    if meta["architecture"] == "mti_net":
+        options["propagation"] = "official"
     cls = mtl.architectures.TABLE[_ARCHITECTURES[meta["architecture"]]].cls
-    return cls(_BACKBONES[meta["backbone"]], meta["tasks"], (64, 96, 3))
+    return cls(_BACKBONES[meta["backbone"]], meta["tasks"], (64, 96, 3), **options)
+
+
+def our_output(name):
+    """The output here that is called `name` in the recorded ones, if there is one."""
+    *scale, last = name.removeprefix("deep_supervision/").split("/")
+    if last.startswith("features_"):
+        return None
+    task = last.removeprefix("initial_")
+    task = _OURS.get(task, task)
+    if scale:
+        return f"{task}/initial/{scale[0].removeprefix('scale_')}"
+    return f"{task}/initial" if last.startswith("initial_") else task

@@ -1,0 +1,111 @@
+"""What decoder-focused architectures share: auxiliary tasks and initial predictions."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+
+from mtl_tf import backbones
+from mtl_tf.architectures.base import Blueprint, task_channels
+from mtl_tf.heads import high_resolution_fuse
+from mtl_tf.layers import bottleneck, conv
+
+Tasks = Mapping[str, int] | Iterable[Any]
+
+
+class DecoderBlueprint(Blueprint):
+    """What an architecture with heads of its own is built from, for auxiliary tasks as well.
+
+    Args:
+        backbone: see `Blueprint`.
+        tasks: the tasks that are predicted in the end, `{task: channels}` or `mtl_tf.Task`s.
+        input_shape: `(H, W, 3)`.
+        auxiliary_tasks: the tasks with initial predictions, which all of `tasks` are among; those
+            by default.
+        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+
+    Attributes:
+        auxiliary: `{auxiliary task: channels}`.
+        predictions: `{"task/initial...": raw prediction [B, h, w, channels]}`; `initial` adds them.
+
+    Raises:
+        ValueError: as `Blueprint`, and for auxiliary tasks that leave out a task.
+    """
+
+    def __init__(
+        self,
+        backbone: str | keras.Model,
+        tasks: Tasks,
+        input_shape: tuple[int, int, int],
+        auxiliary_tasks: Tasks | None,
+        output_stride: int,
+    ) -> None:
+        super().__init__(backbone, tasks, input_shape, None, output_stride)
+        del self.arguments["head"]
+        self.auxiliary = (
+            self.channels if auxiliary_tasks is None else task_channels(auxiliary_tasks)
+        )
+        if not self.channels.items() <= self.auxiliary.items():
+            raise ValueError(
+                "auxiliary_tasks must hold all tasks, with the same channels. Received: tasks "
+                f"{self.channels}, auxiliary_tasks {self.auxiliary}"
+            )
+        self.arguments["auxiliary_tasks"] = self.auxiliary
+        self.predictions: dict[str, Any] = {}
+
+    def fused_features(self) -> Any:
+        """One map of the backbone: the last stage of a ResNet, all stages of others, fused."""
+        backbone = self.arguments["backbone"]
+        is_named = isinstance(backbone, str)
+        if is_named and backbones.backbone_entry(backbone).head == "deeplab":
+            return self.features()[-1]
+        return high_resolution_fuse(self.features("backbone.0."), "backbone.1")
+
+    def initial(self, x: Any, task: str, name: str, suffix: str = "") -> Any:
+        """The initial prediction of `task` from its features, an output that is trained as well.
+
+        Args:
+            x: features `[B, h, w, C]`.
+            task: an auxiliary task.
+            name: name of the convolution.
+            suffix: what the output's name has behind `task/initial`.
+
+        Returns:
+            Raw prediction `[B, h, w, channels]`.
+        """
+        prediction = conv(x, self.auxiliary[task], 1, use_bias=True, name=name)
+        output = keras.layers.Activation("linear", dtype="float32")(prediction)
+        self.predictions[f"{task}/initial{suffix}"] = output
+        return prediction
+
+    def task_features(self, x: Any, channels: int, stride: int = 1) -> dict[str, Any]:
+        """Two bottlenecks and an initial prediction for each auxiliary task.
+
+        Args:
+            x: features `[B, h, w, C]` that all tasks share.
+            channels: of the tasks' features.
+            stride: the least down-sampling factor of the tasks' features against the image.
+
+        Returns:
+            `{task: [B, h', w', channels]}`.
+        """
+        heads = "initial_task_prediction_heads"
+        strides = max(1, stride * x.shape[1] // self.image.shape[1])
+        found = {}
+        for task in self.auxiliary:
+            y = bottleneck(x, channels, strides, name=f"{heads}.layers.{task}.0")
+            y = bottleneck(y, channels, name=f"{heads}.layers.{task}.1")
+            self.initial(y, task, f"{heads}.conv_out.{task}")
+            found[task] = y
+        return found
+
+    def final(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs: two bottlenecks and a convolution for each task, and initial predictions."""
+        outputs = {}
+        for task, channels in self.channels.items():
+            x = features[task]
+            for i in range(2):
+                x = bottleneck(x, x.shape[-1], name=f"heads.{task}.{i}")
+            prediction = conv(x, channels, 1, use_bias=True, name=f"heads.{task}.2")
+            outputs[task] = self.output(prediction, task)
+        return {**outputs, **self.predictions}

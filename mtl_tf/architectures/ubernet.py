@@ -1,0 +1,51 @@
+"""UberNet: one backbone, and for each task a thin head on all of its stages."""
+
+from typing import Any
+
+import keras
+
+from mtl_tf.architectures.base import Architecture, Blueprint
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class UberNet(Architecture):
+    """One backbone; every task projects each stage to its own channels, enlarges and mixes them.
+
+    The paper updates the parameters of a task only after enough images with its labels; see the
+    trainer for how batches with missing labels are treated.
+
+    Source: Kokkinos, "UberNet: Training a Universal Convolutional Neural Network for Low-, Mid-,
+    and High-Level Vision", CVPR 2017.
+
+    Args:
+        backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
+            stage features, finest first, which is copied.
+        tasks: `{task: channels}` or a list of `mtl_tf.Task`.
+        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        name: name of the model.
+
+    Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
+    `{task: raw prediction [B, H, W, channels] float32}`.
+
+    Raises:
+        ValueError: for an unknown backbone or stride, or a size that does not fit it.
+    """
+
+    def __init__(
+        self,
+        backbone: str | keras.Model,
+        tasks: Any,
+        input_shape: tuple[int, int, int],
+        output_stride: int = 32,
+        name: str = "ubernet",
+    ) -> None:
+        # === Layers ===
+        blueprint = Blueprint(backbone, tasks, input_shape, "skip", output_stride)
+
+        # === Functional model ===
+        features = blueprint.features()
+        outputs = blueprint.heads(dict.fromkeys(blueprint.channels, features))
+
+        # === Config ===
+        super().__init__(blueprint, outputs, name)

@@ -1,0 +1,85 @@
+"""Affinities of positions with those in a window around them, and diffusion along them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class _Window(keras.layers.Layer):
+    """A layer that looks at `size` x `size` positions around each, `dilation` apart."""
+
+    def __init__(self, size: int = 5, dilation: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if size % 2 == 0:
+            raise ValueError(f"size must be odd. Received: {size}")
+        self.size = size
+        self.dilation = dilation
+
+    def neighbours(self, x: tf.Tensor) -> Iterator[tf.Tensor]:
+        """`x` `[B, h, w, C]` as seen from each place of the window, zeros beyond the border."""
+        reach = self.dilation * (self.size // 2)
+        height, width = x.shape[1:3]
+        padded = tf.pad(x, [[0, 0], [reach, reach], [reach, reach], [0, 0]])
+        for i in range(0, 2 * reach + 1, self.dilation):
+            for j in range(0, 2 * reach + 1, self.dilation):
+                yield padded[:, i : i + height, j : j + width]
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        return {**super().get_config(), "size": self.size, "dilation": self.dilation}
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class LocalAffinity(_Window):
+    """`softmax_q <queries_p, keys_q>` over the positions q in a window around each p.
+
+    Source: the pattern structures of Zhou et al., "Pattern-Structure Diffusion for Multi-Task
+    Learning", CVPR 2020, section 3.2.
+
+    Args:
+        size: height and width of the window, odd.
+        dilation: spacing of its positions.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments: `queries` and `keys` `[B, h, w, D]`. Returns `[B, h, w, size²]`; positions
+    beyond the border have no share.
+    """
+
+    def call(self, queries: Any, keys: Any) -> Any:
+        """The affinities."""
+        scores = [tf.reduce_sum(queries * y, axis=-1) for y in self.neighbours(keys)]
+        inside = tf.concat(list(self.neighbours(tf.ones_like(keys[:, :, :, :1]))), axis=-1)
+        scores = tf.stack(scores, axis=-1) / tf.sqrt(tf.cast(queries.shape[-1], queries.dtype))
+        lowest = tf.constant(-1e4, scores.dtype)
+        return tf.nn.softmax(tf.where(inside > 0, scores, lowest))
+
+    def compute_output_shape(self, queries_shape: Any, keys_shape: Any) -> Any:
+        """`(B, h, w, size²)`."""
+        return (*queries_shape[:-1], self.size**2)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class LocalDiffusion(_Window):
+    """`Σ_q a_pq x_q` over the positions q in a window around each p.
+
+    Source: as `LocalAffinity`.
+
+    Args:
+        size: height and width of the window, odd.
+        dilation: spacing of its positions.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments: `affinities` `[B, h, w, size²]` and `features` `[B, h, w, C]`. Returns
+    `[B, h, w, C]`.
+    """
+
+    def call(self, affinities: Any, features: Any) -> Any:
+        """The diffused features."""
+        shares = tf.split(affinities, self.size**2, axis=-1)
+        return tf.add_n([a * y for a, y in zip(shares, self.neighbours(features), strict=True)])
+
+    def compute_output_shape(self, affinities_shape: Any, features_shape: Any) -> Any:
+        """The shape of the features."""
+        return features_shape
