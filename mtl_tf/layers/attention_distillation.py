@@ -72,6 +72,8 @@ def distill(
     """
     if gate not in GATES:
         raise ValueError(f"gate must be one of {GATES}. Received: {gate!r}")
+    if len(features) == 1:
+        return dict(features)
     channels = next(iter(features.values())).shape[-1]
     packed: list[Any] = []
 
@@ -84,14 +86,14 @@ def distill(
         return pack(conv(features[task], pieces * channels, 3, name=layer))
 
     gates = {t: convolved(t, 1, "to") for t in targets} if gate == "target" else {}
+    own = {s: pack(x) for s, x in features.items()} if gate == "survey" else {}
     messages: dict[str, list[tuple[int, int, int, int]]] = {target: [] for target in targets}
-    for source, x in features.items():
+    for source in features:
         others = [target for target in targets if target != source]
         if not others:
             continue
         each = 2 if gate == "source" else 1
         sent = convolved(source, each * len(others), "from")
-        plain = pack(x) if gate == "survey" else None
         for i, target in enumerate(others):
             first = each * i * channels
             if gate == "source":
@@ -99,9 +101,7 @@ def distill(
             elif gate == "target":
                 message = (gates[target], 0, sent, first)
             else:
-                message = (sent, first, plain, 0)
+                message = (sent, first, own[source], 0)
             messages[target].append(message)
-    if not packed:
-        return {target: features[target] for target in targets}
     layer = AttentionDistillation([messages[target] for target in targets], name=name)
     return dict(zip(targets, layer([features[t] for t in targets], packed), strict=True))

@@ -108,8 +108,8 @@ class MultiTaskTrainer(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         self._compiled = compiled(
             self.model, self.tasks, balancing, level, loss, metrics, loss_weights,
-            initial_weight, gradient_penalties, weight_own_variables, micro_batches, update_every, diagnostics,
-            self.optimizer,
+            initial_weight, gradient_penalties, weight_own_variables, micro_batches, update_every,
+            diagnostics, self.optimizer,
         )  # fmt: skip
         heed_multipliers(self.optimizer, self.model.trainable_variables)
         own = [v for layer in self._compiled.layers for v in layer.trainable_variables]

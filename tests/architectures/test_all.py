@@ -146,7 +146,8 @@ def test_mixed_precision_computes_in_it_and_predicts_in_float32(variant, mixed_p
     for task in tasks:
         assert rounded[task].dtype == tf.float32
         error = np.abs(rounded[task] - exact[task]).max()
-        assert 0 < error < 0.2 * np.std(exact[task])
+        rounding = 2**-7 * np.abs(exact[task]).max()  # of a fresh head's bias, mostly
+        assert 0 < error < 0.2 * np.std(exact[task]) + rounding
     assert all(v.dtype == "float32" for v in mixed.trainable_variables)
 
 

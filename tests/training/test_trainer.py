@@ -176,6 +176,10 @@ def test_deeply_supervised_outputs_add_to_their_tasks_loss():
     alone = single.evaluate(dataset({"depth": 1}), return_dict=True, verbose=0)
     np.testing.assert_allclose(logs["depth_loss"], 2 * alone["depth_loss"], rtol=1e-5)
     np.testing.assert_allclose(logs["depth_rmse"], alone["depth_rmse"], rtol=1e-5)
+    made.compile("sgd", initial_weight=0.25)
+    logs = made.evaluate(dataset({"depth": 1}), return_dict=True, verbose=0)
+    np.testing.assert_allclose(logs["depth_loss"], 1.25 * alone["depth_loss"], rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], logs["depth_loss"], rtol=1e-5)
 
 
 def test_layer_losses_of_the_model_are_minimised_too():
