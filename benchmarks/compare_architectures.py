@@ -8,9 +8,11 @@ of a training.
     MTL_TF_DATA=... python -m benchmarks.compare_architectures --out runs/architectures.json
 
 A case is an architecture, `single_task:TASK`, or `architecture:option=number`. Times and memory:
-see `side_by_side.py`. Losses are the means of the last fifth of the steps.
+see `side_by_side.py`. Losses are those of the final predictions on the last fifth of the batches,
+by the trained network in training mode. JTRL has two tasks, the first of them.
 """
 
+import inspect
 import json
 from typing import Any
 
@@ -27,12 +29,17 @@ def run_one(case: str, steps: int) -> side_by_side.Result:
     tasks, options = dict(dataset.tasks), {}
     if name == "single_task":
         tasks = {rest: tasks[rest]}
+    elif name == "jtrl":
+        tasks = dict(list(tasks.items())[:2])
     elif rest:
         option, _, value = rest.partition("=")
         options[option] = json.loads(value)
     keras.utils.set_random_seed(config.seed)
-    model: Any = mtl.architectures.TABLE[name].cls(
-        config.backbone, tasks, (config.height, config.width, 3), head=config.head,
+    cls: Any = mtl.architectures.TABLE[name].cls
+    if "head" in inspect.signature(cls).parameters:
+        options["head"] = config.head
+    model = cls(
+        config.backbone, tasks, (config.height, config.width, 3),
         output_stride=config.output_stride, **options,
     )  # fmt: skip
     made = mtl.MultiTaskTrainer(model, tasks)
@@ -42,20 +49,29 @@ def run_one(case: str, steps: int) -> side_by_side.Result:
         metrics={task: [] for task in tasks},
     )  # fmt: skip
 
-    def after_step(i: int, logs: dict[str, float]) -> None:
-        if (i + 1) % (steps // 5) == 0 and i + 1 < len(batches):
-            for metric in made.metrics:
-                metric.reset_state()
-
-    result = side_by_side.train(made, batches, after_step)
-    logs = result.pop("logs")
+    result = side_by_side.train(made, batches, lambda i, logs: None)
+    result.pop("logs")
     cost = mtl.architectures.summary(model)
     return {
         **result,
-        "losses": {task: logs[f"{task}_loss"] for task in tasks},
+        "losses": _losses(model, tasks, batches[-steps // 5 :]),
         "parameters": cost.parameters,
         "multiply_adds": cost.multiply_adds,
     }
+
+
+def _losses(model: Any, tasks: dict[str, int], batches: list[Any]) -> dict[str, float]:
+    import numpy as np
+
+    import mtl_tf as mtl
+
+    functions = {task: mtl.TASKS[task].loss() for task in tasks}
+    found: dict[str, list[float]] = {task: [] for task in tasks}
+    for image, targets, masks in batches:
+        outputs = model(image, training=True)
+        for task, loss in functions.items():
+            found[task].append(float(loss(targets[task], outputs[task], masks[task])))
+    return {task: float(np.mean(values)) for task, values in found.items()}
 
 
 def as_markdown(rows: list[side_by_side.Result]) -> str:

@@ -15,7 +15,8 @@ def main(folder: str = "docs/architectures") -> None:
     """Draws into `folder`."""
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     for name, row in mtl.architectures.TABLE.items():
-        tasks = {"semseg": 13} if name == "single_task" else TASKS
+        number = {"single_task": 1, "jtrl": 2}.get(name, len(TASKS))
+        tasks = dict(list(TASKS.items())[:number])
         model = row.cls("resnet18", tasks, (64, 64, 3))
         mtl.architectures.draw(model, pathlib.Path(folder) / f"{name}.svg")
 

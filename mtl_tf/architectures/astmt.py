@@ -71,12 +71,12 @@ class ASTMT(Architecture):
 
 def _decoded(features: list[Any]) -> Any:
     """DeepLab-v3+ at a width of 64: spatial pooling of the last stage, a skip from the first."""
-    x = spatial_pyramid(features[-1], _WIDTH, _DILATIONS, "decoder.0")
+    x = spatial_pyramid(features[-1], _WIDTH, _DILATIONS, "shared_decoder.0")
     fine = features[0]
-    skip = conv_block(fine, _LOW_LEVEL, names=("decoder.skip.0", "decoder.skip.1"))
+    skip = conv_block(fine, _LOW_LEVEL, names=("shared_decoder.skip.0", "shared_decoder.skip.1"))
     x = layers.Concatenate()([resize_to(x, fine.shape[1], fine.shape[2]), skip])
     for i in (1, 2):
-        x = conv_block(x, _WIDTH, 3, names=(f"decoder.{i}.0", f"decoder.{i}.1"))
+        x = conv_block(x, _WIDTH, 3, names=(f"shared_decoder.{i}.0", f"shared_decoder.{i}.1"))
     return x
 
 
@@ -87,17 +87,17 @@ def _modulated(shared: keras.Model, image: Any, task: str) -> Any:
     def own(layer: Any) -> Any:
         if not isinstance(layer, layers.BatchNormalization):
             return layer
-        config = {**layer.get_config(), "name": f"modulation.{task}.{layer.name}"}
+        config = {**layer.get_config(), "name": f"modulator.{task}.{layer.name}"}
         made = layers.BatchNormalization.from_config(config)
         made.build((None, None, None, *layer.gamma.shape))
         made.set_weights(layer.get_weights())
         return made
 
     def call(layer: Any, *arguments: Any, **options: Any) -> Any:
-        prefix = f"modulation.{task}.{layer.name}"
+        prefix = f"modulator.{task}.{layer.name}"
         if isinstance(layer, layers.Add) and len(arguments[0]) == 2:
             rest, branch = arguments[0]
-            name = f"modulation.{task}.squeeze_excite.{next(sums)}"
+            name = f"modulator.{task}.squeeze_excite.{next(sums)}"
             return layer([rest, squeeze_excite(branch, name)])
         y = layer(*arguments, **options)
         if isinstance(layer, layers.Conv2D) and layer.kernel_size[0] > 1:

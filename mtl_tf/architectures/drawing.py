@@ -11,6 +11,7 @@ from mtl_tf.architectures.graph import calls
 from mtl_tf.architectures.summary import part_of
 
 _COLOURS = {"backbone": "#c6dbef", "exchange": "#fdd0a2", "heads": "#c7e9c0", "image": "#eeeeee"}
+_OF_TASKS = ("intra", "pattern", "inter")  # first parts of layers' names
 _WIDTH, _HEIGHT = 1.64, 0.8
 _DX, _DY = 2.0, 1.0
 
@@ -46,7 +47,7 @@ def boxes(model: keras.Model) -> dict[str, Box]:
     Returns:
         `{name: box}`.
     """
-    tasks = list(model.output)
+    tasks = _tasks(model)
     found = {"image": Box("image", "image")}
     # The boxes whose features a tensor holds.
     owners = {id(model.inputs[0]): {"image"}}
@@ -66,6 +67,11 @@ def boxes(model: keras.Model) -> dict[str, Box]:
         owners.update({id(tensor): newest for tensor in node.output_tensors})
     _set_columns(found)
     return found
+
+
+def _tasks(model: keras.Model) -> list[str]:
+    """The tasks that a model predicts, in the end or initially."""
+    return list(dict.fromkeys(name.split("/")[0] for name in model.output))
 
 
 def _set_columns(found: dict[str, Box]) -> None:
@@ -88,6 +94,9 @@ def _box_name(operation: Any, tasks: Iterable[str]) -> str | None:
     if first in ("decoders", "heads"):
         return ".".join([first, *rest[:1]])
     if first == "backbone":
+        if rest[0] == "1":
+            return "backbone.fuse"
+        rest = rest[rest[0] == "0" :]
         groups = rest[:1] if rest and set(rest[0].split("+")) <= set(tasks) else []
         stage = rest[len(groups)] if len(rest) > len(groups) else ""
         stage = stage.replace("transition1", "stage2").replace("transition2", "stage3")
@@ -98,9 +107,17 @@ def _box_name(operation: Any, tasks: Iterable[str]) -> str | None:
         return ".".join([first, *rest[:1]])
     if first == "nddr":
         return ".".join([first, *rest[:1], *(rest[2:3])])
-    if first.startswith(("attention_", "refine_")):
+    if first.startswith(("attention_", "refine_", "scale_")) or first in _OF_TASKS:
         return ".".join([first, *(part for part in rest if part in tasks)])
-    return None
+    if first == "initial_task_prediction_heads":
+        return f"initial.{rest[1]}"
+    if first.startswith("fpm_"):
+        return first.replace("_scale", "")
+    if first.startswith(("multi_modal_", "distillation_")):
+        return "distillation"
+    if first in ("affinity", "propagation"):
+        return "propagation"
+    return "decoder" if first == "shared_decoder" else None
 
 
 def draw(model: keras.Model, path: str | pathlib.Path) -> None:
@@ -119,7 +136,7 @@ def draw(model: keras.Model, path: str | pathlib.Path) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     found = boxes(model)
-    places = _places(found, list(model.output))
+    places = _places(found, _tasks(model))
     columns = 1 + max(x for x, _ in places.values())
     first_row, last_row = min(y for _, y in places.values()), max(y for _, y in places.values())
     figure = Figure((columns * _DX * 0.62 + 0.4, (last_row - first_row + 1) * _DY * 0.72 + 0.4))

@@ -65,8 +65,8 @@ class PSD(Architecture):
         # === From task to task ===
         gated = {}
         for task, x in features.items():
-            gate = keras.ops.sigmoid(conv(x, 1, use_bias=True, name=f"inter.{task}.gate"))
-            gated[task] = layers.Multiply()([_affinity(x, 1, f"inter.{task}"), gate])
+            gate = keras.ops.sigmoid(conv(x, 1, use_bias=True, name=f"pattern.{task}.gate"))
+            gated[task] = layers.Multiply()([_affinity(x, 1, f"pattern.{task}"), gate])
         found = {}
         for task in blueprint.channels:
             others = [affinity for other, affinity in gated.items() if other != task]

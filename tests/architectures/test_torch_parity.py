@@ -135,3 +135,76 @@ def test_exchanges_begin_alike():
         for task in tasks:
             kernel = model.get_layer(f"{unit}.{task}.0").kernel.numpy().transpose(3, 2, 0, 1)
             np.testing.assert_allclose(kernel, state[f"{unit}.{task}.0.weight"], atol=1e-7)
+
+
+@pytest.mark.parametrize("tasks", [{"semseg": 5, "depth": 1}, TASKS], ids=["two", "three"])
+@pytest.mark.parametrize("architecture", ["pad_net", "mti_net"])
+@pytest.mark.slow
+def test_a_whole_distilling_network(architecture, tasks, tmp_path):
+    from tests.helpers.torch_decoders import DECODERS
+
+    module, _ = with_weights(DECODERS[architecture](tasks))
+    torch.save(module.state_dict(), tmp_path / "model.pth")
+    options = {"propagation": "official"} if architecture == "mti_net" else {}
+    cls = mtl.architectures.TABLE[architecture].cls
+    model = cls("hrnet_w18_small_v2", tasks, (64, 64, 3), **options)
+    mtl.architectures.load_torch_checkpoint(model, tmp_path / "model.pth")
+    (image,) = maps((3,), (64, 64))
+    outputs, expected = model(image), module(nchw(image))
+    assert set(outputs) == set(expected)
+    for name, output in outputs.items():
+        compare(output, expected[name])
+
+
+def test_distillation_with_a_shared_state():
+    from tests.helpers.torch_decoders import Distillation
+
+    module, state = with_weights(Distillation(TASKS, 6))
+    features = {task: maps((6,), (4, 6), seed=i)[0] for i, task in enumerate(TASKS)}
+    inputs = {task: keras.Input(x.shape[1:], name=task) for task, x in features.items()}
+    model = keras.Model(inputs, mtl.layers.distill(inputs, list(TASKS), "source", "module"))
+    places = [
+        place
+        for layer in model.layers
+        if "self_attention" in layer.name
+        for place in mtl.architectures.torch_checkpoint._messages(layer, list(TASKS))
+    ]
+    fill(places, {f"module.{name}": x for name, x in state.items()}, "distillation")
+    expected = module({task: nchw(x) for task, x in features.items()})
+    for task, found in model(features).items():
+        compare(found, expected[task])
+
+
+def test_propagation_with_a_shared_state():
+    from mtl_tf.architectures.mti_net import _propagated
+    from tests.helpers.torch_decoders import Propagation
+
+    module, state = with_weights(Propagation(TASKS, 16))
+    features = {task: maps((16,), (4, 6), seed=i)[0] for i, task in enumerate(TASKS)}
+    inputs = {task: keras.Input(x.shape[1:], name=task) for task, x in features.items()}
+    model = keras.Model(inputs, _propagated(inputs, "official", "fpm"))
+    fill(slots(leaf_layers(model)), {f"fpm.{name}": x for name, x in state.items()}, "fpm")
+    expected = module({task: nchw(x) for task, x in features.items()})
+    for task, found in model(features).items():
+        compare(found, expected[task])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "option", "message"),
+    [("pad_net", {"gate": "target"}, "gate='source'"),
+     ("mti_net", {}, "propagation='official'"),
+     ("mti_net", {"propagation": "official", "tasks": ("depth", "semseg")}, "in the order")],
+)  # fmt: skip
+@pytest.mark.slow
+def test_what_a_checkpoint_does_not_fit_is_told(architecture, option, message, tmp_path):
+    from tests.helpers.torch_decoders import DECODERS
+
+    tasks = {"semseg": 5, "depth": 1}
+    torch.save(DECODERS[architecture](tasks).state_dict(), tmp_path / "model.pth")
+    option = dict(option)
+    order = option.pop("tasks", tasks)
+    model = mtl.architectures.TABLE[architecture].cls(
+        "hrnet_w18_small_v2", {task: tasks[task] for task in order}, (64, 64, 3), **option
+    )
+    with pytest.raises(ValueError, match=message):
+        mtl.architectures.load_torch_checkpoint(model, tmp_path / "model.pth")

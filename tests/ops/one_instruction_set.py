@@ -11,6 +11,7 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
+from tests.helpers import dtypes
 from tests.helpers import ops as truth
 
 
@@ -43,7 +44,7 @@ def check_all_ops(kernels, dtype):
         assert np.array_equal(gramian, kernels.gramian(case)), what
         assert np.array_equal(gramian, gramian.T), what
 
-        bound = truth.epsilon(truth.DTYPES[dtype]) / 2 + (num_tasks + 2) * 6e-8
+        bound = dtypes.epsilon(dtypes.DTYPES[dtype]) / 2 + (num_tasks + 2) * 6e-8
         weights = np.random.default_rng(0).standard_normal(num_tasks)
         scale = truth.magnitudes(case, weights)
         sums = kernels.weighted_sum(case, weights)
@@ -70,7 +71,7 @@ def check_all_ops(kernels, dtype):
 
 def check_rounding(kernels, dtype):
     """Every 16-bit number times a float32, rounded once as NumPy and ml_dtypes round."""
-    every = np.arange(65_536, dtype=np.uint16).view(truth.DTYPES[dtype])
+    every = np.arange(65_536, dtype=np.uint16).view(dtypes.DTYPES[dtype])
     wide = every.astype(np.float32)
     factors = [
         1,
@@ -99,7 +100,7 @@ def check_rounding(kernels, dtype):
 
 def check_float32_rounding(kernels, dtype):
     """Any float32, as the weight of a one: ties, subnormal numbers, overflow."""
-    target = truth.DTYPES[dtype]
+    target = dtypes.DTYPES[dtype]
     half = np.arange(65_536, dtype=np.uint16).view(target).astype(np.float32)
     half = half[np.isfinite(half) & (half >= 0)]
     half.sort()

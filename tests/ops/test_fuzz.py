@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import dtypes
 from tests.helpers import ops as truth
 from tests.ops.implementations import ALL, balance, needs_native, run
 
@@ -36,7 +37,7 @@ def cases(draw):
 
 def bound(dtype, task_gradients):
     # Three roundings in float32 are what the framework's own sum leaves at least.
-    return truth.epsilon(truth.DTYPES[dtype]) + (len(task_gradients) + 2) * 6e-8
+    return dtypes.epsilon(dtypes.DTYPES[dtype]) + (len(task_gradients) + 2) * 6e-8
 
 
 @needs_native

@@ -8,6 +8,7 @@ import pytest
 
 import mtl_tf as mtl
 from tests.helpers.inputs import small_model, tiny_batch, tiny_trainer
+from tests.helpers.slow import slow_but
 
 TASKS = {"depth": 1, "normals": 3}
 
@@ -79,7 +80,10 @@ def test_the_loss_curve_is_the_same(kind, balancing, tmp_path):
         assert len(backup.history) == 4
 
 
-@pytest.mark.parametrize("balancing", sorted(mtl.balancing.TABLE))
+@pytest.mark.parametrize(
+    "balancing",
+    slow_but(("famo", "gradnorm", "uncertainty", "upgrad"), sorted(mtl.balancing.TABLE)),
+)
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(balancing, tmp_path):
     """State of the network, the optimizer and the method, after epochs with absent tasks too."""
     image, targets, masks = tiny_batch(size=8)
