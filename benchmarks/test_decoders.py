@@ -2,10 +2,10 @@
 
 Command: `make bench`, or `pytest benchmarks/test_decoders.py --benchmark-enable --no-cov -s`.
 False if a training step (forward, backward, Adam; batch 2, 192x256, HRNet-W18-small-v2, losses of
-all outputs) of PAD-Net or MTI-Net is less than 1.2 times as fast as the same Keras model with a pair
-of convolutions for each pair of tasks and no native op, or slower than in PyTorch with channels-last
-memory and as many threads; or if a step of PAP-Net (ResNet-18, 480x640, so 4800 positions; batch 1,
-two tasks) is less than twice as fast as with the matrices of pairs.
+all outputs) of PAD-Net or MTI-Net is less than 1.2 times as fast as the same Keras model with a
+pair of convolutions for each pair of tasks and no native op, or slower than in PyTorch with
+channels-last memory and as many threads; or if a step of PAP-Net (ResNet-18, 480x640, so 4800
+positions; batch 1, two tasks) is less than twice as fast as with the matrices of pairs.
 """
 
 import keras
