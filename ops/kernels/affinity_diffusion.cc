@@ -22,13 +22,17 @@ DiffusionSizes::DiffusionSizes(const DiffusionShape& shape) {
 
 namespace {
 
-// Zeros, 64-byte aligned.
-class Zeros {
+// Memory for several arrays of floats, each 64-byte aligned.
+class Floats {
  public:
   float* Take(int64_t count) {
     memory_.emplace_back(new (std::align_val_t{64}) float[count]);
-    std::fill_n(memory_.back().get(), count, 0.0f);
     return memory_.back().get();
+  }
+  float* Zeros(int64_t count) {
+    float* floats = Take(count);
+    std::fill_n(floats, count, 0.0f);
+    return floats;
   }
 
  private:
@@ -38,28 +42,53 @@ class Zeros {
   std::vector<std::unique_ptr<float[], Delete>> memory_;
 };
 
-// A call: the images' work, and what is done to all of them at once.
+// Shares of an image's queries that are worked on independently, for the results.
+constexpr int64_t kQueryShares = 16;
+
+// A call: what there is of every image, and what is done to all of them at once.
 class Diffusion {
  public:
-  Diffusion(const DiffusionInputs& in, bool for_gradient, const ParallelFor& parallel_for)
-      : in_(in), sizes_(in.shape), parallel_for_(parallel_for) {
-    const int64_t sources = in.shape.num_sources;
-    mix_gradients_.resize(in.shape.batch * sources, 0.0);
-    for (int64_t image = 0; image < in.shape.batch; ++image) {
-      work_.push_back(for_gradient ? WorkForGradient(mix_gradients_.data() + image * sources)
-                                   : WorkForResults());
+  Diffusion(const DiffusionInputs& in, const ParallelFor& parallel_for)
+      : in_(in), sizes_(in.shape), parallel_for_(parallel_for), work_(in.shape.batch) {
+    for (DiffusionWork& work : work_) {
+      work.keys = memory_.Zeros(sources() * sizes_.query_panels * key_panel());
+      work.values = memory_.Zeros(sizes_.value_panels * key_panel());
     }
-    ForEachPart(sources + 1, sizes_.keys * width(), [&](int64_t image, int part) {
+    ForEachPart(sources() + 1, sizes_.keys * width(), [&](int64_t image, int part) {
       MTL_SELECT_KERNEL(LoadKeys)(in_, image, part, work_[image]);
     });
   }
 
   const DiffusionSizes& sizes() const { return sizes_; }
   const DiffusionWork& work(int64_t image) const { return work_[image]; }
-  const std::vector<double>& mix_gradients() const { return mix_gradients_; }
   int64_t width() const { return sizes_.query_panels * kQueryPanel; }
   int64_t channels() const { return sizes_.value_panels * kQueryPanel; }
   int64_t pairs() const { return kQueriesAtOnce * sizes_.rows; }  // of a group and a share
+
+  // What a group of an image's queries needs for the results.
+  DiffusionWork WorkForResults(int64_t image, Floats* memory) const {
+    DiffusionWork work = work_[image];
+    AddGroup(memory, &work);
+    work.results = memory->Take(sizes_.shares * sizes_.value_panels * query_panel());
+    return work;
+  }
+
+  // What all groups of the images' queries, one after another, need for the gradient.
+  void TakeWorkForGradient() {
+    mix_gradients_.resize(work_.size() * sources(), 0.0);
+    for (size_t image = 0; image < work_.size(); ++image) {
+      DiffusionWork& work = work_[image];
+      AddGroup(&memory_, &work);
+      work.results = memory_.Take(sizes_.shares * sources() * sizes_.query_panels * query_panel());
+      work.upstream = memory_.Zeros(sizes_.value_panels * query_panel());
+      work.upstream_transposed = memory_.Zeros(sizes_.value_panels * query_panel());
+      work.slopes = memory_.Take(kGroupPanels * key_panel());
+      work.key_gradients = memory_.Zeros(sources() * sizes_.query_panels * key_panel());
+      work.value_gradients = memory_.Zeros(sizes_.value_panels * key_panel());
+      work.mix_gradients = mix_gradients_.data() + image * sources();
+    }
+  }
+  const std::vector<double>& mix_gradients() const { return mix_gradients_; }
 
   // Calls f(image, part) for `parts` parts of every image, each of which multiplies `products`
   // numbers.
@@ -69,51 +98,19 @@ class Diffusion {
     parallel_for_(in_.shape.batch * parts, cost_ns, [&](int64_t n) { f(n / parts, n % parts); });
   }
 
-  // Calls f for the groups of the images' queries, once these are loaded, with `upstream` if not
-  // null. The groups are all images' that begin at the same query.
-  template <typename Function>
-  void ForEachGroup(const void* upstream, const Function& f) const {
-    const int64_t positions = in_.shape.positions;
-    for (int64_t q = 0; q < positions; q += kQueriesAtOnce) {
-      const auto group = [=](int64_t image) -> DiffusionGroup {
-        return {image, q, std::min(kQueriesAtOnce, positions - q)};
-      };
-      const int64_t parts = in_.shape.num_sources + (upstream != nullptr);
-      ForEachPart(parts, kQueriesAtOnce * width() * 50, [&](int64_t image, int part) {
-        MTL_SELECT_KERNEL(LoadQueries)(in_, upstream, group(image), part, work_[image]);
-      });
-      f(group);
-    }
+  // The number of groups of an image's queries, and one of them.
+  int64_t num_groups() const { return (in_.shape.positions + kQueriesAtOnce - 1) / kQueriesAtOnce; }
+  DiffusionGroup group(int64_t image, int64_t number) const {
+    const int64_t begin = number * kQueriesAtOnce;
+    return {image, begin, std::min(kQueriesAtOnce, in_.shape.positions - begin)};
   }
 
  private:
-  DiffusionWork CommonWork() {
-    DiffusionWork work{};
-    work.keys = zeros_.Take(sources() * sizes_.query_panels * key_panel());
-    work.values = zeros_.Take(sizes_.value_panels * key_panel());
-    work.queries = zeros_.Take(sources() * sizes_.query_panels * query_panel());
-    work.queries_transposed = zeros_.Take(sources() * sizes_.query_panels * query_panel());
-    work.affinities = zeros_.Take(sources() * kGroupPanels * key_panel());
-    work.row_sums = zeros_.Take(sizes_.shares * 2 * sources() * kQueriesAtOnce);
-    return work;
-  }
-
-  DiffusionWork WorkForResults() {
-    DiffusionWork work = CommonWork();
-    work.results = zeros_.Take(sizes_.shares * sizes_.value_panels * query_panel());
-    return work;
-  }
-
-  DiffusionWork WorkForGradient(double* mix_gradients) {
-    DiffusionWork work = CommonWork();
-    work.results = zeros_.Take(sizes_.shares * sources() * sizes_.query_panels * query_panel());
-    work.upstream = zeros_.Take(sizes_.value_panels * query_panel());
-    work.upstream_transposed = zeros_.Take(sizes_.value_panels * query_panel());
-    work.slopes = zeros_.Take(kGroupPanels * key_panel());
-    work.key_gradients = zeros_.Take(sources() * sizes_.query_panels * key_panel());
-    work.value_gradients = zeros_.Take(sizes_.value_panels * key_panel());
-    work.mix_gradients = mix_gradients;
-    return work;
+  void AddGroup(Floats* memory, DiffusionWork* work) const {
+    work->queries = memory->Zeros(sources() * sizes_.query_panels * query_panel());
+    work->queries_transposed = memory->Zeros(sources() * sizes_.query_panels * query_panel());
+    work->affinities = memory->Take(sources() * kGroupPanels * key_panel());
+    work->row_sums = memory->Zeros(sizes_.shares * 2 * sources() * kQueriesAtOnce);
   }
 
   int64_t sources() const { return in_.shape.num_sources; }
@@ -123,7 +120,7 @@ class Diffusion {
   const DiffusionInputs& in_;
   const DiffusionSizes sizes_;
   const ParallelFor& parallel_for_;
-  Zeros zeros_;
+  Floats memory_;
   std::vector<double> mix_gradients_;  // [B, S]
   std::vector<DiffusionWork> work_;
 };
@@ -133,21 +130,30 @@ class Diffusion {
 void AffinityDiffusion(const AffinityDiffusionArgs& args, const ParallelFor& parallel_for) {
   const DiffusionShape& shape = args.inputs.shape;
   if (shape.batch * shape.positions == 0) return;
-  const Diffusion all(args.inputs, false, parallel_for);
-  const int64_t sources = shape.num_sources, shares = all.sizes().shares;
-  all.ForEachGroup(nullptr, [&](const auto& group) {
-    all.ForEachPart(
-        shares, all.pairs() * sources * (all.width() + 16), [&](int64_t image, int64_t share) {
-          MTL_SELECT_KERNEL(ScoreKeys)(args.inputs, group(image), share, all.work(image));
-        });
-    all.ForEachPart(shares, all.pairs() * (all.channels() + 4 * sources),
-                    [&](int64_t image, int64_t share) {
-                      MTL_SELECT_KERNEL(MixValues)(args, group(image), share, all.work(image));
-                    });
-    all.ForEachPart(1, kQueriesAtOnce * all.channels() * shares, [&](int64_t image, int64_t) {
-      MTL_SELECT_KERNEL(StoreResults)(args, group(image), all.work(image));
-    });
-  });
+  const Diffusion all(args.inputs, parallel_for);
+  const int64_t products = shape.num_sources * (all.width() + 16) + all.channels();
+  const int64_t share_of_queries = shape.positions / kQueryShares;
+  all.ForEachPart(kQueryShares, share_of_queries * shape.positions * products,
+                  [&](int64_t image, int64_t share) {
+                    const int64_t begin = share * all.num_groups() / kQueryShares;
+                    const int64_t end = (share + 1) * all.num_groups() / kQueryShares;
+                    if (begin == end) return;
+                    Floats memory;
+                    const DiffusionWork work = all.WorkForResults(image, &memory);
+                    for (int64_t number = begin; number < end; ++number) {
+                      const DiffusionGroup group = all.group(image, number);
+                      for (int s = 0; s < shape.num_sources; ++s) {
+                        MTL_SELECT_KERNEL(LoadQueries)(args.inputs, nullptr, group, s, work);
+                      }
+                      for (int64_t i = 0; i < all.sizes().shares; ++i) {
+                        MTL_SELECT_KERNEL(ScoreKeys)(args.inputs, group, i, work);
+                      }
+                      for (int64_t i = 0; i < all.sizes().shares; ++i) {
+                        MTL_SELECT_KERNEL(MixValues)(args, group, i, work);
+                      }
+                      MTL_SELECT_KERNEL(StoreResults)(args, group, work);
+                    }
+                  });
 }
 
 void AffinityDiffusionGrad(const AffinityDiffusionGradArgs& args, const ParallelFor& parallel_for) {
@@ -155,21 +161,30 @@ void AffinityDiffusionGrad(const AffinityDiffusionGradArgs& args, const Parallel
   const int64_t sources = shape.num_sources;
   std::fill_n(args.mix_gradients, sources, 0.0f);
   if (shape.batch * shape.positions == 0) return;
-  const Diffusion all(args.inputs, true, parallel_for);
+  Diffusion all(args.inputs, parallel_for);
+  all.TakeWorkForGradient();
   const int64_t shares = all.sizes().shares, width = all.width(), channels = all.channels();
-  all.ForEachGroup(args.upstream, [&](const auto& group) {
+  // All groups add to the gradients of all keys: one group at a time, a share of the keys a thread.
+  for (int64_t number = 0; number < all.num_groups(); ++number) {
+    all.ForEachPart(sources + 1, kQueriesAtOnce * width * 50, [&](int64_t image, int part) {
+      MTL_SELECT_KERNEL(LoadQueries)
+      (args.inputs, args.upstream, all.group(image, number), part, all.work(image));
+    });
     all.ForEachPart(shares, all.pairs() * (channels + sources * (width + 16)),
                     [&](int64_t image, int64_t share) {
-                      MTL_SELECT_KERNEL(SlopeKeys)(args, group(image), share, all.work(image));
+                      MTL_SELECT_KERNEL(SlopeKeys)(args, all.group(image, number), share,
+                                                   all.work(image));
                     });
     all.ForEachPart(shares, all.pairs() * (channels + sources * (2 * width + 8)),
                     [&](int64_t image, int64_t share) {
-                      MTL_SELECT_KERNEL(MixGradients)(args, group(image), share, all.work(image));
+                      MTL_SELECT_KERNEL(MixGradients)(args, all.group(image, number), share,
+                                                      all.work(image));
                     });
     all.ForEachPart(sources, kQueriesAtOnce * width * shares, [&](int64_t image, int part) {
-      MTL_SELECT_KERNEL(StoreQueryGradients)(args, group(image), part, all.work(image));
+      MTL_SELECT_KERNEL(StoreQueryGradients)
+      (args, all.group(image, number), part, all.work(image));
     });
-  });
+  }
   all.ForEachPart(sources + 1, all.sizes().keys * width, [&](int64_t image, int part) {
     MTL_SELECT_KERNEL(StoreKeyGradients)(args, image, part, all.work(image));
   });

@@ -1,7 +1,8 @@
 // The inner loops of affinity diffusion, compiled once per instruction set (cpu_dispatch.h).
 //
-// Queries are worked on a group at a time, keys are cut into shares, one a thread. Two passes over
-// the keys make a softmax: the first leaves each share's part of what belongs to a whole row.
+// Queries are worked on a group at a time, with one share of the keys after another: for the
+// results all by one thread, for the gradient shares in parallel. Two passes over the keys make a
+// softmax: the first leaves each share's part of what belongs to a whole row.
 #pragma once
 
 #include "kernels/affinity_diffusion.h"
