@@ -41,7 +41,6 @@ class DecoderBlueprint(Blueprint):
         output_stride: int,
     ) -> None:
         super().__init__(backbone, tasks, input_shape, None, output_stride)
-        del self.arguments["head"]
         self.auxiliary = (
             self.channels if auxiliary_tasks is None else task_channels(auxiliary_tasks)
         )
@@ -61,22 +60,18 @@ class DecoderBlueprint(Blueprint):
             return self.features()[-1]
         return high_resolution_fuse(self.features("backbone.0."), "backbone.1")
 
-    def initial(self, x: Any, task: str, name: str, suffix: str = "") -> Any:
-        """The initial prediction of `task` from its features, an output that is trained as well.
+    def initial(self, x: Any, task: str, name: str, suffix: str = "") -> None:
+        """Adds the initial prediction of `task` from its features, an output that is trained too.
 
         Args:
             x: features `[B, h, w, C]`.
             task: an auxiliary task.
             name: name of the convolution.
             suffix: what the output's name has behind `task/initial`.
-
-        Returns:
-            Raw prediction `[B, h, w, channels]`.
         """
         prediction = conv(x, self.auxiliary[task], 1, use_bias=True, name=name)
         output = keras.layers.Activation("linear", dtype="float32")(prediction)
         self.predictions[f"{task}/initial{suffix}"] = output
-        return prediction
 
     def task_features(self, x: Any, channels: int, stride: int = 1) -> dict[str, Any]:
         """Two bottlenecks and an initial prediction for each auxiliary task.
