@@ -1,4 +1,4 @@
-# make demo | test | test-slow | lint | bench | sanitize | docs. Everything happens in .venv, which the first of them makes.
+# make demo | test | test-slow | coverage | lint | bench | sanitize | docs. Everything happens in .venv, which the first of them makes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ export PYTHONWARNINGS ?= ignore::DeprecationWarning
 export MTL_TF_DATA ?= $(wildcard ../shared/data)
 export MTL_TF_ORACLES ?= $(wildcard ../shared/oracles)
 
-.PHONY: demo test test-slow lint bench sanitize docs clean
+.PHONY: demo test test-slow coverage lint bench sanitize docs clean
 demo: $(VENV)/.installed
 	rm -rf runs/demo
 	$(BIN)/mtl-tf train --preset demo --out runs/demo
@@ -18,8 +18,11 @@ test: $(VENV)/.installed-dev
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mtl_tf --cov-report=term
+
 bench: $(VENV)/.installed-peers
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --no-cov
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

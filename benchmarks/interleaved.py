@@ -7,6 +7,7 @@ False if: that ratio is below 0.95 or above 1.05.
 """
 
 import concurrent.futures
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -23,13 +24,13 @@ PAUSE = 0.002  # seconds between calls, in which the threads of the last competi
 def interleave(candidates: Candidates, rounds: int = 9, warmup: int = 2) -> Times:
     """Seconds of each call of each candidate; in every round each is called once.
 
-    The order moves on by one from round to round, so that nobody always follows the same other.
+    The order is drawn anew for each round, so that nobody always follows the same other.
     """
     names = list(candidates)
+    generator = random.Random(0)
     times: Times = {name: [] for name in names}
     for turn in range(warmup + rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
+        for name in generator.sample(names, len(names)):
             time.sleep(PAUSE)
             begin = time.perf_counter()
             result = candidates[name]()

@@ -44,7 +44,7 @@ def train(trainer: Any, batches: list[Any], after_step: Callable[..., None]) -> 
     import tensorflow as tf
 
     before, memory = peak_mib(), 0.0
-    step = tf.function(trainer.train_step)
+    step = tf.function(trainer.train_step, autograph=False)
     times, logs = [], {}
     for i, batch in enumerate(batches):
         begun = time.perf_counter()

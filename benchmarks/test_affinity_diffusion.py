@@ -1,7 +1,7 @@
 """Claim: affinity diffusion needs memory for positions, not for pairs of them, and is faster.
 
 Command: `make bench`, or `pytest benchmarks/test_affinity_diffusion.py --benchmark-enable
---no-cov -s`.
+-s`.
 False if: for 60x80 positions, 3 sources of 64 channels and values of 128, forward and backward
 together are less than 2 times as fast as TensorFlow's graph or take more than 5 % of its memory
 beside the inputs; or if 120x160 positions take more than 1.2 * 16 times as long.

@@ -1,7 +1,7 @@
 """Claim: attention-guided distillation reads every map once, its gradient once more.
 
 Command: `make bench`, or `pytest benchmarks/test_attention_distillation.py --benchmark-enable
---no-cov -s`.
+-s`.
 False if: with 4 sources of 2x96x96x256 float32, forward and backward together are less than 2 times
 as fast as TensorFlow's graph or less than 1.2 times as fast as XLA. The printed share is that of
 the time which the reads and writes take at the bandwidths measured in the same rounds.

@@ -1,6 +1,6 @@
 """Claim: every solver of `balance` takes microseconds, less than any peer's.
 
-Command: `make bench`, or `pytest benchmarks/test_balance.py --benchmark-enable --no-cov -s`.
+Command: `make bench`, or `pytest benchmarks/test_balance.py --benchmark-enable -s`.
 False if: through the NumPy binding a method takes more than 50 µs for K up to 8 tasks or more than
 500 µs for K = 20, or longer than TorchJD's weighting does on the same Gramians or did when the
 peers table was made (two x86-64 cores, TorchJD 0.18).

@@ -1,6 +1,6 @@
 """Claim: cross-stitch reads and writes every map once, its gradients as well.
 
-Command: `make bench`, or `pytest benchmarks/test_cross_stitch.py --benchmark-enable --no-cov -s`.
+Command: `make bench`, or `pytest benchmarks/test_cross_stitch.py --benchmark-enable -s`.
 False if: for K = 3 maps of 2x96x96x256 float32, forward and backward together are less than 3 times
 as fast as TensorFlow's graph or less than 1.2 times as fast as XLA.
 """

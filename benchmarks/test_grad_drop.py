@@ -1,6 +1,6 @@
 """Claim: native GradDrop is one pass over memory; TorchJD's takes tens of them.
 
-Command: `make bench`, or `pytest benchmarks/test_grad_drop.py --benchmark-enable --no-cov -s`.
+Command: `make bench`, or `pytest benchmarks/test_grad_drop.py --benchmark-enable -s`.
 False if: for K = 3 tasks of 20 million parameters in 88 float32 tensors it is less than 20 times as
 fast as TorchJD's, or, given the same random numbers, less than 3 times as fast as the best
 pure-TensorFlow form (the formula of the paper, or the short form that a leak of zero allows; each

@@ -1,7 +1,7 @@
 """Claim: native PCGrad takes two passes over memory, however many projections there are.
 
 Command: `make bench`, or
-`pytest benchmarks/test_gradient_projection.py --benchmark-enable --no-cov -s`.
+`pytest benchmarks/test_gradient_projection.py --benchmark-enable -s`.
 False if: for K = 3 or 5 tasks of 20 million parameters in 88 float32 tensors it is less than 10
 times as fast as the sequential form published for TensorFlow or as LibMTL's algorithm, less than 3
 times as fast as the best pure-TensorFlow form that works on the Gramian, less than twice as fast as

@@ -1,6 +1,6 @@
 """Claim: the native Gramian reads the gradients once at nearly the speed of memory.
 
-Command: `make bench`, or `pytest benchmarks/test_gramian.py --benchmark-enable --no-cov -s`.
+Command: `make bench`, or `pytest benchmarks/test_gramian.py --benchmark-enable -s`.
 False if: for K = 2, 3, 5 or 8 tasks of 20 million parameters in 88 float32 tensors it is less than
 6 times as fast as the best of four pure-TensorFlow forms (concatenate and multiply, or multiply
 tensor by tensor; each with and without XLA), less than twice as fast as TorchJD's Gramian of a

@@ -1,6 +1,6 @@
 """Claim: two cores render at least 100 rooms of 96x128 a second.
 
-Command: `make bench`, or `pytest benchmarks/test_rendered_rooms.py --benchmark-enable --no-cov`.
+Command: `make bench`, or `pytest benchmarks/test_rendered_rooms.py --benchmark-enable`.
 False if: the median time of 100 images by two processes is above one second on a quiet machine.
 """
 

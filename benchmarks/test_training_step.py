@@ -1,6 +1,6 @@
 """Claim: a balanced training step costs its passes over the network and next to nothing more.
 
-Command: `make bench`, or `pytest benchmarks/test_training_step.py --benchmark-enable --no-cov -s`.
+Command: `make bench`, or `pytest benchmarks/test_training_step.py --benchmark-enable -s`.
 False if, for `shared_trunk` with ResNet-18, K = 3 and a batch of 4x96x128, a weighting takes more
 than 1.25 times the equal-weight step on features, or more than 1.10 times a forward and K backwards
 written by hand on parameters, or its Gramian, solver and sum more than 5 % of the step; or if, for

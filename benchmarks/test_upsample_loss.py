@@ -1,6 +1,6 @@
 """Claim: the full-resolution loss of low-resolution logits needs next to no memory, and is faster.
 
-Command: `make bench`, or `pytest benchmarks/test_upsample_loss.py --benchmark-enable --no-cov -s`.
+Command: `make bench`, or `pytest benchmarks/test_upsample_loss.py --benchmark-enable -s`.
 False if: for logits 4x60x80x40 and labels 4x480x640, cross-entropy and its gradient are less than
 3 times as fast as TensorFlow's graph, or take more than 5 % of its memory beside the inputs; or if
 the absolute error of one channel, where there is little to save, is not faster.

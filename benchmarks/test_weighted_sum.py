@@ -1,6 +1,6 @@
 """Claim: the native weighted sum takes no longer than TensorFlow's best form of it.
 
-Command: `make bench`, or `pytest benchmarks/test_weighted_sum.py --benchmark-enable --no-cov -s`.
+Command: `make bench`, or `pytest benchmarks/test_weighted_sum.py --benchmark-enable -s`.
 False if: for K = 3 or 5 tasks of 20 million parameters in 88 float32 tensors `tf.add_n` of the
 weighted gradients, with or without XLA, is faster. The printed share is that of the time which K
 reads and one write of the parameters take at the bandwidths measured in the same rounds.

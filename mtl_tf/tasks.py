@@ -1,4 +1,4 @@
-"""The six dense tasks of the survey: what each predicts, how it is trained and how it is judged."""
+"""The dense tasks: what each predicts, how it is trained and how it is judged."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,8 @@ class Task:
     Source: Vandenhende et al., TPAMI 2021, section 4.
 
     Attributes:
-        name: `semseg`, `depth`, `normals`, `edges`, `saliency`, `human_parts`, or your own.
+        name: `semseg`, `depth`, `normals`, `edges`, `saliency`, `human_parts`, `keypoints`,
+            `principal_curvature`, or your own.
         channels: channels of the raw prediction `[B, H, W, channels]`; classes for segmentation.
         activation: raw prediction -> probabilities, metres or unit vectors, of the same shape.
         loss: makes the `keras.losses.Loss`.
@@ -67,10 +68,15 @@ TASKS: dict[str, Task] = {
             "edges", 1, tf.sigmoid, lambda: losses.BalancedBinaryCrossEntropy(positive_weight=0.95),
             lambda channels: [metrics.EdgeMetrics()],
         ),
-        _task("depth", 1, tf.identity, losses.DepthL1, lambda channels: [metrics.DepthMetrics()]),
+        _task("depth", 1, tf.identity, losses.L1, lambda channels: [metrics.DepthMetrics()]),
+        _task("keypoints", 1, tf.identity, losses.L1,
+              lambda channels: [metrics.RegressionMetrics(channels)]),
+        _task("principal_curvature", 2, tf.identity, losses.L1,
+              lambda channels: [metrics.RegressionMetrics(channels)]),
     )
 }  # fmt: skip
-"""The survey's tasks by name, in the survey's order (channels: NYUD-v2 and PASCAL-Context)."""
+"""The tasks by name: the survey's in its order (channels: NYUD-v2 and PASCAL-Context), then two of
+Taskonomy."""
 
 
 def as_tasks(tasks: Mapping[str, int] | Iterable[str | Task]) -> tuple[Task, ...]:

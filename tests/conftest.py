@@ -14,7 +14,7 @@ def _folder(variable: str, default: pathlib.Path) -> pathlib.Path:
     folder = pathlib.Path(os.environ.get(variable) or default)
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there: set {variable} to the folder this test reads")
-    return folder
+    return folder.resolve()  # tests make links to what lies in it
 
 
 @pytest.fixture(autouse=True)

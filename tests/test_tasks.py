@@ -11,9 +11,7 @@ from mtl_tf.tasks import TASKS, Task, as_tasks
 
 SHAPE = (2, 6, 7)
 SEGMENTATION = ("semseg", "human_parts")
-OWN = Task(
-    "heat", 2, tf.identity, losses.DepthL1, lambda c: [metrics.DepthMetrics()], "rmse", False
-)
+OWN = Task("heat", 2, tf.identity, losses.L1, lambda c: [metrics.DepthMetrics()], "rmse", False)
 
 
 def target(task, r):
@@ -24,7 +22,7 @@ def target(task, r):
         return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
     if task.name == "depth":
         return r.uniform(1, 9, (*SHAPE, 1)).astype(np.float32)
-    return r.integers(0, 2, (*SHAPE, 1)).astype(np.float32)
+    return r.integers(0, 2, (*SHAPE, task.channels)).astype(np.float32)
 
 
 def given(channels):
@@ -66,9 +64,10 @@ def test_table_has_every_task_of_delta_m():
 def test_channels_and_directions_of_the_survey():
     assert {name: task.channels for name, task in TASKS.items()} == {
         "semseg": 40, "human_parts": 7, "saliency": 1, "normals": 3, "edges": 1, "depth": 1,
+        "keypoints": 1, "principal_curvature": 2,
     }  # fmt: skip
     lower = {name for name, task in TASKS.items() if not task.higher_is_better}
-    assert lower == {"depth", "normals"}
+    assert lower == {"depth", "normals", "keypoints", "principal_curvature"}
 
 
 def test_losses_and_metrics_of_the_survey():

@@ -112,5 +112,8 @@ def _adapter(x: Any, layer: Any, name: str) -> Any:
     """A 1x1 convolution beside a larger one, zero at first."""
     if layer.padding == "valid":
         x = layers.Cropping2D(layer.dilation_rate[0] * (layer.kernel_size[0] // 2))(x)
-    strides = layer.strides[0]
-    return conv(x, layer.filters, 1, strides, kernel_initializer="zeros", name=name)
+    if layer.strides[0] > 1:
+        # Every n-th pixel first: TensorFlow 2.21's 1x1 convolution of an image with strides writes
+        # where it must not in its gradient (oneDNN on the CPU, 3 channels), and the process dies.
+        x = layers.AveragePooling2D(1, layer.strides[0])(x)
+    return conv(x, layer.filters, 1, kernel_initializer="zeros", name=name)

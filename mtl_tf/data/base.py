@@ -2,15 +2,24 @@
 
 import abc
 import dataclasses
+import hashlib
+import json
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from mtl_tf.data import files
 from mtl_tf.data.pipeline import make_pipeline
-from mtl_tf.data.sample import Sample
+from mtl_tf.data.sample import DataError, Sample
 from mtl_tf.data.transforms import Augmentation
 
-CHANNELS = {"semseg": 40, "human_parts": 7, "saliency": 1, "normals": 3, "edges": 1, "depth": 1}
+CHANNELS = {
+    "semseg": 40, "human_parts": 7, "saliency": 1, "normals": 3, "edges": 1, "depth": 1,
+    "keypoints": 1, "principal_curvature": 2,
+}  # fmt: skip
 
 
 def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -26,18 +35,21 @@ class Options:
     """How a data set becomes batches.
 
     Attributes:
-        batch_size: images in a batch; the last, smaller batch of a training epoch is dropped.
         augmentation: of training images.
+        batch_size: images in a batch; the last, smaller batch of a training epoch is dropped.
         seed: of order and augmentation.
         cache: keep decoded samples in memory after the first epoch.
         num_workers: threads that decode and augment.
+        check_files: look at once whether every file of every listed image is there; without it,
+            `load` tells when it comes to one that is not.
     """
 
+    augmentation: Augmentation
     batch_size: int = 8
-    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     seed: int = 0
     cache: bool = False
     num_workers: int = 2
+    check_files: bool = True
 
 
 class DenseDataset(abc.ABC):
@@ -45,56 +57,115 @@ class DenseDataset(abc.ABC):
 
     Attributes:
         tasks: `{task: channels}`, as architectures, trainer and evaluation take it.
+        splits: `{"train": ids, "val": ids}`, and `"test"` where it is not the same as `"val"`.
         input_shape: `(H, W, 3)` of the images in a batch.
         class_names: names of the semantic classes.
+        options: the options below.
 
     Args:
-        tasks: names of the tasks wanted.
+        tasks: names of the tasks wanted; all there are for `None`.
         available: `{task: channels}` of the tasks there are.
-        input_shape: `(H, W, 3)` of the images in a batch.
+        splits: ids of `"train"`, `"val"` and perhaps `"test"`.
+        input_shape: `(H, W, 3)` of the images in a batch; the first image's own size for `None`.
         class_names: names of the semantic classes.
-        options: batch size, augmentation, seed, cache, threads.
+        **options: `augmentation`, `batch_size`, `seed`, `cache`, `num_workers` and `check_files`,
+            see `Options`; the class says how it augments without `augmentation`.
 
     Raises:
+        DataError: if a split is empty or a file is missing.
+        TypeError: for an unknown option.
         ValueError: for a task that is not available, or a shape or batch size that makes no sense.
     """
 
+    augmentation = Augmentation()
+
     def __init__(
         self,
-        tasks: Iterable[str],
+        tasks: Iterable[str] | None,
         available: Mapping[str, int],
-        input_shape: Sequence[int],
-        class_names: Sequence[str],
-        options: Options,
+        splits: Mapping[str, list[str]],
+        input_shape: Sequence[int] | None,
+        class_names: Sequence[str] = (),
+        **options: Any,
     ) -> None:
-        names = list(tasks)
+        names = list(available if tasks is None else tasks)
         unknown = [name for name in names if name not in available]
         if unknown or not names:
             raise ValueError(
                 f"tasks must be some of {list(available)} for {type(self).__name__} here. "
                 f"Received: {names}"
             )
-        if options.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1. Received: {options.batch_size}")
+        known = [field.name for field in dataclasses.fields(Options)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"{type(self).__name__} has no option {name!r}, only {known}")
+        if options.get("augmentation") is None:
+            options["augmentation"] = self.augmentation
+        self.options = Options(**options)
+        if self.options.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1. Received: {self.options.batch_size}")
         self.tasks = {name: available[name] for name in names}
-        self.input_shape = checked_input_shape(input_shape)
         self.class_names = tuple(class_names)
-        self.options = options
+        self.splits = dict(splits)
+        for split, ids in self.splits.items():
+            if not ids:
+                raise DataError(f"{type(self).__name__}: there is no image for {split}")
+        if self.options.check_files:
+            files.require(
+                path
+                for image_id in self.all_ids()
+                for kind, path in self.paths(image_id).items()
+                if kind.split("/")[0] in ("image", *self.tasks)
+            )
+        if input_shape is None:
+            input_shape = self.load(self.splits["train"][0]).image.shape
+        self.input_shape = checked_input_shape(input_shape)
 
-    @staticmethod
-    def checked_split(split: str) -> str:
-        """`"train"` or `"val"`, which `"test"` stands for too; `ValueError` for another split."""
+    def ids(self, split: str) -> list[str]:
+        """Ids of the images of `"train"`, `"val"` or `"test"`; `ValueError` for another split."""
         if split not in ("train", "val", "test"):
             raise ValueError(f"split must be 'train', 'val' or 'test'. Received: {split!r}")
-        return "val" if split == "test" else split
+        return self.splits["val" if split == "test" and split not in self.splits else split]
 
-    @abc.abstractmethod
-    def ids(self, split: str) -> list[str]:
-        """Ids of the images of `"train"`, `"val"` or `"test"`."""
+    def all_ids(self) -> list[str]:
+        """Ids of all splits, each once."""
+        return list(dict.fromkeys(i for ids in self.splits.values() for i in ids))
+
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Files of `"image"` and of each task, as far as they lie in files of their own.
+
+        A task's second file has a name behind a slash: `"depth/camera"`.
+        """
+        return {}
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ for other data, wherever the files lie.
+
+        Of the tasks, classes and splits, the sizes of all files, and the first sample of each
+        split.
+        """
+        named = [list(self.tasks.items()), self.class_names, sorted(self.splits.items())]
+        digest = hashlib.sha256(json.dumps(named).encode())
+        for image_id in self.all_ids():
+            sizes = {kind: path.stat().st_size for kind, path in self.paths(image_id).items()}
+            digest.update(json.dumps(sorted(sizes.items())).encode())
+        for ids in self.splits.values():
+            sample = self.load(ids[0])
+            for array in (sample.image, *(sample.targets[task] for task in self.tasks)):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
 
     @abc.abstractmethod
     def load(self, image_id: str) -> Sample:
-        """The image and the targets of the data set's tasks at their own size."""
+        """The image and the targets of the data set's tasks at their own size.
+
+        Raises:
+            DataError: naming the file that is missing, damaged or not what it should be.
+        """
+
+    def epoch_order(self, ids: Sequence[str], generator: np.random.Generator) -> np.ndarray:
+        """Positions in `ids` of the images of a training epoch, in order: as many as there are."""
+        return generator.permutation(len(ids))
 
     def train(self) -> tf.data.Dataset:
         """Shuffled, augmented training batches.

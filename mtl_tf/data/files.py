@@ -1,21 +1,29 @@
 """Reading the files of data sets; whatever is wrong becomes a `DataError` that names the file."""
 
+import io
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import scipy.io
 from PIL import Image
 
 from mtl_tf.data.sample import DataError
 
 
-def find_file(folder: pathlib.Path, stem: str, suffixes: tuple[str, ...]) -> pathlib.Path:
-    """`folder/stem` with the first of `suffixes` that exists; `DataError` if none does."""
-    for suffix in suffixes:
-        path = folder / f"{stem}{suffix}"
-        if path.is_file():
-            return path
-    raise DataError(f"{folder / stem}{suffixes[0]} is missing: image {stem!r} needs it")
+def first_that_exists(*paths: pathlib.Path) -> pathlib.Path:
+    """The first of `paths` that is a file; the first of all if none is."""
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def require(paths: Iterable[pathlib.Path]) -> None:
+    """`DataError` naming the first files that do not exist, and how many they are."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        more = f" and {len(missing) - 3} more files" if len(missing) > 3 else ""
+        named = ", ".join(map(str, missing[:3]))
+        raise DataError(f"{named}{more}: missing, but the images they belong to are listed")
 
 
 def read_lines(path: pathlib.Path) -> list[str]:
@@ -28,6 +36,35 @@ def read_lines(path: pathlib.Path) -> list[str]:
     if not lines:
         raise DataError(f"{path} is empty: it must hold one image id per line")
     return lines
+
+
+def read_ids(path: pathlib.Path) -> list[str]:
+    """The image ids a text file lists, one a line.
+
+    Raises:
+        DataError: if there is none, one is listed twice, or one leads out of the data's folder.
+    """
+    ids = read_lines(path)
+    check_ids(ids, path)
+    return ids
+
+
+def check_ids(ids: list[str], path: pathlib.Path) -> None:
+    """`DataError` naming `path` if an id is there twice or leads out of the data's folder."""
+    if len(set(ids)) < len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise DataError(f"{path} lists {twice!r} more than once")
+    for image_id in ids:
+        parts = pathlib.PurePosixPath(image_id).parts
+        if image_id.startswith("/") or ".." in parts or "\\" in image_id or "\0" in image_id:
+            raise DataError(f"{path} lists {image_id!r}: an id must not lead out of the folder")
+
+
+def every_nth_for_validation(ids: list[str], n: int) -> dict[str, list[str]]:
+    """`{"train": ids, "val": ids}` where every n-th id, from the first on, is for validation."""
+    if n < 2:
+        raise ValueError(f"val_every must be at least 2. Received: {n}")
+    return {"train": [i for k, i in enumerate(ids) if k % n], "val": ids[::n]}
 
 
 def read_image(path: pathlib.Path) -> np.ndarray:
@@ -43,15 +80,33 @@ def read_map(path: pathlib.Path) -> np.ndarray:
     return np.asarray(image)
 
 
-def _decoded(path: pathlib.Path, mode: str | None) -> Image.Image:
+def read_map_16(path: pathlib.Path) -> np.ndarray:
+    """A one-channel 16-bit image as it is stored, `[H, W]` uint16."""
+    image = _decoded(path, None)
+    if image.mode not in ("I;16", "I;16B", "I"):
+        raise DataError(f"{path} must be a 16-bit image of one channel. It has mode {image.mode!r}")
+    values = np.asarray(image)
+    if values.min(initial=0) < 0 or values.max(initial=0) > np.iinfo(np.uint16).max:
+        raise DataError(f"{path} must hold 16-bit values. It holds {values.min()}..{values.max()}")
+    return values.astype(np.uint16)
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """A colour image `[H, W, 3]` uint8 RGB of the bytes of an image file; `name` is for errors."""
+    return np.asarray(_decoded(io.BytesIO(data), "RGB", name))
+
+
+def _decoded(source: Any, mode: str | None, name: str = "") -> Image.Image:
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             image.load()
+            if mode is not None and image.mode.startswith(("I", "F")):  # would be cut off at 255
+                raise ValueError(f"it must have 8-bit channels, and has mode {image.mode!r}")
             return image if mode is None or image.mode == mode else image.convert(mode)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
+        raise DataError(f"{source} is missing") from error
     except Exception as error:  # Pillow raises many kinds, one for images that are too large
-        raise DataError(f"{path} is damaged or not an image: {error}") from error
+        raise DataError(f"{name or source} is damaged or not an image: {error}") from error
 
 
 def read_array(path: pathlib.Path) -> np.ndarray:
@@ -66,6 +121,36 @@ def read_array(path: pathlib.Path) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{path} must hold numbers. It has dtype {array.dtype}")
     return array
+
+
+def read_matlab(path: pathlib.Path, key: str) -> Any:
+    """A variable of a MATLAB file (before 7.3): arrays, and structures as dictionaries."""
+    try:
+        return scipy.io.loadmat(path, simplify_cells=True)[key]
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing") from error
+    except Exception as error:  # SciPy raises a dozen kinds
+        raise DataError(f"{path} is damaged or lacks {key!r}: {error!r}") from error
+
+
+def listed(found: Any) -> list[Any]:
+    """What MATLAB stores as nothing, one structure or cell, or an array of them."""
+    return [found] if isinstance(found, dict) else list(np.ravel(np.asarray(found, object)))
+
+
+def read_normals(path: pathlib.Path, shortest: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """Unit normals `[H, W, 3]` and which are valid, from an array or a picture `(n + 1) / 2`.
+
+    Vectors not longer than `shortest` are invalid.
+    """
+    if path.suffix == ".npy":
+        normals = read_array(path).astype(np.float64)
+    else:
+        normals = read_image(path).astype(np.float32) / 255 * 2 - 1
+    if normals.ndim != 3 or normals.shape[2] != 3 or not (np.abs(normals) < 1e6).all():
+        raise DataError(f"{path} must hold finite normals [H, W, 3]. It has shape {normals.shape}")
+    length = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))
+    return normals / np.maximum(length, 1e-6)[..., None], length > shortest
 
 
 def checked_classes(labels: np.ndarray, valid: np.ndarray, number: int, path: Any) -> None:

@@ -32,25 +32,3 @@ def to_13_classes(labels: np.ndarray) -> np.ndarray:
     table = np.full(256, IGNORED, np.uint8)
     table[: len(CLASS_40_TO_13)] = CLASS_40_TO_13
     return table[labels]
-
-
-def class_borders(labels: np.ndarray) -> np.ndarray:
-    """Edges between classes: pixels whose right or lower neighbour has another known class.
-
-    Args:
-        labels: `[H, W]` class ids, 255 = unlabelled; borders with unlabelled pixels do not count.
-
-    Returns:
-        `[H, W]` float32, 0 or 1, on both sides of each border.
-    """
-    edges = np.zeros(labels.shape, bool)
-    for axis in (0, 1):
-        a = np.take(labels, range(labels.shape[axis] - 1), axis)
-        b = np.take(labels, range(1, labels.shape[axis]), axis)
-        border = (a != b) & (a != IGNORED) & (b != IGNORED)
-        first = [slice(None), slice(None)]
-        second = [slice(None), slice(None)]
-        first[axis], second[axis] = slice(None, -1), slice(1, None)
-        edges[tuple(first)] |= border
-        edges[tuple(second)] |= border
-    return edges.astype(np.float32)

@@ -3,12 +3,12 @@
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from mtl_tf.data.base import CHANNELS, DenseDataset, Options
+from mtl_tf.data.base import CHANNELS, DenseDataset
 from mtl_tf.data.nyud_classes import CLASSES_13, CLASSES_40, to_13_classes
 from mtl_tf.data.nyud_layouts import open_layout
-from mtl_tf.data.sample import DataError, Sample, make_sample
-from mtl_tf.data.transforms import Augmentation
+from mtl_tf.data.sample import Sample, make_sample
 
 
 class NYUDv2(DenseDataset):
@@ -27,12 +27,9 @@ class NYUDv2(DenseDataset):
         tasks: some of `semseg`, `depth`, `normals`, `edges`.
         input_shape: `(H, W, 3)` of the images in a batch; the images' own size without it.
         num_classes: 40 or 13 semantic classes.
-        batch_size: images in a batch.
-        augmentation: of training images.
         val_every: of the PNG pack, every n-th id is for validation.
-        seed: of order and augmentation.
-        cache: keep decoded samples in memory after the first epoch.
-        num_workers: threads that decode and augment.
+        **options: `batch_size`, `augmentation` and the others of every data set
+            (`mtl_tf.data.base.Options`).
 
     Raises:
         DataError: if the folder is missing, has an unknown layout, or a listed file is missing.
@@ -42,22 +39,13 @@ class NYUDv2(DenseDataset):
     def __init__(
         self,
         root: str | os.PathLike[str],
-        tasks: Iterable[str] = ("semseg", "depth", "normals", "edges"),
+        tasks: Iterable[str] | None = ("semseg", "depth", "normals", "edges"),
         input_shape: Sequence[int] | None = None,
         num_classes: int = 40,
-        batch_size: int = 8,
-        augmentation: Augmentation | None = None,
         val_every: int = 10,
-        seed: int = 0,
-        cache: bool = False,
-        num_workers: int = 2,
+        **options: Any,
     ) -> None:
-        if val_every < 2:
-            raise ValueError(f"val_every must be at least 2. Received: {val_every}")
         self.layout = open_layout(pathlib.Path(root), val_every)
-        for split, ids in self.layout.splits.items():
-            if not ids:
-                raise DataError(f"{root}: there is no image for {split}")
         if num_classes not in (13, 40) or num_classes > self.layout.num_classes:
             raise ValueError(
                 f"num_classes must be 13 or at most {self.layout.num_classes} for this layout. "
@@ -65,17 +53,12 @@ class NYUDv2(DenseDataset):
             )
         self.num_classes = num_classes
         available = {task: CHANNELS[task] for task in self.layout.tasks} | {"semseg": num_classes}
-        if input_shape is None:
-            first = self.layout.splits["train"][0]
-            input_shape = self.layout.load(first, ())[0].shape
         names = CLASSES_13 if num_classes == 13 else CLASSES_40
-        augmentation = Augmentation() if augmentation is None else augmentation
-        options = Options(batch_size, augmentation, seed, cache, num_workers)
-        super().__init__(tasks, available, input_shape, names, options)
+        super().__init__(tasks, available, self.layout.splits, input_shape, names, **options)
 
-    def ids(self, split: str) -> list[str]:
-        """Ids of `"train"`, `"val"` or `"test"` (the same as `"val"`)."""
-        return self.layout.splits[self.checked_split(split)]
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Files of the image and of each task, as far as the layout has them."""
+        return self.layout.paths(image_id)
 
     def load(self, image_id: str) -> Sample:
         """The image and the targets at their own size."""

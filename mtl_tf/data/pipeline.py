@@ -1,17 +1,22 @@
 """From samples to batches: order, decoding, augmentation and batching as a `tf.data` pipeline."""
 
+import collections
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.data.sample import Sample
+from mtl_tf.data.sample import Sample, is_classes, target_dtype
 from mtl_tf.data.transforms import augment, normalise, resize
 
 if TYPE_CHECKING:
     from mtl_tf.data.base import DenseDataset, Options
+
+_FILES_AT_ONCE = 4  # of a stream
+_SHUFFLED = 256  # records of a stream that are held to be shuffled
 
 
 class _Epochs:
@@ -75,28 +80,106 @@ def make_pipeline(
     Raises:
         ValueError: if there is no id, or less than a batch to train with.
     """
-    if len(ids) < (options.batch_size if training else 1):
-        raise ValueError(
-            f"A batch of {options.batch_size} images cannot be made of {len(ids)}: choose a "
-            "smaller batch_size or check the split"
-        )
-    height, width, _ = source.input_shape
-    tasks = list(source.tasks)
+    _check_batch(len(ids), options, training)
     epochs = _Epochs()
     loader = _Loader(source, ids, options.cache, max(options.augmentation.zoom) if training else 1)
 
-    def order() -> Iterator[np.ndarray]:
+    def order() -> np.ndarray:
         epoch = epochs.begin()
         positions = np.arange(len(ids))
         if training:
-            positions = np.random.default_rng((options.seed, epoch)).permutation(len(ids))
-        yield np.stack([np.full(len(ids), epoch), positions], axis=1)
+            positions = source.epoch_order(ids, np.random.default_rng((options.seed, epoch)))
+        return np.stack([np.full(len(ids), epoch), positions], axis=1)
 
-    def arrays(epoch: np.ndarray, position: np.ndarray) -> list[np.ndarray]:
-        sample = loader(int(position))
+    def sample(numbers: np.ndarray) -> tuple[Sample, tuple[int, ...]]:
+        epoch, position = map(int, numbers)
+        return loader(position), (options.seed, epoch, position)
+
+    # Not `from_generator`: its kernel (TensorFlow 2.21) lowers the C library's trim threshold, and
+    # from then on every large tensor of the process costs page faults: half the speed of training.
+    dataset = tf.data.Dataset.from_tensors(0).map(
+        lambda _: tf.ensure_shape(tf.numpy_function(order, [], tf.int64), (len(ids), 2))
+    )
+    dataset = dataset.flat_map(tf.data.Dataset.from_tensor_slices)
+    dataset = _batched(dataset, sample, source, options, training, native_targets)
+    batches = len(ids) / options.batch_size
+    count = int(batches) if training else int(np.ceil(batches))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(4)
+    dataset.set_epoch = epochs.set
+    return dataset
+
+
+def make_stream(
+    source: "DenseDataset",
+    paths: list[str],
+    count: int,
+    decode: Callable[[bytes], Sample],
+    options: "Options",
+    training: bool = False,
+) -> tf.data.Dataset:
+    """Batches of the records of TFRecord files, read from their beginnings.
+
+    Args:
+        source: the data set.
+        paths: of the files.
+        count: of the records in all of them.
+        decode: a sample from a record.
+        options: batch size, augmentation, seed, threads.
+        training: shuffle, augment and drop the last, smaller batch.
+
+    Returns:
+        Data set of `(image, targets, masks)`, see `DenseDataset.train`.
+
+    Raises:
+        ValueError: if there is less than a batch to train with.
+    """
+    _check_batch(count, options, training)
+    dataset = tf.data.Dataset.from_tensor_slices(paths)
+    if training:
+        dataset = dataset.shuffle(len(paths), seed=options.seed)
+    dataset = dataset.interleave(
+        tf.data.TFRecordDataset, cycle_length=_FILES_AT_ONCE if training else 1
+    )
+    if training:
+        dataset = dataset.shuffle(_SHUFFLED, seed=options.seed)
+    visits: collections.Counter[int] = collections.Counter()
+    lock = threading.Lock()
+
+    def sample(record: bytes) -> tuple[Sample, tuple[int, ...]]:
+        checksum = zlib.crc32(record)
+        with lock:
+            visits[checksum] += 1
+            seed = (options.seed, checksum, visits[checksum])
+        return decode(record), seed
+
+    return _batched(dataset, sample, source, options, training, False).prefetch(4)
+
+
+def _check_batch(count: int, options: "Options", training: bool) -> None:
+    if count < (options.batch_size if training else 1):
+        raise ValueError(
+            f"A batch of {options.batch_size} images cannot be made of {count}: choose a "
+            "smaller batch_size or check the split"
+        )
+
+
+def _batched(
+    elements: tf.data.Dataset,
+    sample_of: Callable[..., tuple[Sample, tuple[int, ...]]],
+    source: "DenseDataset",
+    options: "Options",
+    training: bool,
+    native_targets: bool,
+) -> tf.data.Dataset:
+    """Batches of elements, from which `sample_of` makes a sample and a seed for augmentation."""
+    height, width, _ = source.input_shape
+    tasks = list(source.tasks)
+
+    def arrays(*element: Any) -> list[np.ndarray]:
+        sample, seed = sample_of(*element)
         image = sample.image
         if training:
-            generator = np.random.default_rng((options.seed, int(epoch), int(position)))
+            generator = np.random.default_rng(seed)
             sample = augment(sample, height, width, options.augmentation, generator)
             image = sample.image
         elif native_targets:
@@ -108,13 +191,13 @@ def make_pipeline(
         masks = [sample.masks[task].astype(np.float32) for task in tasks]
         return [normalise(image), *targets, *masks]
 
-    dtypes = [tf.int32 if task in ("semseg", "human_parts") else tf.float32 for task in tasks]
+    dtypes = [tf.as_dtype(target_dtype(task)) for task in tasks]
     size = (None, None) if native_targets else (height, width)
 
-    def as_batch_element(numbers: tf.Tensor) -> tuple:
+    def as_batch_element(*element: tf.Tensor) -> tuple:
         image, *rest = tf.numpy_function(
             arrays,
-            [numbers[0], numbers[1]],
+            list(element),
             [tf.float32, *dtypes, *[tf.float32] * len(tasks)],
             stateful=False,
         )
@@ -125,20 +208,11 @@ def make_pipeline(
             masks[task] = tf.ensure_shape(masks[task], size)
         return tf.ensure_shape(image, source.input_shape), targets, masks
 
-    dataset = tf.data.Dataset.from_generator(
-        order, output_signature=tf.TensorSpec((len(ids), 2), tf.int64)
-    )
-    dataset = dataset.flat_map(tf.data.Dataset.from_tensor_slices)
-    dataset = dataset.map(
+    dataset = elements.map(
         as_batch_element, num_parallel_calls=options.num_workers, deterministic=True
     )
-    dataset = dataset.batch(options.batch_size, drop_remainder=training)
-    batches = len(ids) / options.batch_size
-    count = int(batches) if training else int(np.ceil(batches))
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(4)
-    dataset.set_epoch = epochs.set
-    return dataset
+    return dataset.batch(options.batch_size, drop_remainder=training)
 
 
 def _target_channels(source: "DenseDataset", task: str) -> int:
-    return 1 if task in ("semseg", "human_parts") else source.tasks[task]
+    return 1 if is_classes(task) else source.tasks[task]

@@ -25,6 +25,16 @@ class Sample:
     masks: dict[str, np.ndarray]
 
 
+def is_classes(task: str) -> bool:
+    """Whether a task's target is one map of class ids, however many classes there are."""
+    return task in ("semseg", "human_parts")
+
+
+def target_dtype(task: str) -> type[np.generic]:
+    """What a task's target is made of: int32 class ids, else float32."""
+    return np.int32 if is_classes(task) else np.float32
+
+
 def make_sample(
     image: np.ndarray, targets: dict[str, np.ndarray], masks: dict[str, np.ndarray], name: str
 ) -> Sample:
@@ -50,7 +60,6 @@ def make_sample(
         target = target[..., None] if target.ndim == 2 else target
         mask = masks.get(task)
         mask = np.ones(image.shape[:2], bool) if mask is None else mask
-        dtype = np.int32 if task in ("semseg", "human_parts") else np.float32
-        checked[task] = np.where(mask[..., None], target, 0).astype(dtype)
+        checked[task] = np.where(mask[..., None], target, 0).astype(target_dtype(task))
         valid[task] = mask
     return Sample(image, checked, valid)

@@ -24,6 +24,7 @@ class Augmentation:
     Attributes:
         flip: mirror left and right with probability 0.5.
         zoom: factors, one drawn at random; below 1 leaves a border of invalid pixels.
+        zoom_between: draw factors between the smallest and the largest of `zoom` instead.
         random_position: zoom about a random point instead of the centre.
         rotation_deg: turn by up to that many degrees.
         brightness: multiply the image by a factor within `1 ± brightness`.
@@ -34,11 +35,13 @@ class Augmentation:
 
     flip: bool = True
     zoom: tuple[float, ...] = (1.0, 1.2, 1.5)
+    zoom_between: bool = False
     random_position: bool = False
     rotation_deg: float = 0.0
     brightness: float = 0.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "zoom", tuple(self.zoom))
         if not self.zoom or not all(0 < factor < math.inf for factor in self.zoom):
             raise ValueError(f"zoom must hold positive factors. Received: {self.zoom}")
         if not 0 <= self.brightness < 1:
@@ -176,6 +179,8 @@ def augment(
 ) -> Sample:
     """A randomly transformed sample `height x width`; all randomness comes from `generator`."""
     factor = float(generator.choice(augmentation.zoom))
+    if augmentation.zoom_between:
+        factor = float(generator.uniform(min(augmentation.zoom), max(augmentation.zoom)))
     angle = float(generator.uniform(-1, 1)) * augmentation.rotation_deg
     position = generator.uniform(0, 1, 2) if augmentation.random_position else (0.5, 0.5)
     mirrored, light = generator.random() < 0.5, generator.uniform(-1, 1)

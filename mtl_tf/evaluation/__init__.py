@@ -1,16 +1,33 @@
-"""Evaluation: numbers of a trained model, a trivial baseline beside them, and a report.
+"""Evaluation: numbers of a trained model, how certain they are, a trivial baseline, and a report.
 
-====================== ==========================================================================
-`evaluate`             `{task: {metric: value}}` of a model on a data set, at the targets' size
-`trivial_baseline`     the same for per-pixel statistics of the training set, without a network
-`write_report`         `results.json`, `report.md` and the self-contained `report.html`
-`colourise`            predictions and targets as pictures in the field's usual colours
-====================== ==========================================================================
+========================= =======================================================================
+`evaluate`                `{task: {metric: value}}` of a model on a data set, at the targets' size
+`evaluate_images`         what each image adds to it
+`compare`                 two models on the same images: differences, intervals, p-values
+`trivial_baseline`        the same for per-pixel statistics of the training set, without a network
+`read_official_results`   result files of the survey's code; `write_official_results` writes them
+`write_report`            `results.json`, `report.md` and the self-contained `report.html`
+`colourise`               predictions and targets as pictures in the field's usual colours
+========================= =======================================================================
 """
 
 from mtl_tf.evaluation.baselines import trivial_baseline
 from mtl_tf.evaluation.colours import colourise
-from mtl_tf.evaluation.evaluate import evaluate
+from mtl_tf.evaluation.comparison import Comparison, compare
+from mtl_tf.evaluation.evaluate import evaluate, evaluate_images
+from mtl_tf.evaluation.image_states import ImageStates
+from mtl_tf.evaluation.official_json import read_official_results, write_official_results
 from mtl_tf.evaluation.report import write_report
 
-__all__ = ["colourise", "evaluate", "trivial_baseline", "write_report"]
+__all__ = [
+    "Comparison",
+    "ImageStates",
+    "colourise",
+    "compare",
+    "evaluate",
+    "evaluate_images",
+    "read_official_results",
+    "trivial_baseline",
+    "write_official_results",
+    "write_report",
+]

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.evaluation.evaluate import evaluate_predictor
+from mtl_tf.evaluation.evaluate import judged_images
 from mtl_tf.tasks import Task, as_tasks
 
 _SMOOTHING_PIXELS = (0.5, 1.0, 1.5, 2.0)
@@ -41,12 +41,11 @@ def trivial_baseline(
     """
     resolved = as_tasks(tasks)
     constants = _constant_predictions(train, [t for t in resolved if t.name != "edges"])
-    edge_task = next((t for t in resolved if t.name == "edges"), None)
     detector: tuple[float, float] | None = None
-    if edge_task is not None:
+    if any(task.name == "edges" for task in resolved):
         if tuning is None:
             raise ValueError("The baseline of edges needs tuning batches")
-        detector = _tuned_detector(list(tuning), edge_task)
+        detector = _tuned_detector(tuning)
 
     def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = {
@@ -57,7 +56,7 @@ def trivial_baseline(
             outputs["edges"] = _gradient_logits(image.numpy(), *detector)
         return outputs
 
-    return evaluate_predictor(predict, test, resolved)
+    return judged_images(predict, test, resolved).results()
 
 
 def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, tf.Tensor]:
@@ -81,24 +80,40 @@ def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, 
     return predictions
 
 
+def _gradients(image: np.ndarray, smoothing: float) -> np.ndarray:
+    """`[H, W]`: the largest gradient of the channels of a smoothed image `[H, W, 3]`."""
+    smooth = cv2.GaussianBlur(image, (0, 0), smoothing)
+    return np.hypot(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1)).max(-1)
+
+
+def _largest(gradients: np.ndarray, share: float) -> np.ndarray:
+    """Bool `[H, W]`: where the gradient is among the largest `share`."""
+    return (gradients >= np.quantile(gradients, 1 - share)) & (gradients > 0)
+
+
 def _gradient_logits(images: np.ndarray, smoothing: float, share: float) -> tf.Tensor:
     """Logits `[B, H, W, 1]`: certain edges where the gradient is among the largest `share`."""
-    logits = []
-    for image in images:
-        smooth = cv2.GaussianBlur(image, (0, 0), smoothing)
-        gradient = np.hypot(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1)).max(-1)
-        is_edge = (gradient >= np.quantile(gradient, 1 - share)) & (gradient > 0)
-        logits.append(np.where(is_edge, _CERTAIN, -_CERTAIN))
-    return tf.constant(np.stack(logits)[..., None], tf.float32)
+    is_edge = np.stack([_largest(_gradients(image, smoothing), share) for image in images])
+    return tf.constant(np.where(is_edge, _CERTAIN, -_CERTAIN)[..., None], tf.float32)
 
 
-def _tuned_detector(tuning: list[Any], task: Task) -> tuple[float, float]:
+def _tuned_detector(tuning: Iterable[Any]) -> tuple[float, float]:
     """Smoothing and share of edge pixels with the largest F."""
+    settings = list(itertools.product(_SMOOTHING_PIXELS, _EDGE_SHARES))
+    counts = {setting: np.zeros(3) for setting in settings}  # hits, edges found, edges there
+    for images, targets, masks in tuning:
+        for image, target, mask in zip(images.numpy(), targets["edges"].numpy(),
+                                       masks["edges"].numpy() > 0, strict=True):  # fmt: skip
+            truth = (target[..., 0] >= 0.5) & mask
+            for smoothing in _SMOOTHING_PIXELS:
+                gradients = _gradients(image, smoothing)
+                for share in _EDGE_SHARES:
+                    small = _largest(gradients, share).astype(np.float32)
+                    found = (cv2.resize(small, truth.shape[::-1]) >= 0.5) & mask
+                    counts[smoothing, share] += (found & truth).sum(), found.sum(), truth.sum()
 
-    def f(parameters: tuple[float, float]) -> float:
-        def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"edges": _gradient_logits(image.numpy(), *parameters)}
+    def f(setting: tuple[float, float]) -> float:
+        hits, found, there = counts[setting]
+        return 2 * hits / max(found + there, 1)
 
-        return evaluate_predictor(predict, tuning, (task,))["edges"]["f"]
-
-    return max(itertools.product(_SMOOTHING_PIXELS, _EDGE_SHARES), key=f)
+    return max(settings, key=f)

@@ -1,7 +1,8 @@
 """Predictions and targets as pictures, in the colours the field uses.
 
 Semantic classes: the NYU-40 palette by class name (ScanNet's), more colours for other names. Depth:
-a colour map from near to far. Normals: `(n + 1) / 2` as RGB. Edges and saliency: grey.
+a colour map from near to far. Normals: `(n + 1) / 2` as RGB. Edges and saliency: grey. Key points:
+a heat map. Principal curvature: its two values as red and green.
 """
 
 from collections.abc import Sequence
@@ -28,9 +29,11 @@ _NYU_40 = {
 _SAME_COLOUR = {"furniture": "cabinet", "objects": "otherprop", "tv": "television",
                 "rug": "floor mat"}  # fmt: skip
 _PARTS = ((30, 30, 30), (255, 85, 85), (255, 170, 0), (255, 255, 100),
-          (100, 220, 120), (80, 160, 255), (190, 120, 255))  # fmt: skip
+          (100, 220, 120), (80, 160, 255), (190, 120, 255), (255, 140, 200))  # fmt: skip
 DEPTH_COLOURS = "plasma"
 """Colour map of depth, from near to far."""
+
+_LARGEST_CURVATURE = 3.0  # standard deviations
 
 INVALID = (0, 0, 0)
 """Colour of pixels without a label."""
@@ -85,6 +88,13 @@ def colourise(
         picture = (values / np.maximum(length, 1e-6) + 1) / 2 * 255
     elif task in ("edges", "saliency"):
         picture = np.repeat(np.clip(values, 0, 1), 3, axis=-1) * 255
+    elif task == "keypoints":
+        picture = matplotlib.colormaps["magma"](np.clip(values[..., 0], 0, 1))[..., :3] * 255
+    elif task == "principal_curvature":
+        near_zero = np.clip(values / _LARGEST_CURVATURE, -1, 1)
+        picture = (
+            np.concatenate([near_zero, -near_zero.mean(-1, keepdims=True)], -1) * 127.5 + 127.5
+        )
     else:
         raise ValueError(f"Unknown task {task!r}: it has no usual colours")
     picture = np.rint(picture).astype(np.uint8)

@@ -51,6 +51,63 @@ def depth_bar(near_m: float = 0.0, far_m: float = 10.0) -> str:
     return _as_uri(figure)
 
 
+def scatter(points: Mapping[str, tuple[float, float]], x_label: str, y_label: str) -> str:
+    """Points with their names, and the front of those that none beats in both, as a data URI.
+
+    Args:
+        points: `{name: (cost, gain)}`; less cost and more gain are better.
+        x_label: of the cost.
+        y_label: of the gain.
+
+    Returns:
+        `data:image/svg+xml;base64,...`
+    """
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    ordered = sorted(points.items(), key=lambda item: (item[1][0], -item[1][1]))
+    front: list[tuple[float, float]] = []
+    for number, (name, (cost, gain)) in enumerate(ordered):
+        axes.plot(cost, gain, "o", color=f"C{number % 10}", label=name)
+        if not front or gain > front[-1][1]:
+            front.append((cost, gain))
+    axes.step(*zip(*front, strict=True), where="post", color="grey", linewidth=1, zorder=0)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return _as_uri(figure)
+
+
+def bars(groups: Mapping[str, Mapping[str, float]], x_label: str) -> str:
+    """Horizontal bars, a group for each name, as a data URI.
+
+    Args:
+        groups: `{name: {what: value}}`.
+        x_label: of the values.
+
+    Returns:
+        `data:image/svg+xml;base64,...`
+    """
+    kinds = list(dict.fromkeys(kind for group in groups.values() for kind in group))
+    figure = Figure(figsize=(5.2, 0.8 + 0.16 * (len(kinds) + 1) * len(groups)),
+                    layout="constrained")  # fmt: skip
+    axes = figure.subplots()
+    height = 0.8 / len(kinds)
+    for number, kind in enumerate(kinds):
+        places = [i + (number - (len(kinds) - 1) / 2) * height for i in range(len(groups))]
+        values = [group.get(kind, float("nan")) for group in groups.values()]
+        axes.barh(places, values, height, label=kind)
+    axes.set_yticks(range(len(groups)), list(groups), fontsize=8)
+    axes.invert_yaxis()
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel(x_label)
+    axes.grid(alpha=0.25, axis="x")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    return _as_uri(figure)
+
+
 def _as_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "mtl_tf"}):

@@ -51,7 +51,7 @@ def write_report(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     tasks = list(summary["results"])
-    depth_range_m = _depth_range(pictures) if "depth" in tasks else (0.0, 10.0)
+    depth_range_m = depth_range(pictures) if "depth" in tasks else (0.0, 10.0)
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         rows=rows,
@@ -74,6 +74,8 @@ def formatted(metric: str, value: float, task: str) -> str:
     """A metric as people write it: shares in percent, depth in metres, angles in degrees."""
     if task == "normals" and metric == "rmse":
         return f"{value:.2f}°"
+    if task in ("keypoints", "principal_curvature"):
+        return f"{value:.4f}"
     if metric in _UNITS:
         unit = _UNITS[metric]
         number = f"{value:.2f}" if unit == "°" else f"{value:.3f}"
@@ -160,7 +162,7 @@ def _description(title: str, lines: Mapping[str, Sequence[float]]) -> str:
     return f"{title}: from the first to the last epoch {ends}"
 
 
-def _depth_range(pictures: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+def depth_range(pictures: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Metres from 0 to above 99 % of the shown targets, for one colour scale in all pictures."""
     shown = [p["targets"]["depth"][p["masks"]["depth"] > 0] for p in pictures]
     depths = np.concatenate(shown) if shown else np.zeros(0)
@@ -174,18 +176,18 @@ def _embedded_pictures(
     depth_range_m: tuple[float, float],
 ) -> dict[str, Any]:
     """The image, and for each task the coloured prediction and target, as data URIs."""
-    embedded: dict[str, Any] = {"image": _embedded(picture["image"]), "predicted": {}, "target": {}}
+    found: dict[str, Any] = {"image": embedded(picture["image"]), "predicted": {}, "target": {}}
     for task in tasks:
         predicted = TASKS[task].activation(picture["outputs"][task]).numpy()
         target, mask = picture["targets"][task], picture["masks"][task]
         for kind, values, valid in (("predicted", predicted, None), ("target", target, mask)):
             names = class_names if task == "semseg" else ()
             coloured = colourise(task, values, names, depth_range_m, valid)
-            embedded[kind][task] = _embedded(coloured)
-    return embedded
+            found[kind][task] = embedded(coloured)
+    return found
 
 
-def _embedded(picture: np.ndarray) -> str:
+def embedded(picture: np.ndarray) -> str:
     """A picture as a data URI, no wider than 256 pixels."""
     image = Image.fromarray(picture)
     if image.width > _PICTURE_WIDTH:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pathlib
 
 import cv2
 import numpy as np
@@ -16,26 +15,29 @@ _CELL_WIDTH = 192
 
 
 def check_data(
-    root: str | os.PathLike[str], num_classes: int, sheet: str | os.PathLike[str]
+    name: str, root: str | os.PathLike[str], num_classes: int, sheet: str | os.PathLike[str]
 ) -> list[str]:
-    """Loads every image of NYU Depth v2 at `root` and draws some of them.
+    """Loads every image of the data set at `root` and draws some of them.
 
     Args:
-        root: folder of the data set.
-        num_classes: semantic classes, 13 or 40.
+        name: which data set it is, a name from `mtl_tf.data.TABLE`.
+        root: its folder.
+        num_classes: semantic classes, 13 or 40, where there is a choice.
         sheet: PNG file to write: a row for each of 12 images, with the targets of all tasks.
 
     Returns:
         One line for each broken item; empty if all is well. Prints what it found.
 
     Raises:
-        DataError: if the folder has no known layout, or a listed file is missing.
+        DataError: if the folder has no known layout, or no list of images.
     """
-    dataset = data.NYUDv2(root, tasks=_tasks(root, num_classes), num_classes=num_classes)
-    print(f"{root}: {type(dataset.layout).__name__}, tasks {', '.join(dataset.tasks)}")  # noqa: T201
-    problems: list[str] = []
+    options = {"tasks": None, "num_classes": num_classes, "check_files": False}
+    dataset = data.open_folder(name, root, input_shape=(1, 1, 3), **options)  # sizes as they are
+    layout = type(getattr(dataset, "layout", dataset)).__name__
+    print(f"{root}: {layout}, tasks {', '.join(dataset.tasks)}")  # noqa: T201
+    problems = list(data.damaged_files(os.fspath(root))) if name == "packed" else []
     rows: list[np.ndarray] = []
-    ids = [i for split in ("train", "val") for i in dataset.ids(split)]
+    ids = dataset.all_ids()
     step = max(1, len(ids) // _ROWS)
     valid: dict[str, list[float]] = {task: [] for task in dataset.tasks}
     for number, image_id in enumerate(ids):
@@ -58,12 +60,6 @@ def check_data(
         print(f"Contact sheet: {sheet}")  # noqa: T201
     print(f"{len(ids)} images, {len(problems)} broken")  # noqa: T201
     return problems
-
-
-def _tasks(root: str | os.PathLike[str], num_classes: int) -> tuple[str, ...]:
-    from mtl_tf.data.nyud_layouts import open_layout
-
-    return open_layout(pathlib.Path(root), val_every=10).tasks
 
 
 def _row(sample: data.Sample, class_names: tuple[str, ...]) -> np.ndarray:

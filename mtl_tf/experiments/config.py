@@ -7,13 +7,19 @@ from typing import Any, Literal
 import pydantic
 
 from mtl_tf import architectures, backbones, balancing, heads
+from mtl_tf import data as data_sets
+from mtl_tf.experiments.presets import PRESETS
 
-TaskName = Literal["semseg", "depth", "normals", "edges", "saliency", "human_parts"]
+TaskName = Literal[
+    "semseg", "depth", "normals", "edges", "saliency", "human_parts", "keypoints",
+    "principal_curvature",
+]  # fmt: skip
 ALL_TASKS: tuple[TaskName, ...] = (
     "semseg", "human_parts", "saliency", "normals", "edges", "depth",
 )  # fmt: skip
 
 _TABLES: dict[str, Any] = {
+    "data": data_sets.TABLE,
     "architecture": architectures.TABLE,
     "backbone": backbones.TABLE,
     "head": heads.TABLE,
@@ -34,6 +40,8 @@ class Config(pydantic.BaseModel):
         train_size: training images (rendered rooms).
         val_size: validation images (rendered rooms).
         zoom: zoom factors of the augmentation.
+        zoom_between: draw factors between the smallest and the largest of zoom.
+        rotation_deg: turn training images by up to that many degrees.
         random_position: zoom about a random point instead of the centre.
         brightness: brightness augmentation, a fraction.
         architecture: a name from `mtl_tf.architectures.TABLE`.
@@ -41,6 +49,7 @@ class Config(pydantic.BaseModel):
         backbone: a name from `mtl_tf.backbones.TABLE`.
         head: a name from `mtl_tf.heads.TABLE`.
         output_stride: down-sampling factor of a ResNet.
+        pretrained: file of published weights of the backbone, see `mtl_tf.backbones`.
         balancing: a name from `mtl_tf.balancing.TABLE`.
         level: what weightings and aggregators balance: `parameters` or `features`.
         diagnostics: log norms, cosines and conflicts of the task gradients.
@@ -48,15 +57,19 @@ class Config(pydantic.BaseModel):
         loss_weights: factor of each task's loss before balancing, 1 where missing.
         optimizer: `adam` or `sgd` (momentum 0.9).
         learning_rate: at the start.
+        weight_decay: coupled (L2) weight decay of all variables, as PyTorch's optimizers do it.
         schedule: `poly` ((1 - epoch / epochs) ** 0.9) or `constant`.
         epochs: passes over the training images.
+        best_of: keep the best of so many last epochs, judged at the size of the targets; 1 keeps
+            the last.
+        best_by: which epoch is best: by `delta_m`, or the main metric of a task.
         batch_size: images in a batch.
         seed: of weights, order and augmentation.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    data: Literal["nyud", "rendered_rooms"] = "rendered_rooms"
+    data: str = "rendered_rooms"
     root: pathlib.Path | None = None
     tasks: tuple[TaskName, ...] = ALL_TASKS
     auxiliary_tasks: tuple[TaskName, ...] = ()
@@ -66,6 +79,8 @@ class Config(pydantic.BaseModel):
     train_size: pydantic.PositiveInt = 1000
     val_size: pydantic.PositiveInt = 100
     zoom: tuple[pydantic.PositiveFloat, ...] = (1.0,)
+    zoom_between: bool = False
+    rotation_deg: float = 0.0
     random_position: bool = False
     brightness: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     architecture: str = "shared_trunk"
@@ -73,6 +88,7 @@ class Config(pydantic.BaseModel):
     backbone: str = "resnet18"
     head: str = "conv"
     output_stride: Literal[8, 16, 32] = 32
+    pretrained: pathlib.Path | None = None
     balancing: str = "fixed_weights"
     level: Literal["parameters", "features"] = "parameters"
     diagnostics: bool = False
@@ -80,17 +96,20 @@ class Config(pydantic.BaseModel):
     loss_weights: dict[TaskName, pydantic.PositiveFloat] = pydantic.Field(default_factory=dict)
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: pydantic.PositiveFloat = 5e-4
+    weight_decay: pydantic.NonNegativeFloat = 0.0
     schedule: Literal["poly", "constant"] = "poly"
     epochs: pydantic.PositiveInt = 12
+    best_of: pydantic.PositiveInt = 1
+    best_by: Literal["delta_m"] | TaskName = "delta_m"
     batch_size: pydantic.PositiveInt = 8
     seed: int = pydantic.Field(0, ge=0)
 
-    @pydantic.field_validator("root")
+    @pydantic.field_validator("root", "pretrained")
     @classmethod
-    def _absolute(cls, root: pathlib.Path | None) -> pathlib.Path | None:
-        return None if root is None else root.expanduser().resolve()
+    def _absolute(cls, path: pathlib.Path | None) -> pathlib.Path | None:
+        return None if path is None else path.expanduser().resolve()
 
-    @pydantic.field_validator("architecture", "backbone", "head")
+    @pydantic.field_validator("data", "architecture", "backbone", "head")
     @classmethod
     def _listed(cls, name: str, info: pydantic.ValidationInfo) -> str:
         known = _TABLES[str(info.field_name)]
@@ -105,45 +124,24 @@ class Config(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _root_where_needed(self) -> "Config":
-        if self.data == "nyud" and self.root is None:
-            raise ValueError("root: data 'nyud' needs the folder of the data set (--root FOLDER)")
+        if data_sets.TABLE[self.data].needs_root and self.root is None:
+            raise ValueError(
+                f"root: data {self.data!r} needs the folder of the data set (--root FOLDER)"
+            )
         return self
 
     @pydantic.model_validator(mode="after")
-    def _auxiliary_among_tasks(self) -> "Config":
+    def _roles_among_tasks(self) -> "Config":
         given = set(self.auxiliary_tasks)
         if not given < set(self.tasks):
             raise ValueError("auxiliary_tasks: must be some, but not all, of tasks")
+        if self.best_by != "delta_m" and self.best_by not in set(self.tasks) - given:
+            raise ValueError("best_by: must be delta_m or one of the tasks that are predicted")
         return self
 
     def to_json(self) -> str:
         """The configuration as JSON text."""
         return self.model_dump_json(indent=2)
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "demo": {
-        "data": "rendered_rooms",
-        "tasks": ALL_TASKS,
-        "train_size": 480,
-        "val_size": 60,
-        "epochs": 6,
-        "loss_weights": {"edges": 30.0, "normals": 5.0, "saliency": 5.0, "human_parts": 2.0},
-        "learning_rate": 1e-3,
-    },
-    "quick": {
-        "data": "nyud",
-        "tasks": ("semseg", "depth", "normals", "edges"),
-        "num_classes": 13,
-        "epochs": 18,
-        "zoom": (1.0, 1.2, 1.5),
-        "random_position": True,
-        "brightness": 0.2,
-        "loss_weights": {"edges": 10.0, "normals": 4.0},
-        "learning_rate": 1e-3,
-    },
-}
-"""Named configurations; what they leave out has the default of `Config`."""
 
 
 def make_config(preset: str | None = None, **values: Any) -> Config:

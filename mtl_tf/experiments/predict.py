@@ -1,13 +1,14 @@
-"""Predictions for a photograph, written as coloured maps."""
+"""Predictions for photographs, folders of them and videos, written as coloured maps."""
 
-import functools
 import io
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 
 import cv2
 import keras
+import numpy as np
 import tensorflow as tf
 from PIL import Image
 
@@ -16,56 +17,149 @@ from mtl_tf.data.files import read_image
 from mtl_tf.evaluation.files import write_atomically
 from mtl_tf.tasks import TASKS
 
-
-@functools.lru_cache(maxsize=1)
-def _load_model(path: pathlib.Path) -> keras.Model:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: give the model.keras of a finished run")
-    return keras.saving.load_model(path)
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+_LARGEST_ROW = 3  # pictures side by side before another row begins
 
 
-def predict_photo(
-    model_path: str | os.PathLike[str],
-    photo_path: str | os.PathLike[str],
-    out: str | os.PathLike[str] | None = None,
-) -> list[pathlib.Path]:
-    """Predicts all tasks of a photograph and writes `<photo>_<task>.png` at its size.
+class Predictor:
+    """Coloured maps of all tasks of a photograph, in one pass of the network.
 
-    The photograph is resized to the model's input; maps are resized back bilinearly. Class names
-    for the colours come from `classes.json` beside the model, where a run puts it.
+    Source: this library.
 
     Args:
-        model_path: a saved model of `mtl_tf.architectures`.
-        photo_path: an image file.
-        out: folder of the pictures, made if missing; beside the photograph without it.
-
-    Returns:
-        Paths of the pictures.
+        model_path: a saved model of `mtl_tf.architectures`; class names for the colours come from
+            `classes.json` beside it, where a run puts it.
 
     Raises:
         FileNotFoundError: if the model is missing.
-        DataError: if the photograph is missing or damaged.
     """
-    model_path, photo_path = pathlib.Path(model_path), pathlib.Path(photo_path)
-    photo = read_image(photo_path)
-    model = _load_model(model_path)
-    folder = photo_path.parent if out is None else pathlib.Path(out)
+
+    def __init__(self, model_path: str | os.PathLike[str]) -> None:
+        path = pathlib.Path(model_path)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: give the model.keras of a finished run")
+        self.model = keras.saving.load_model(path)
+        names = path.with_name("classes.json")
+        self.class_names = json.loads(names.read_text()) if names.is_file() else ()
+        self._forward = tf.function(lambda image: self.model(image, training=False))
+
+    def __call__(self, photo: np.ndarray) -> dict[str, np.ndarray]:
+        """Maps of a photograph.
+
+        Args:
+            photo: RGB `[H, W, 3]` uint8 of any size; it is resized to the model's input, maps are
+                resized back bilinearly.
+
+        Returns:
+            `{task: RGB picture [H, W, 3] uint8}`.
+        """
+        _, height, width, _ = self.model.input_shape
+        image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+        outputs = self._forward(data.normalise(image)[None])
+        pictures = {}
+        for task, raw in outputs.items():
+            if task in TASKS:
+                full = tf.image.resize(raw, photo.shape[:2])[0]
+                values = TASKS[task].activation(full).numpy()
+                names = self.class_names if task == "semseg" else ()
+                pictures[task] = evaluation.colourise(task, values, names)
+        return pictures
+
+
+def side_by_side(photo: np.ndarray, pictures: dict[str, np.ndarray]) -> np.ndarray:
+    """A photograph and its maps in one picture, rows of three at most, with their names."""
+    tiles = []
+    for name, picture in {"": photo, **pictures}.items():
+        tile = np.array(picture)  # a copy to write on
+        size = max(0.4, tile.shape[1] / 800)
+        for colour, thickness in ((0, 4), (255, 1)):
+            cv2.putText(
+                tile, name, (8, int(8 + 24 * size)), cv2.FONT_HERSHEY_SIMPLEX, size,
+                (colour,) * 3, max(1, round(thickness * size)), cv2.LINE_AA,
+            )  # fmt: skip
+        tiles.append(tile)
+    columns = min(len(tiles), _LARGEST_ROW)
+    tiles += [np.zeros_like(photo)] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    return np.vstack(rows)
+
+
+def predict_files(
+    predictor: Predictor,
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    together: bool = False,
+) -> Iterator[pathlib.Path]:
+    """Predicts a photograph, all photographs in a folder, or a video.
+
+    Writes `STEM_TASK.png` at the size of the photograph, or `STEM_all.png` with everything side by
+    side; of a video `STEM_all.mp4`, side by side.
+
+    Source: this library.
+
+    Args:
+        predictor: the model.
+        path: an image file, a folder, or a video file that OpenCV reads.
+        out: folder of the pictures, made if missing; beside the photograph without it.
+        together: one picture side by side in place of one for each task.
+
+    Returns:
+        Paths of the files, as they are written.
+
+    Raises:
+        DataError: if a file is missing or damaged, or the folder holds no photograph.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        photos = sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTOS)
+        if not photos:
+            raise data.DataError(f"{path} holds no photograph ({', '.join(PHOTOS)})")
+        stems = [file.stem for file in photos]
+        if len(set(stems)) < len(stems):
+            raise data.DataError(f"{path} holds photographs of one name: their maps would collide")
+        for file in photos:
+            yield from predict_files(predictor, file, out, together)
+        return
+    folder = path.parent if out is None else pathlib.Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    _, height, width, _ = model.input_shape
-    image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
-    outputs = model(data.normalise(image)[None], training=False)
-    names_path = model_path.with_name("classes.json")
-    class_names = json.loads(names_path.read_text()) if names_path.is_file() else ()
-    paths = []
-    for task, raw in outputs.items():
-        if task not in TASKS:
-            continue
-        full = tf.image.resize(raw, photo.shape[:2])[0]
-        values = TASKS[task].activation(full).numpy()
-        names = class_names if task == "semseg" else ()
+    if path.suffix.lower() in VIDEOS:
+        yield _predict_video(predictor, path, folder / f"{path.stem}_all.mp4")
+        return
+    photo = read_image(path)
+    pictures = predictor(photo)
+    if together:
+        pictures = {"all": side_by_side(photo, pictures)}
+    for name, picture in pictures.items():
         buffer = io.BytesIO()
-        Image.fromarray(evaluation.colourise(task, values, names)).save(buffer, "PNG")
-        path = folder / f"{photo_path.stem}_{task}.png"
-        write_atomically(path, buffer.getvalue())
-        paths.append(path)
-    return paths
+        Image.fromarray(picture).save(buffer, "PNG")
+        written = folder / f"{path.stem}_{name}.png"
+        write_atomically(written, buffer.getvalue())
+        yield written
+
+
+def _predict_video(predictor: Predictor, path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    if not path.is_file():
+        raise data.DataError(f"{path} is missing")
+    video, writer, unfinished = cv2.VideoCapture(str(path)), None, out.with_suffix(".part.mp4")
+    try:
+        while True:
+            is_there, frame = video.read()
+            if not is_there:
+                break
+            photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            shown = side_by_side(photo, predictor(photo))
+            if writer is None:
+                rate = video.get(cv2.CAP_PROP_FPS) or 25.0
+                size = shown.shape[1], shown.shape[0]
+                codec = cv2.VideoWriter.fourcc(*"mp4v")
+                writer = cv2.VideoWriter(str(unfinished), codec, rate, size)
+            writer.write(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
+    finally:
+        video.release()
+        if writer is not None:
+            writer.release()
+    if writer is None:
+        raise data.DataError(f"{path} is damaged or no video: it has no frame that can be read")
+    unfinished.replace(out)
+    return out

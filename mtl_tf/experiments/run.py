@@ -1,20 +1,19 @@
 """A run, stage by stage: data, model, training, evaluation, report. This is the main job."""
 
-import dataclasses
 import inspect
 import json
 import os
 import pathlib
-import platform
+from collections.abc import Iterable
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from mtl_tf import architectures, data, evaluation, ops, training
+from mtl_tf import architectures, backbones, data, evaluation, training
 from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.experiments import selection
 from mtl_tf.experiments.config import Config, read_config
+from mtl_tf.experiments.environment import environment
 
 _TUNING_IMAGES = 50
 _PICTURES = 6
@@ -22,22 +21,25 @@ _PICTURES = 6
 
 def load_data(config: Config) -> data.DenseDataset:
     """The data set of a configuration."""
-    row: Any = data.TABLE[config.data]
     arguments: dict[str, Any] = {
         "tasks": config.tasks,
         "input_shape": (config.height, config.width, 3),
         "batch_size": config.batch_size,
         "augmentation": data.Augmentation(
             zoom=config.zoom,
+            zoom_between=config.zoom_between,
+            rotation_deg=config.rotation_deg,
             random_position=config.random_position,
             brightness=config.brightness,
         ),
         "seed": config.seed,
         "cache": True,
     }
-    if row.needs_root:
-        return row.cls(config.root, num_classes=config.num_classes, **arguments)
-    return row.cls(train_size=config.train_size, val_size=config.val_size, **arguments)
+    if config.root is not None and data.TABLE[config.data].needs_root:
+        return data.open_folder(
+            config.data, config.root, num_classes=config.num_classes, **arguments
+        )
+    return data.RenderedRooms(train_size=config.train_size, val_size=config.val_size, **arguments)
 
 
 def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training.MultiTaskTrainer:
@@ -67,6 +69,8 @@ def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training
         if config.optimizer == "adam"
         else keras.optimizers.SGD(rate, momentum=0.9)
     )
+    if config.pretrained is not None:
+        backbones.load_pretrained(model, config.pretrained)
     trainer = training.MultiTaskTrainer(model, tasks)
     weights = {str(task): weight for task, weight in config.loss_weights.items()}
     trainer.compile(
@@ -75,6 +79,7 @@ def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training
         level=config.level,
         loss_weights=weights,
         initial_weight=config.initial_weight,
+        weight_decay=config.weight_decay,
         diagnostics=config.diagnostics,
     )
     return trainer
@@ -86,11 +91,12 @@ def run(
     resume: bool = False,
     tensorboard: bool = False,
     verbose: str | int = "auto",
+    baseline: Iterable[str | os.PathLike[str]] = (),
 ) -> dict[str, Any]:
     """Trains, evaluates and reports.
 
-    Writes `config.json`, `backup/`, `model.keras`, `classes.json`, `results.json`, `report.md` and
-    `report.html`; each file appears whole or not at all.
+    Writes `config.json`, `backup/`, `best/`, `model.keras`, `classes.json`, `results.json`,
+    `images.npz`, `report.md` and `report.html`; each file appears whole or not at all.
 
     Args:
         config: what to run.
@@ -98,9 +104,12 @@ def run(
         resume: go on from the backup in `out`; a finished run is evaluated and reported again.
         tensorboard: write TensorBoard logs to `out/tensorboard`.
         verbose: Keras' verbosity of training.
+        baseline: folders of finished single-task runs, which the Delta-m that chooses the best
+            epoch is relative to; without one for every task, the trivial baseline is.
 
     Returns:
-        What `results.json` holds: `results`, `baseline`, `history`, `config`, `environment`.
+        What `results.json` holds: `results`, `baseline`, `history`, `config`, `environment`,
+        `kept` (the epoch, counted from 1, and what Delta-m was relative to).
 
     Raises:
         ValueError: if `out` holds a run and `resume` is not given, or one of another configuration.
@@ -114,7 +123,11 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.json", config.to_json())
     backup = training.Backup(folder / "backup")
-    callbacks: list[Any] = [backup, keras.callbacks.TerminateOnNaN()]
+    trivial = trivial_results(config, dataset)
+    reference = selection.single_task_results(map(pathlib.Path, baseline))
+    is_compared = set(trivial) <= set(reference)
+    best = selection.keep_best(config, folder, dataset, reference if is_compared else trivial)
+    callbacks: list[Any] = [best, backup, keras.callbacks.TerminateOnNaN()]
     if isinstance(trainer.model, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
     if tensorboard:
@@ -132,9 +145,24 @@ def run(
             f"The loss became NaN or infinite in epoch {backup.epoch + 1}: start afresh in another "
             f"folder (--out) with a lower learning_rate (now {config.learning_rate:g})"
         )
+    best.restore(trainer.model)
+    kept = {
+        "epoch": config.epochs if best.epoch is None else best.epoch + 1,
+        "relative_to": "single_task" if is_compared else "trivial_baseline",
+    }
     write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
     _save_model(trainer.model, folder / "model.keras")
-    return judge(config, folder, trainer.model, dataset, backup.history)
+    return judge(config, folder, trainer.model, dataset, backup.history, trivial, kept)
+
+
+def trivial_results(config: Config, dataset: data.DenseDataset) -> dict[str, dict[str, float]]:
+    """What can be had without a network, for the tasks that the run's network predicts."""
+    return evaluation.trivial_baseline(
+        dataset.batches("train"),
+        dataset.test(),
+        {task: n for task, n in dataset.tasks.items() if task not in config.auxiliary_tasks},
+        tuning=dataset.batches("train", native_targets=True).take(_TUNING_IMAGES),
+    )
 
 
 def judge(
@@ -143,21 +171,19 @@ def judge(
     model: keras.Model,
     dataset: data.DenseDataset,
     history: list[dict[str, float]],
+    trivial: dict[str, dict[str, float]],
+    kept: dict[str, Any],
 ) -> dict[str, Any]:
     """Evaluates a trained model beside the trivial baseline and writes the report."""
-    results = evaluation.evaluate(model, dataset.test(), dataset.tasks)
-    baseline = evaluation.trivial_baseline(
-        dataset.batches("train"),
-        dataset.test(),
-        {task: n for task, n in dataset.tasks.items() if task not in config.auxiliary_tasks},
-        tuning=dataset.batches("train", native_targets=True).take(_TUNING_IMAGES),
-    )
+    images = evaluation.evaluate_images(model, dataset.test(), dataset.tasks)
+    images.save(folder / "images.npz")
     summary = {
-        "results": results,
-        "baseline": baseline,
+        "results": images.results(),
+        "baseline": trivial,
+        "kept": kept,
         "history": history,
         "config": json.loads(config.to_json()),
-        "environment": _environment(model, sum(epoch["epoch_s"] for epoch in history)),
+        "environment": environment(model, dataset, history),
     }
     step = max(1, len(dataset.ids("test")) // _PICTURES)
     pictures = [
@@ -199,15 +225,3 @@ def _save_model(model: keras.Model, path: pathlib.Path) -> None:
     unfinished = path.with_name("unfinished.keras")
     model.save(unfinished)
     unfinished.replace(path)
-
-
-def _environment(model: keras.Model, seconds: float) -> dict[str, Any]:
-    return {
-        "training_s": round(seconds, 1),
-        "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "processors": os.cpu_count(),
-        "native_ops": dataclasses.asdict(ops.native_status()),
-    }

@@ -5,7 +5,7 @@ class                         tasks                    per valid pixel
 ============================= ======================== ===============================
 `SegmentationCrossEntropy`    semseg, human_parts      softmax cross-entropy
 `BalancedBinaryCrossEntropy`  edges, saliency          class-balanced sigmoid cross-entropy
-`DepthL1`                     depth                    absolute error in metres
+`L1`                          depth, keypoints, ..     absolute error, of depth in metres
 `NormalsL1`                   normals                  absolute error of the unit vector
 ============================= ======================== ===============================
 
@@ -15,19 +15,19 @@ none. What stands in an invalid pixel of `y_true` (255, NaN, infinity) has no in
 """
 
 from mtl_tf.losses.base import DenseLoss
-from mtl_tf.losses.depth import DepthL1, depth_l1
 from mtl_tf.losses.edges import BalancedBinaryCrossEntropy, balanced_binary_cross_entropy
+from mtl_tf.losses.l1 import L1, l1
 from mtl_tf.losses.normals import NormalsL1, normals_l1
 from mtl_tf.losses.segmentation import SegmentationCrossEntropy, segmentation_cross_entropy
 
 __all__ = [
+    "L1",
     "BalancedBinaryCrossEntropy",
     "DenseLoss",
-    "DepthL1",
     "NormalsL1",
     "SegmentationCrossEntropy",
     "balanced_binary_cross_entropy",
-    "depth_l1",
+    "l1",
     "normals_l1",
     "segmentation_cross_entropy",
 ]

@@ -1,9 +1,12 @@
-"""Mean IoU and F of saliency maps over thresholds (survey, section 4).
+"""Mean IoU and F of saliency maps over thresholds, in both conventions in use.
 
-The sigmoid of the prediction is binarised at 15 thresholds from 0.2 to 0.9. Per image: Jaccard
-index (1 where prediction and target are both empty), precision and recall, then their means over
-images. `miou` is the largest mean Jaccard over thresholds, `max_f` the largest F1 (beta² = 1) of
-mean precision and mean recall. Other work (ATRC, InvPT) reports another maxF: do not compare.
+The survey's (section 4): the sigmoid of the prediction is binarised at 15 thresholds from 0.2 to
+0.9. Per image: Jaccard index (1 where prediction and target are both empty), precision and recall,
+then their means over images. `miou` is the largest mean Jaccard over thresholds, `max_f` the
+largest F1 (beta² = 1) of mean precision and mean recall.
+
+That of ATRC and InvPT: 19 thresholds from 0.05 to 0.95, pixels of all images pooled, beta² = 0.3.
+`max_f_pooled` is much larger than `max_f`: do not compare the two.
 """
 
 import keras
@@ -11,19 +14,22 @@ import tensorflow as tf
 
 from mtl_tf.metrics.base import DenseMetric
 
-_THRESHOLDS = tuple(0.2 + 0.05 * i for i in range(15))
+_THRESHOLDS = tuple(0.2 + 0.05 * i for i in range(-3, 16))
+_SURVEY = slice(3, 18)  # of the thresholds
+_BETA_SQUARED = 0.3
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class SaliencyMetrics(DenseMetric):
-    """Largest mean IoU and largest F1 over thresholds, as fractions.
+    """Largest mean IoU and largest F over thresholds, as fractions.
 
-    Results: `miou`, `max_f`.
+    Results: `miou`, `max_f`, `max_f_pooled`.
 
     `y_true` is `[B, H, W, 1]`, salient where >= 0.5; `y_pred` holds logits `[B, H, W, 1]`. Images
     without a valid pixel are left out.
 
-    Source: Vandenhende et al., TPAMI 2021, section 4.
+    Source: Vandenhende et al., TPAMI 2021, section 4; Brüggemann et al., "Exploring Relational
+    Context for Multi-Task Dense Prediction", ICCV 2021 (`max_f_pooled`).
 
     Args:
         name: name of the metric.
@@ -35,12 +41,16 @@ class SaliencyMetrics(DenseMetric):
     def __init__(self, name: str = "saliency_metrics") -> None:
         super().__init__(name=name)
         self.num_images = self.add_sum("num_images")
-        self.jaccard = self.add_sum("jaccard", (len(_THRESHOLDS),))
-        self.precision = self.add_sum("precision", (len(_THRESHOLDS),))
-        self.recall = self.add_sum("recall", (len(_THRESHOLDS),))
+        number = len(_THRESHOLDS[_SURVEY])
+        self.jaccard = self.add_sum("jaccard", (number,))
+        self.precision = self.add_sum("precision", (number,))
+        self.recall = self.add_sum("recall", (number,))
+        self.num_hits = self.add_sum("num_hits", (len(_THRESHOLDS),))
+        self.num_predicted = self.add_sum("num_predicted", (len(_THRESHOLDS),))
+        self.num_target = self.add_sum("num_target")
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
-        """Adds each image's Jaccard index, precision and recall at every threshold."""
+        """Adds pixels, and each image's Jaccard index, precision and recall, at every threshold."""
         target = ((tf.cast(y_true, tf.float32) >= 0.5) & valid[..., None])[..., 0]
         score = tf.sigmoid(y_pred[..., 0])
         has_label = tf.cast(tf.reduce_any(valid, axis=(1, 2)), tf.float64)
@@ -48,6 +58,10 @@ class SaliencyMetrics(DenseMetric):
         num_target = _count(target[..., None])
         num_predicted = _count(predicted)
         hits = _count(predicted & target[..., None])
+        self.num_hits.assign_add(tf.reduce_sum(hits, axis=0))
+        self.num_predicted.assign_add(tf.reduce_sum(num_predicted, axis=0))
+        self.num_target.assign_add(tf.reduce_sum(num_target))
+        hits, num_predicted = hits[:, _SURVEY], num_predicted[:, _SURVEY]
         union = num_target + num_predicted - hits
         one = tf.ones_like(union)
         for total, values in (
@@ -59,15 +73,28 @@ class SaliencyMetrics(DenseMetric):
         self.num_images.assign_add(tf.reduce_sum(has_label))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """`miou` and `max_f`, fractions."""
+        """`miou`, `max_f` and `max_f_pooled`, fractions."""
         jaccard, precision, recall = (
             tf.math.divide_no_nan(
                 tf.convert_to_tensor(total), tf.convert_to_tensor(self.num_images)
             )
             for total in (self.jaccard, self.precision, self.recall)
         )
-        f1 = tf.math.divide_no_nan(2 * precision * recall, precision + recall)
-        return {"miou": tf.reduce_max(jaccard), "max_f": tf.reduce_max(f1)}
+        hits, predicted, target = (
+            tf.convert_to_tensor(count)
+            for count in (self.num_hits, self.num_predicted, self.num_target)
+        )
+        pooled = tf.math.divide_no_nan(hits, predicted), tf.math.divide_no_nan(hits, target)
+        return {
+            "miou": tf.reduce_max(jaccard),
+            "max_f": tf.reduce_max(_f(precision, recall, 1.0)),
+            "max_f_pooled": tf.reduce_max(_f(*pooled, _BETA_SQUARED)),
+        }
+
+
+def _f(precision: tf.Tensor, recall: tf.Tensor, beta_squared: float) -> tf.Tensor:
+    above = (1 + beta_squared) * precision * recall
+    return tf.math.divide_no_nan(above, beta_squared * precision + recall)
 
 
 def _count(mask: tf.Tensor) -> tf.Tensor:

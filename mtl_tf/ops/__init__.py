@@ -13,13 +13,15 @@ op                       computes
 `affinity_diffusion`     values mixed by the affinities of positions, which are never stored
 `upsample_cross_entropy` cross-entropy of enlarged logits, which are never stored
 `upsample_l1`            absolute error of enlarged predictions, which are never stored
+`thin_edges`             lines one pixel wide of many maps at once (NumPy, not TensorFlow)
+`match_edges`            pixels matched one to one with true ones nearby (NumPy as well)
 ======================== =====================================================================
 
-The reference of an op is `reference.<op>`. `native_status()` says whether the compiled ops are in
-use and why not. The environment variable `MTL_TF_NATIVE` chooses: `auto` (default; falls back to
-the reference with one warning), `on` (fails loudly if the compiled ops cannot be loaded) or `off`
-(always the reference). Inside `with portable():` it is the reference as well, for models that are
-to run without `mtl_tf`.
+The reference of an op is `reference.<op>` (of the last two `reference.edges.<op>`).
+`native_status()` says whether the compiled ops are in use and why not. The environment variable
+`MTL_TF_NATIVE` chooses: `auto` (default; falls back to the reference with one warning), `on` (fails
+loudly if the compiled ops cannot be loaded) or `off` (always the reference). Inside
+`with portable():` it is the reference as well, for models that are to run without `mtl_tf`.
 """
 
 from mtl_tf.ops import reference
@@ -30,6 +32,7 @@ from mtl_tf.ops.attention_distillation import ChannelSlice, attention_distillati
 from mtl_tf.ops.balance import balance
 from mtl_tf.ops.bilinear import bilinear
 from mtl_tf.ops.cross_stitch import cross_stitch
+from mtl_tf.ops.edges import match_edges, thin_edges
 from mtl_tf.ops.grad_drop import grad_drop
 from mtl_tf.ops.gradient_projection import gradient_projection
 from mtl_tf.ops.gramian import gramian
@@ -49,9 +52,11 @@ __all__ = [
     "grad_drop",
     "gradient_projection",
     "gramian",
+    "match_edges",
     "native_status",
     "portable",
     "reference",
+    "thin_edges",
     "upsample_cross_entropy",
     "upsample_l1",
     "weighted_sum",

@@ -139,6 +139,11 @@ def _bindings() -> ModuleType | None:
         return None
 
 
+def kernels() -> ModuleType | None:
+    """The module of kernels on NumPy arrays, or `None` where the reference is to be used."""
+    return None if native_mode() == "off" else _bindings()
+
+
 def _cuda_architectures() -> tuple[str, ...]:
     bindings = _bindings()
     return tuple(filter(None, bindings.CUDA_ARCHITECTURES.split(","))) if bindings else ()

@@ -3,6 +3,7 @@
 ====================== ====================================================================
 `MultiTaskTrainer`     wraps a multi-task model; `compile`, `fit`, `evaluate`, `predict`
 `Backup`               callback: saves after every epoch, atomically, and resumes
+`KeepBest`             callback: keeps the weights of the epoch with the best results
 `GradientDiagnostics`  callback: weights, norms and cosines of task gradients as CSV
 `AnnealBranching`      callback: the temperature of `LearnedBranching`
 `Poly`                 learning-rate schedule of the survey, `(1 - epoch / epochs) ** 0.9`
@@ -15,6 +16,7 @@ from mtl_tf.training.branching import AnnealBranching
 from mtl_tf.training.callbacks import Backup
 from mtl_tf.training.diagnostics import GradientDiagnostics
 from mtl_tf.training.gradient_penalties import AdversarialGradients, OrthogonalGradients
+from mtl_tf.training.keep_best import KeepBest
 from mtl_tf.training.schedules import Poly
 from mtl_tf.training.trainer import MultiTaskTrainer
 
@@ -23,6 +25,7 @@ __all__ = [
     "AnnealBranching",
     "Backup",
     "GradientDiagnostics",
+    "KeepBest",
     "MultiTaskTrainer",
     "OrthogonalGradients",
     "Poly",

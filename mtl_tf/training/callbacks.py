@@ -3,11 +3,13 @@
 import json
 import math
 import pathlib
-import shutil
+import statistics
 import time
 from typing import Any
 
 import keras
+
+from mtl_tf.training import epoch_folders
 
 _WEIGHTS = "state.weights.h5"
 _METADATA = "metadata.json"
@@ -30,7 +32,7 @@ class Backup(keras.callbacks.Callback):
     Attributes:
         epoch: number of finished epochs in the backup: the epoch to begin with.
         history: list of the logs of the finished epochs, one dictionary each, with the seconds an
-            epoch took as `epoch_s`.
+            epoch took as `epoch_s` and the median of its training steps as `step_ms`.
 
     Raises:
         ValueError: if the folder holds a backup whose metadata cannot be read.
@@ -40,9 +42,10 @@ class Backup(keras.callbacks.Callback):
         super().__init__()
         self.folder = pathlib.Path(folder)
         self.epoch = 0
-        self._begun = time.monotonic()
+        self._begun = self._step_begun = time.monotonic()
+        self._steps_s: list[float] = []
         self.history: list[dict[str, float]] = []
-        latest = self._latest()
+        latest = epoch_folders.latest(self.folder)
         if latest is not None:
             try:
                 metadata = json.loads((latest / _METADATA).read_text())
@@ -52,16 +55,11 @@ class Backup(keras.callbacks.Callback):
                     f"The backup {latest} cannot be read ({error}). Delete it to start afresh"
                 ) from error
 
-    def _latest(self) -> pathlib.Path | None:
-        return max(self.folder.glob("epoch_*"), default=None)
-
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restores the backup, if there is one."""
-        latest = self._latest()
+        latest = epoch_folders.latest(self.folder)
         if latest is None:
             return
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
         self.model.load_weights(latest / _WEIGHTS)
         states = json.loads((latest / _METADATA).read_text())["random_states"]
         for variable, state in zip(self._random_states(), states, strict=True):
@@ -75,6 +73,15 @@ class Backup(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the time."""
         self._begun = time.monotonic()
+        self._steps_s = []
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes the time."""
+        self._step_begun = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes how long the step took."""
+        self._steps_s.append(time.monotonic() - self._step_begun)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves the state and the logs of a finished epoch, unless its loss is not finite."""
@@ -83,18 +90,11 @@ class Backup(keras.callbacks.Callback):
         self.epoch = epoch + 1
         entry = {name: float(value) for name, value in (logs or {}).items()}
         self.history = self.history[:epoch]
-        self.history.append({**entry, "epoch_s": time.monotonic() - self._begun})
-        unfinished = self.folder / "unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        self.model.save_weights(unfinished / _WEIGHTS)
+        entry["epoch_s"] = time.monotonic() - self._begun
+        entry["step_ms"] = 1000 * statistics.median(self._steps_s) if self._steps_s else 0.0
+        self.history.append(entry)
         states = [variable.numpy().tolist() for variable in self._random_states()]
         metadata = {"epoch": self.epoch, "history": self.history, "random_states": states}
-        (unfinished / _METADATA).write_text(json.dumps(metadata))
-        finished = self.folder / f"epoch_{self.epoch:06d}"
-        if finished.exists():
-            shutil.rmtree(finished)
-        unfinished.rename(finished)
-        for folder in self.folder.glob("epoch_*"):
-            if folder != finished:
-                shutil.rmtree(folder)
+        with epoch_folders.new(self.folder, self.epoch) as unfinished:
+            self.model.save_weights(unfinished / _WEIGHTS)
+            (unfinished / _METADATA).write_text(json.dumps(metadata))

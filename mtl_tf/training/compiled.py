@@ -37,6 +37,7 @@ class Compiled:
         weight_own_variables: whether the weights of a weighting scale the gradients of the
             variables of one task alone as well.
         micro_batches: number of parts a batch is run in.
+        weight_decay: factor of the L2 penalty's gradient.
         asynchronous: applies gradients where some tasks' variables wait, or `None`.
         diagnostics: whether to log what the task gradients look like.
         update: from a batch to the gradients of the update.
@@ -53,6 +54,7 @@ class Compiled:
     gradient_penalties: tuple[keras.layers.Layer, ...]
     weight_own_variables: bool
     micro_batches: int
+    weight_decay: float
     asynchronous: AsynchronousUpdates | None
     diagnostics: bool
     update: Callable[..., Any]
@@ -82,6 +84,7 @@ def compiled(
     weight_own_variables: bool,
     micro_batches: int,
     update_every: Mapping[str, int] | None,
+    weight_decay: float,
     diagnostics: bool,
     optimizer: Any,
 ) -> Compiled:
@@ -116,6 +119,8 @@ def compiled(
         )
     if not isinstance(micro_batches, int) or micro_batches < 1:
         raise ValueError(f"micro_batches must be a positive integer. Received: {micro_batches!r}")
+    if not weight_decay >= 0:
+        raise ValueError(f"weight_decay must not be negative. Received: {weight_decay!r}")
     if micro_batches > 1 and level == "features":
         raise ValueError(
             "micro_batches needs level='parameters': the weights are known only after the last "
@@ -155,6 +160,7 @@ def compiled(
         gradient_penalties=tuple(gradient_penalties),
         weight_own_variables=weight_own_variables,
         micro_batches=micro_batches,
+        weight_decay=float(weight_decay),
         asynchronous=_asynchronous(update_every, model, names, optimizer),
         diagnostics=diagnostics,
         update=gradient_update if needs_gradients else scalar_update,

@@ -15,6 +15,7 @@ from mtl_tf.training.forward import Batch
 from mtl_tf.training.learning_rates import heed_multipliers
 from mtl_tf.training.task_losses import check_outputs, task_losses, valid_pixels
 from mtl_tf.training.updates import Update
+from mtl_tf.training.weight_decay import with_l2
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -71,6 +72,7 @@ class MultiTaskTrainer(keras.Model):
         weight_own_variables: bool = False,
         micro_batches: int = 1,
         update_every: Mapping[str, int] | None = None,
+        weight_decay: float = 0.0,
         diagnostics: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -98,6 +100,9 @@ class MultiTaskTrainer(keras.Model):
             update_every: `{task: steps}`: the variables that this task alone has are updated only
                 every so many steps with its labels, by the mean of their gradients (asynchronous
                 updates); 1 where missing.
+            weight_decay: coupled decay: add so many times every variable of the network to its
+                gradient before the optimizer sees it, as PyTorch's optimizers do. (A Keras
+                optimizer's own `weight_decay` is decoupled.)
             diagnostics: also log norms, cosines and conflicts of the task gradients. A scalarizer
                 then takes K backward passes.
             **kwargs: the other arguments of `keras.Model.compile`.
@@ -109,7 +114,7 @@ class MultiTaskTrainer(keras.Model):
         self._compiled = compiled(
             self.model, self.tasks, balancing, level, loss, metrics, loss_weights,
             initial_weight, gradient_penalties, weight_own_variables, micro_batches, update_every,
-            diagnostics, self.optimizer,
+            weight_decay, diagnostics, self.optimizer,
         )  # fmt: skip
         heed_multipliers(self.optimizer, self.model.trainable_variables)
         own = [v for layer in self._compiled.layers for v in layer.trainable_variables]
@@ -162,6 +167,8 @@ class MultiTaskTrainer(keras.Model):
         batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
         update = made.update(made, self.model, self.optimizer, batch)
         variables = self.trainable_variables
+        if made.weight_decay:
+            update = with_l2(update, made.weight_decay, self.model, self.optimizer)
         if made.asynchronous is None:
             self.optimizer.apply_gradients(zip(update.gradients, variables, strict=True))
         else:
@@ -248,6 +255,9 @@ class MultiTaskTrainer(keras.Model):
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: set_epoch(epoch))
             )
         callbacks = [*own, *(callbacks or [])]
+        if not self.optimizer.built:  # variables made by the first step would make it trace twice
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
         return super().fit(x, *args, callbacks=callbacks, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ namespace mtl {
 void BindGradients(pybind11::module_& module);
 void BindBalance(pybind11::module_& module);
 void BindFeatures(pybind11::module_& module);
+void BindEdges(pybind11::module_& module);
 #if defined(MTL_WITH_CUDA)
 void BindCuda(pybind11::module_& module);
 #endif
@@ -24,6 +25,7 @@ PYBIND11_MODULE(_kernels, module) {
   mtl::BindGradients(module);
   mtl::BindBalance(module);
   mtl::BindFeatures(module);
+  mtl::BindEdges(module);
 #if defined(MTL_WITH_CUDA)
   mtl::BindCuda(module);
 #endif

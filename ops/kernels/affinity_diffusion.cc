@@ -3,11 +3,11 @@
 #include "kernels/affinity_diffusion.h"
 
 #include <algorithm>
-#include <memory>
-#include <new>
+#include <mutex>
 #include <vector>
 
 #include "kernels/affinity_kernels.h"
+#include "kernels/scratch.h"
 
 namespace mtl {
 
@@ -22,26 +22,6 @@ DiffusionSizes::DiffusionSizes(const DiffusionShape& shape) {
 
 namespace {
 
-// Memory for several arrays of floats, each 64-byte aligned.
-class Floats {
- public:
-  float* Take(int64_t count) {
-    memory_.emplace_back(new (std::align_val_t{64}) float[count]);
-    return memory_.back().get();
-  }
-  float* Zeros(int64_t count) {
-    float* floats = Take(count);
-    std::fill_n(floats, count, 0.0f);
-    return floats;
-  }
-
- private:
-  struct Delete {
-    void operator()(float* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
-  };
-  std::vector<std::unique_ptr<float[], Delete>> memory_;
-};
-
 // Shares of an image's queries that are worked on independently, for the results.
 constexpr int64_t kQueryShares = 16;
 
@@ -51,8 +31,8 @@ class Diffusion {
   Diffusion(const DiffusionInputs& in, const ParallelFor& parallel_for)
       : in_(in), sizes_(in.shape), parallel_for_(parallel_for), work_(in.shape.batch) {
     for (DiffusionWork& work : work_) {
-      work.keys = memory_.Zeros(sources() * sizes_.query_panels * key_panel());
-      work.values = memory_.Zeros(sizes_.value_panels * key_panel());
+      work.keys = memory_.Take(sources() * sizes_.query_panels * key_panel());
+      work.values = memory_.Take(sizes_.value_panels * key_panel());
     }
     ForEachPart(sources() + 1, sizes_.keys * width(), [&](int64_t image, int part) {
       MTL_SELECT_KERNEL(LoadKeys)(in_, image, part, work_[image]);
@@ -65,12 +45,24 @@ class Diffusion {
   int64_t channels() const { return sizes_.value_panels * kQueryPanel; }
   int64_t pairs() const { return kQueriesAtOnce * sizes_.rows; }  // of a group and a share
 
-  // What a group of an image's queries needs for the results.
-  DiffusionWork WorkForResults(int64_t image, Floats* memory) const {
-    DiffusionWork work = work_[image];
-    AddGroup(memory, &work);
-    work.results = memory->Take(sizes_.shares * sizes_.value_panels * query_panel());
+  // What groups of an image's queries need for the results, until it is given back.
+  DiffusionWork TakeWorkForResults(int64_t image) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (idle_.empty()) {
+      DiffusionWork work{};
+      AddGroup(&work);
+      work.results = memory_.Take(sizes_.shares * sizes_.value_panels * query_panel());
+      idle_.push_back(work);
+    }
+    DiffusionWork work = idle_.back();
+    idle_.pop_back();
+    work.keys = work_[image].keys;
+    work.values = work_[image].values;
     return work;
+  }
+  void GiveBack(const DiffusionWork& work) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(work);
   }
 
   // What all groups of the images' queries, one after another, need for the gradient.
@@ -78,13 +70,13 @@ class Diffusion {
     mix_gradients_.resize(work_.size() * sources(), 0.0);
     for (size_t image = 0; image < work_.size(); ++image) {
       DiffusionWork& work = work_[image];
-      AddGroup(&memory_, &work);
+      AddGroup(&work);
       work.results = memory_.Take(sizes_.shares * sources() * sizes_.query_panels * query_panel());
-      work.upstream = memory_.Zeros(sizes_.value_panels * query_panel());
-      work.upstream_transposed = memory_.Zeros(sizes_.value_panels * query_panel());
+      work.upstream = memory_.Take(sizes_.value_panels * query_panel());
+      work.upstream_transposed = memory_.Take(sizes_.value_panels * query_panel());
       work.slopes = memory_.Take(kGroupPanels * key_panel());
-      work.key_gradients = memory_.Zeros(sources() * sizes_.query_panels * key_panel());
-      work.value_gradients = memory_.Zeros(sizes_.value_panels * key_panel());
+      work.key_gradients = memory_.Take(sources() * sizes_.query_panels * key_panel());
+      work.value_gradients = memory_.Take(sizes_.value_panels * key_panel());
       work.mix_gradients = mix_gradients_.data() + image * sources();
     }
   }
@@ -106,11 +98,11 @@ class Diffusion {
   }
 
  private:
-  void AddGroup(Floats* memory, DiffusionWork* work) const {
-    work->queries = memory->Zeros(sources() * sizes_.query_panels * query_panel());
-    work->queries_transposed = memory->Zeros(sources() * sizes_.query_panels * query_panel());
-    work->affinities = memory->Take(sources() * kGroupPanels * key_panel());
-    work->row_sums = memory->Zeros(sizes_.shares * 2 * sources() * kQueriesAtOnce);
+  void AddGroup(DiffusionWork* work) {
+    work->queries = memory_.Take(sources() * sizes_.query_panels * query_panel());
+    work->queries_transposed = memory_.Take(sources() * sizes_.query_panels * query_panel());
+    work->affinities = memory_.Take(sources() * kGroupPanels * key_panel());
+    work->row_sums = memory_.Take(sizes_.shares * 2 * sources() * kQueriesAtOnce);
   }
 
   int64_t sources() const { return in_.shape.num_sources; }
@@ -120,9 +112,11 @@ class Diffusion {
   const DiffusionInputs& in_;
   const DiffusionSizes sizes_;
   const ParallelFor& parallel_for_;
-  Floats memory_;
+  Scratch memory_;
   std::vector<double> mix_gradients_;  // [B, S]
-  std::vector<DiffusionWork> work_;
+  std::vector<DiffusionWork> work_;    // of every image
+  std::mutex mutex_;
+  std::vector<DiffusionWork> idle_;  // of no image
 };
 
 }  // namespace
@@ -130,7 +124,7 @@ class Diffusion {
 void AffinityDiffusion(const AffinityDiffusionArgs& args, const ParallelFor& parallel_for) {
   const DiffusionShape& shape = args.inputs.shape;
   if (shape.batch * shape.positions == 0) return;
-  const Diffusion all(args.inputs, parallel_for);
+  Diffusion all(args.inputs, parallel_for);
   const int64_t products = shape.num_sources * (all.width() + 16) + all.channels();
   const int64_t share_of_queries = shape.positions / kQueryShares;
   all.ForEachPart(kQueryShares, share_of_queries * shape.positions * products,
@@ -138,8 +132,7 @@ void AffinityDiffusion(const AffinityDiffusionArgs& args, const ParallelFor& par
                     const int64_t begin = share * all.num_groups() / kQueryShares;
                     const int64_t end = (share + 1) * all.num_groups() / kQueryShares;
                     if (begin == end) return;
-                    Floats memory;
-                    const DiffusionWork work = all.WorkForResults(image, &memory);
+                    const DiffusionWork work = all.TakeWorkForResults(image);
                     for (int64_t number = begin; number < end; ++number) {
                       const DiffusionGroup group = all.group(image, number);
                       for (int s = 0; s < shape.num_sources; ++s) {
@@ -153,6 +146,7 @@ void AffinityDiffusion(const AffinityDiffusionArgs& args, const ParallelFor& par
                       }
                       MTL_SELECT_KERNEL(StoreResults)(args, group, work);
                     }
+                    all.GiveBack(work);
                   });
 }
 

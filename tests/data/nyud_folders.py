@@ -139,7 +139,4 @@ WRITERS: dict[str, Callable[..., Truth]] = {
     "pack": write_pack, "nyud_mt": write_nyud_mt, "mtan": write_mtan, "matlab": write_matlab,
 }  # fmt: skip
 CLASSES = {"pack": 40, "nyud_mt": 40, "mtan": 13, "matlab": 40}
-TASKS = {
-    name: ("semseg", "depth", "edges") if name == "matlab" else
-    ("semseg", "depth", "normals", "edges") for name in WRITERS
-}  # fmt: skip
+TASKS = ("semseg", "depth", "normals", "edges")

@@ -133,13 +133,23 @@ def test_id_lists_are_stripped(tmp_path: pathlib.Path) -> None:
     assert files.read_lines(tmp_path / "ids.txt") == ["0001", "0002", "0003"]
 
 
-def test_find_file_takes_the_first_suffix_there_is(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "7.png").touch()
-    assert files.find_file(tmp_path, "7", (".npy", ".png")) == tmp_path / "7.png"
-    (tmp_path / "7.npy").touch()
-    assert files.find_file(tmp_path, "7", (".npy", ".png")) == tmp_path / "7.npy"
-    with pytest.raises(DataError, match=re.escape(str(tmp_path / "8.npy"))):
-        files.find_file(tmp_path, "8", (".npy", ".png"))
+def test_the_first_file_that_exists(tmp_path: pathlib.Path) -> None:
+    array, picture = tmp_path / "7.npy", tmp_path / "7.png"
+    assert files.first_that_exists(array, picture) == array
+    picture.touch()
+    assert files.first_that_exists(array, picture) == picture
+    array.touch()
+    assert files.first_that_exists(array, picture) == array
+
+
+def test_missing_files_are_counted_and_the_first_are_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "1.png").touch()
+    paths = [tmp_path / f"{i}.png" for i in range(1, 8)]
+    with pytest.raises(DataError, match=r"2\.png.*3\.png.*4\.png and 3 more"):
+        files.require(paths)
+    with pytest.raises(DataError, match=r"2\.png: missing"):
+        files.require(paths[:2])
+    files.require(paths[:1])
 
 
 def test_arrays_are_read_as_they_are(tmp_path: pathlib.Path) -> None:
@@ -180,3 +190,33 @@ def test_classes_must_be_in_range_where_valid(label: int, fails: bool) -> None:
     else:
         files.checked_classes(labels, valid, 13, "x.png")
     files.checked_classes(labels, np.zeros_like(valid), 13, "x.png")
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("L", ".jpg"), ("CMYK", ".jpg"), ("L", ".png"), ("P", ".png"), ("LA", ".png"),
+     ("RGBA", ".png"), ("1", ".png")],
+)  # fmt: skip
+def test_photographs_of_other_modes_become_rgb(
+    tmp_path: pathlib.Path, mode: str, suffix: str
+) -> None:
+    smooth = np.linspace(20, 230, 16 * 24).reshape(16, 24).astype(np.uint8)
+    photo = Image.fromarray(np.stack([smooth, smooth, smooth], -1)).convert(mode)
+    photo.save(tmp_path / f"photo{suffix}")
+    found = files.read_image(tmp_path / f"photo{suffix}")
+    assert found.shape == (16, 24, 3) and found.dtype == np.uint8
+    far = 255 if mode in ("1", "P") else 12  # few colours are dithered, JPEG rounds
+    assert np.abs(found.astype(int) - smooth[..., None]).max() <= far
+    assert found.mean() == pytest.approx(smooth.mean(), abs=8)
+
+
+def test_maps_of_other_depths_are_refused(tmp_path: pathlib.Path) -> None:
+    deep = np.full((4, 5), 300, np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(files.read_map_16(tmp_path / "deep.png"), deep)
+    for read in (files.read_map, files.read_image):
+        with pytest.raises(DataError, match=r"deep\.png.*8-bit"):
+            read(tmp_path / "deep.png")
+    Image.fromarray(deep.astype(np.uint8)).save(tmp_path / "flat.png")
+    with pytest.raises(DataError, match=r"flat\.png.*16-bit"):
+        files.read_map_16(tmp_path / "flat.png")

@@ -1,4 +1,4 @@
-"""Class maps against the official files, borders between classes by hand."""
+"""Class maps against the official files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from mtl_tf.data.nyud_classes import (
     CLASS_40_TO_13,
     CLASSES_13,
     CLASSES_40,
-    class_borders,
     to_13_classes,
 )
 
@@ -38,14 +37,3 @@ def test_names_and_groups_are_the_official_ones(data_root: pathlib.Path) -> None
 def test_13_classes_keep_unlabelled_pixels() -> None:
     labels = np.array([[0, 39, 255], [4, 21, 12]], np.uint8)
     assert to_13_classes(labels).tolist() == [[11, 6, 255], [3, 2, 12]]
-
-
-def test_borders_are_on_both_sides_and_not_to_unlabelled() -> None:
-    labels = np.array([[1, 1, 2, 2], [1, 1, 2, 255], [1, 1, 1, 255], [5, 255, 1, 1]], np.uint8)
-    expected = [[0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 1, 0], [1, 0, 0, 0]]
-    borders = class_borders(labels)
-    assert borders.tolist() == expected and borders.dtype == np.float32
-
-
-def test_one_class_has_no_border() -> None:
-    assert not class_borders(np.full((5, 7), 3, np.uint8)).any()

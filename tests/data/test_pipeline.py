@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtl_tf.data.base import CHANNELS, DenseDataset, Options
+from mtl_tf.data.base import CHANNELS, DenseDataset
 from mtl_tf.data.sample import DataError, Sample, make_sample
 from mtl_tf.data.transforms import Augmentation, denormalise
 
@@ -23,12 +23,10 @@ class Tiny(DenseDataset):
 
     def __init__(self, count=8, size=(6, 8), own_size=(12, 16), broken=None, **options):
         options = {"batch_size": 2, "augmentation": STILL} | options
-        super().__init__(TASKS, CHANNELS | TASKS, (*size, 3), "abcde", Options(**options))
-        self.count, self.own_size, self.broken = count, own_size, broken
+        splits = {s: [f"{s}-{i}" for i in range(count)] for s in ("train", "val", "test")}
+        super().__init__(TASKS, CHANNELS | TASKS, splits, (*size, 3), "abcde", **options)
+        self.own_size, self.broken = own_size, broken
         self.loads: Counter[str] = Counter()
-
-    def ids(self, split: str) -> list[str]:
-        return [f"{split}-{i}" for i in range(self.count)]
 
     def load(self, image_id: str) -> Sample:
         self.loads[image_id] += 1
@@ -169,10 +167,19 @@ def test_evaluation_is_in_order_and_never_augmented() -> None:
         assert depth[:, -1, -1, 0].tolist() == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", 2), ("train", 0), ("val", 0), ("test", 0)])
-def test_too_few_images_are_refused_clearly(split: str, count: int) -> None:
+def test_too_few_images_are_refused_clearly() -> None:
     with pytest.raises(ValueError, match="batch_size"):
-        getattr(Tiny(count=count, batch_size=3), split)()
+        Tiny(count=2, batch_size=3).train()
+    with pytest.raises(DataError, match="no image for train"):
+        Tiny(count=0)
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(TypeError, match="Tiny has no option 'batchsize'"):
+        Tiny(batchsize=3)
+    with pytest.raises(ValueError, match="batch_size"):
+        Tiny(batch_size=0)
+    assert Tiny(augmentation=None).options.augmentation == Augmentation()
 
 
 def test_a_damaged_file_stops_the_iteration_and_is_named() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtl_tf.data import RenderedRooms
-from mtl_tf.data.base import CHANNELS
+from mtl_tf.data.rendered_rooms import TASKS
 
 SIZE = (24, 32, 3)
 
@@ -15,7 +15,7 @@ def make(**arguments) -> RenderedRooms:
     return RenderedRooms(**{"input_shape": SIZE, "train_size": 5, "val_size": 3} | arguments)
 
 
-@pytest.mark.parametrize("tasks", [tuple(CHANNELS), ("depth",), ("saliency", "semseg")])
+@pytest.mark.parametrize("tasks", [TASKS, ("depth",), ("saliency", "semseg")])
 def test_samples_hold_the_tasks_asked_for(tasks: tuple[str, ...]) -> None:
     data = make(tasks=tasks)
     assert tuple(data.tasks) == tasks

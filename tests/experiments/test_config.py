@@ -3,19 +3,21 @@
 import pytest
 
 from mtl_tf import architectures, backbones, balancing, data, experiments, heads
-from mtl_tf.experiments.config import Config, read_config
-
-
-def allowed(name):
-    return set(Config.model_fields[name].annotation.__args__)
+from mtl_tf.experiments.config import read_config
 
 
 def test_choices_are_the_tables():
-    assert allowed("data") == set(data.TABLE)
-    tables = {"architecture": architectures, "backbone": backbones, "head": heads}
+    tables = {"architecture": architectures, "backbone": backbones, "head": heads, "data": data}
     for field, module in tables.items():
         for name in module.TABLE:
-            assert getattr(experiments.make_config(**{field: name}), field) == name
+            made = experiments.make_config(**{field: name}, root="folder")
+            assert getattr(made, field) == name
+
+
+@pytest.mark.parametrize("name", [n for n, row in data.TABLE.items() if row.needs_root])
+def test_data_on_disk_needs_its_folder(name):
+    with pytest.raises(ValueError, match="--root"):
+        experiments.make_config(data=name)
 
 
 @pytest.mark.parametrize("name", [*balancing.TABLE, "NashMTL", "grad-drop"])

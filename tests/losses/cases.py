@@ -24,7 +24,7 @@ CASES = {
     "segmentation": Case(
         losses.SegmentationCrossEntropy, 5, lambda r, shape: r.integers(0, 5, (*shape, 1))
     ),
-    "depth": Case(losses.DepthL1, 1, lambda r, shape: r.uniform(0.5, 9, (*shape, 1))),
+    "depth": Case(losses.L1, 1, lambda r, shape: r.uniform(0.5, 9, (*shape, 1))),
     "normals": Case(losses.NormalsL1, 3, unit_normals),
     "edges": Case(
         lambda: losses.BalancedBinaryCrossEntropy(0.95),

@@ -1,4 +1,4 @@
-"""The five metrics with random inputs, and helpers that feed them."""
+"""The metrics with random inputs, and helpers that feed them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -45,6 +45,9 @@ CASES = {
     "normals": Case(metrics.NormalsMetrics, "normals", _normal(3), _normal(3)),
     "saliency": Case(metrics.SaliencyMetrics, "saliency", _binary, _normal(1, 2.0)),
     "edges": Case(metrics.EdgeMetrics, "edges", _binary, _normal(1, 2.0)),
+    "regression": Case(
+        lambda: metrics.RegressionMetrics(3), "principal_curvature", _normal(3), _normal(3)
+    ),
 }
 
 

@@ -19,7 +19,8 @@ def test_every_public_metric_has_a_case():
 @every_metric
 def test_results_are_the_ones_with_a_direction(name):
     results = feed(CASES[name].metric(), *inputs(name))
-    assert results.keys() == metrics.HIGHER_IS_BETTER[CASES[name].task].keys()
+    benchmark = {"ods_f", "ois_f", "ap"}  # of edges, no streaming metric
+    assert results.keys() == metrics.HIGHER_IS_BETTER[CASES[name].task].keys() - benchmark
     assert metrics.MAIN_METRICS[CASES[name].task] in results
 
 

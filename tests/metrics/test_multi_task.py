@@ -85,3 +85,24 @@ def test_unknown_task_is_refused(definition):
 def test_baseline_of_0_is_refused():
     with pytest.raises(ValueError, match="'rmse' = 0"):
         delta_m(OURS, {"depth": {"rmse": 0.0}}, ["depth"])
+
+
+@pytest.mark.parametrize("definition", ["survey", "libmtl"])
+def test_delta_m_is_the_mean_of_what_the_tasks_gain(definition):
+    single = {
+        "semseg": {"miou": 0.4, "pixel_accuracy": 0.5},
+        "depth": {"rmse": 0.6, "abs_error": 0.5, "abs_rel": 0.2},
+    }
+    ours = {
+        "semseg": {"miou": 0.44, "pixel_accuracy": 0.5},
+        "depth": {"rmse": 0.66, "abs_error": 0.4, "abs_rel": 0.2},
+    }
+    gains = mtl.metrics.task_deltas(ours, single, single, definition)
+    expected = {
+        "survey": {"semseg": 0.1, "depth": -0.1},
+        "libmtl": {"semseg": 0.05, "depth": 0.1},
+    }[definition]
+    assert gains == pytest.approx(expected)
+    assert mtl.metrics.delta_m(ours, single, single, definition) == pytest.approx(
+        sum(expected.values()) / 2
+    )

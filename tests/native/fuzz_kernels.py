@@ -127,6 +127,16 @@ def random_feature_calls(kernels, r, threads):
     yield lambda: kernels.vector_log(numbers_of_all_sizes)
 
 
+def random_edge_calls(kernels, r):
+    """Calls of the parts of the boundary benchmark; some maps do not fit the truth."""
+    number, height, width = (int(n) for n in r.integers(0, (130, 40, 40)))
+    maps = r.random((number, height, width)) < r.random()
+    truth = r.random((height, width + int(r.random() < 0.1))) < r.random()
+    radius = float(r.choice([-1.0, 0.0, 1.0, 2.5, 7.0, 60.0, np.nan, np.inf]))
+    yield lambda: kernels.thin_edges(maps)
+    yield lambda: kernels.match_edges(maps[:5], truth, radius)
+
+
 def call_all(kernels, r):
     threads = int(r.integers(1, 4))
     gradients, sizes = random_gradients(r)
@@ -137,6 +147,7 @@ def call_all(kernels, r):
     yield lambda: kernels.gradient_projection(gradients, random_order(r, num_tasks), threads)
     yield lambda: kernels.grad_drop(gradients, uniform, np.full(num_tasks, 0.3, "f"), threads)
     yield from random_feature_calls(kernels, r, threads)
+    yield from random_edge_calls(kernels, r)
     gramian = random_gramian(r)
     size = len(gramian)
     for method in METHODS:

@@ -418,11 +418,13 @@ def test_reference_takes_defaults_after_tensors_of_unknown_shape():
                 G, method, **{name: x}
             ),
             input_signature=[tf.TensorSpec([None, None], tf.float64), tf.TensorSpec(spec, dtype)],
+            autograph=False,
         )
         expected = call(tf.constant(G), tf.constant(value, dtype))
         default = tf.function(
             lambda G, method=method: mtl.ops.reference.balance(G, method),
             input_signature=[tf.TensorSpec([None, None], tf.float64)],
+            autograph=False,
         )
         np.testing.assert_allclose(default(tf.constant(G)), expected, rtol=1e-12)
 
@@ -644,6 +646,7 @@ def test_parameters_that_are_tensors(implementation):
         compiled = tf.function(
             lambda G, x, method=method, name=name: mtl.ops.balance(G, method, **{name: x}),
             jit_compile=implementation == "xla",
+            autograph=False,
         )
         G = tf.constant(gram(J3))
         expected = balance("binding", gram(J3), method, **{name: value})[0]

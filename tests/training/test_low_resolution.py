@@ -79,7 +79,7 @@ def test_the_step_stores_no_enlarged_logits():
     model = model_of_tasks()
     trainer = mtl.MultiTaskTrainer(model, TASKS)
     trainer.compile(keras.optimizers.SGD(), metrics={task: [] for task in TASKS})
-    step = tf.function(trainer.train_step)
+    step = tf.function(trainer.train_step, autograph=False)
     graph = step.get_concrete_function(batch(TASKS, 2, *SHAPE[:2])).graph
     shapes = {tuple(y.shape) for op in graph.get_operations() for y in op.outputs if y.shape.rank}
     assert (2, 8, 12, 5) in shapes

@@ -199,7 +199,7 @@ def test_graph_and_xla_do_the_eager_step(name, level, jit):
     eager = tiny_trainer(name, THREE, level=level)
     eager.train_step(data)
     made = tiny_trainer(name, THREE, level=level)
-    tf.function(made.train_step, jit_compile=jit)(data)
+    tf.function(made.train_step, jit_compile=jit, autograph=False)(data)
     np.testing.assert_allclose(
         flat(made.trainable_variables), flat(eager.trainable_variables), rtol=1e-4, atol=1e-6
     )

@@ -6,7 +6,7 @@ reader    recognised by                                                tasks
 `Pack`    `ids.txt`, `rgb/*.jpg`, `seg40/*.png`                        all four
 `NyudMt`  `gt_sets/`, `images/*.jpg` (ASTMT, survey, InvPT)            all four
 `Mtan`    `train/image/*.npy` (MTAN, LibMTL, Auto-Lambda)              all four, 13 classes
-`Matlab`  `nyu_depth_v2_labeled*.mat`, `splits.mat`, `class*.mat`      semseg, depth, edges
+`Matlab`  `nyu_depth_v2_labeled*.mat`, `splits.mat`, `class*.mat`      all four
 ========= ============================================================ =====================
 
 `layout.tasks`, `layout.splits` (`{"train": ids, "val": ids}`) and `layout.load(id, tasks)`, which

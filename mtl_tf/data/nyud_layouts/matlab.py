@@ -8,25 +8,27 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.io
 
 from mtl_tf.data import files
-from mtl_tf.data.nyud_classes import IGNORED, class_borders
+from mtl_tf.data.borders import borders
+from mtl_tf.data.geometry import KINECT, normals_from_depth
+from mtl_tf.data.nyud_classes import IGNORED
 from mtl_tf.data.nyud_layouts.base import Arrays, Layout
 from mtl_tf.data.sample import DataError
 
 
 class Matlab(Layout):
-    """The official `nyu_depth_v2_labeled.mat` (HDF5) with `splits.mat` and a 40-class map."""
+    """The official `nyu_depth_v2_labeled.mat` (HDF5) with `splits.mat` and a 40-class map.
 
-    tasks = ("semseg", "depth", "edges")
+    Normals are derived from its depth, edges are the borders of its classes.
+    """
 
     def __init__(self, archive: pathlib.Path) -> None:
         self.archive = archive
         number = self._array("images").shape[0]
         self.splits = {}
         for split, key in (("train", "trainNdxs"), ("val", "testNdxs")):
-            listed = [int(i) for i in np.ravel(_matlab(archive.parent / "splits.mat", key))]
+            listed = [int(i) for i in _numbers(archive.parent / "splits.mat", key)]
             if not listed or min(listed) < 1:
                 raise DataError(f"{archive.parent / 'splits.mat'}: {key} must list images 1, 2, ..")
             self.splits[split] = [f"{i:04d}" for i in listed if i <= number]
@@ -42,7 +44,7 @@ class Matlab(Layout):
         folder = self.archive.parent
         for name, key in (("classMapping40", "mapClass"), ("nyuv2_40class_mapping", "mapping")):
             if (folder / f"{name}.mat").is_file():
-                mapped = np.ravel(_matlab(folder / f"{name}.mat", key)).astype(np.int64)
+                mapped = _numbers(folder / f"{name}.mat", key).astype(np.int64)
                 if not mapped.size or mapped.min() < 0 or mapped.max() > 40:
                     raise DataError(f"{folder / name}.mat: {key} must hold classes 0..40")
                 return np.concatenate([[IGNORED], mapped - 1]).astype(np.uint8)
@@ -71,24 +73,27 @@ class Matlab(Layout):
         except Exception as error:  # h5py: OSError, ValueError, IndexError ..
             raise DataError(f"{self.archive}, image {image_id}: damaged ({error})") from error
         targets, masks = {}, {}
-        if "depth" in tasks:
-            targets["depth"] = files.checked_depth(depth, f"{self.archive}, image {image_id}")
-            masks["depth"] = targets["depth"] > 0
+        if {"depth", "normals"} & set(tasks):
+            depth = files.checked_depth(depth, f"{self.archive}, image {image_id}")
+            targets["depth"], masks["depth"] = depth, depth > 0
+        if "normals" in tasks:
+            height, width = depth.shape
+            camera = KINECT.resized(width / 640, height / 480)
+            targets["normals"], masks["normals"] = normals_from_depth(depth, camera)
         if {"semseg", "edges"} & set(tasks):
             if raw.dtype.kind not in "iu":
                 raise DataError(f"{self.archive}: labels must be integers, not {raw.dtype}")
             known = np.ones(raw.shape, bool)
             files.checked_classes(raw, known, len(self._class_map), self.archive)
             labels = self._class_map[raw]
-            targets |= {"semseg": labels, "edges": class_borders(labels)}
-            masks |= {"semseg": labels != IGNORED, "edges": labels != IGNORED}
+            known = labels != IGNORED
+            targets |= {"semseg": labels, "edges": borders(labels, known)}
+            masks |= {"semseg": known, "edges": known}
         return image, {t: targets[t] for t in tasks}, {t: masks[t] for t in tasks}
 
 
-def _matlab(path: pathlib.Path, key: str) -> np.ndarray:
-    try:
-        return np.asarray(scipy.io.loadmat(path)[key], np.float64)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: it belongs beside nyu_depth_v2_labeled.mat") from error
-    except Exception as error:  # SciPy raises a dozen kinds
-        raise DataError(f"{path} is damaged or lacks {key!r}: {error!r}") from error
+def _numbers(path: pathlib.Path, key: str) -> np.ndarray:
+    found = np.asarray(files.read_matlab(path, key))
+    if found.dtype.kind not in "biuf" or not found.size:
+        raise DataError(f"{path}: {key} must hold numbers, not {found.dtype} {found.shape}")
+    return np.ravel(found).astype(np.float64)

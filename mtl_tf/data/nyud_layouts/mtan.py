@@ -6,8 +6,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from mtl_tf.data import files
-from mtl_tf.data.nyud_classes import IGNORED, class_borders
-from mtl_tf.data.nyud_layouts.base import Arrays, Layout, read_normals, require_files
+from mtl_tf.data.borders import borders
+from mtl_tf.data.nyud_classes import IGNORED
+from mtl_tf.data.nyud_layouts.base import Arrays, Layout
 from mtl_tf.data.sample import DataError
 
 
@@ -25,22 +26,25 @@ class Mtan(Layout):
                 raise DataError(f"{root / split / 'image'} holds no .npy file")
             ordered = sorted(stems, key=lambda s: (len(s), s))
             self.splits[split] = [f"{split}/{stem}" for stem in ordered]
-        ids = [i for split in self.splits.values() for i in split]
-        kinds = ("label", "depth", "normal")
-        require_files(self._path(kind, i) for i in ids for kind in kinds)
 
-    def _path(self, kind: str, image_id: str) -> pathlib.Path:
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """See `Layout.paths`; edges come from the file of the classes."""
         split, stem = image_id.split("/")
-        return self.root / split / kind / f"{stem}.npy"
+        folders = {"image": "image", "semseg": "label", "edges": "label", "depth": "depth",
+                   "normals": "normal"}  # fmt: skip
+        return {
+            kind: self.root / split / folder / f"{stem}.npy" for kind, folder in folders.items()
+        }
 
     def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
         """See `Layout.load`."""
-        path = self._path("image", image_id)
+        paths = self.paths(image_id)
+        path = paths["image"]
         image = files.read_array(path)
         inside = image.size and ((image >= 0) & (image <= 1)).all()
         if image.ndim != 3 or image.shape[2] != 3 or not inside:
             raise DataError(f"{path} must hold an image [H, W, 3] within 0..1, not {image.shape}")
-        label_path = self._path("label", image_id)
+        label_path = paths["semseg"]
         labels = np.squeeze(files.read_array(label_path))
         if labels.ndim != 2 or not np.isfinite(labels).all():
             raise DataError(f"{label_path} must hold classes [H, W]. It has shape {labels.shape}")
@@ -48,13 +52,13 @@ class Mtan(Layout):
         known = labels >= 0
         files.checked_classes(labels, known, 13, label_path)
         labels = np.where(known, labels, IGNORED).astype(np.uint8)
-        targets: Arrays = {"semseg": labels, "edges": class_borders(labels)}
+        targets: Arrays = {"semseg": labels, "edges": borders(labels, known)}
         masks: Arrays = {"semseg": known, "edges": known}
         if "depth" in tasks:
-            path = self._path("depth", image_id)
+            path = paths["depth"]
             targets["depth"] = files.checked_depth(files.read_array(path), path)
             masks["depth"] = targets["depth"] > 0
         if "normals" in tasks:
-            targets["normals"], masks["normals"] = read_normals(self._path("normal", image_id))
+            targets["normals"], masks["normals"] = files.read_normals(paths["normals"])
         image = np.rint(image * 255).astype(np.uint8)
         return image, {t: targets[t] for t in tasks}, {t: masks[t] for t in tasks}

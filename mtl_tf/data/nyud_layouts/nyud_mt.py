@@ -8,7 +8,7 @@ import numpy as np
 
 from mtl_tf.data import files
 from mtl_tf.data.nyud_classes import IGNORED
-from mtl_tf.data.nyud_layouts.base import Arrays, Layout, read_normals
+from mtl_tf.data.nyud_layouts.base import Arrays, Layout
 from mtl_tf.data.sample import DataError
 
 
@@ -23,21 +23,25 @@ class NyudMt(Layout):
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
         self.splits = {
-            split: files.read_lines(root / "gt_sets" / f"{split}.txt") for split in ("train", "val")
+            split: files.read_ids(root / "gt_sets" / f"{split}.txt") for split in ("train", "val")
         }
-        for image_id in [i for ids in self.splits.values() for i in ids]:
-            self._path("image", image_id)
 
-    def _path(self, task: str, image_id: str) -> pathlib.Path:
-        folder, suffixes = self._FILES[task]
-        return files.find_file(self.root / folder, image_id, suffixes)
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """See `Layout.paths`."""
+        return {
+            kind: files.first_that_exists(
+                *(self.root / folder / f"{image_id}{suffix}" for suffix in suffixes)
+            )
+            for kind, (folder, suffixes) in self._FILES.items()
+        }
 
     def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
         """See `Layout.load`."""
+        paths = self.paths(image_id)
         targets: Arrays = {}
         masks: Arrays = {}
         for task in tasks:
-            path = self._path(task, image_id)
+            path = paths[task]
             if task == "semseg":
                 codes = files.read_map(path)
                 masks[task] = codes != 0
@@ -47,7 +51,7 @@ class NyudMt(Layout):
                 targets[task] = files.checked_depth(files.read_array(path), path)
                 masks[task] = targets[task] > 0
             elif task == "normals":
-                targets[task], masks[task] = read_normals(path)
+                targets[task], masks[task] = files.read_normals(path)
             else:
                 edges = files.read_map(path) if path.suffix == ".png" else files.read_array(path)
                 edges = np.squeeze(edges)
@@ -55,4 +59,4 @@ class NyudMt(Layout):
                     raise DataError(f"{path} must hold finite edges [H, W], not {edges.shape}")
                 targets[task] = (edges >= (128 if edges.max(initial=0) > 1 else 0.5)) * 1.0
                 masks[task] = np.ones(targets[task].shape, bool)
-        return files.read_image(self._path("image", image_id)), targets, masks
+        return files.read_image(paths["image"]), targets, masks

@@ -8,40 +8,38 @@ import numpy as np
 
 from mtl_tf.data import files
 from mtl_tf.data.nyud_classes import IGNORED
-from mtl_tf.data.nyud_layouts.base import TASKS, Arrays, Layout, require_files
+from mtl_tf.data.nyud_layouts.base import Arrays, Layout
 
 
 class Pack(Layout):
     """Plain JPEG and PNG files, one folder per task; every n-th id is for validation."""
 
-    _FILES: ClassVar = {"semseg": ("seg40", "png"), "depth": ("depth", "png"),
-              "normals": ("normal", "jpg"), "edges": ("edge", "png")}  # fmt: skip
+    _FILES: ClassVar = {"image": ("rgb", "jpg"), "semseg": ("seg40", "png"),
+              "depth": ("depth", "png"), "normals": ("normal", "jpg"),
+              "edges": ("edge", "png")}  # fmt: skip
     _METRES_PER_CODE = 9.99547 / 255
 
     def __init__(self, root: pathlib.Path, val_every: int) -> None:
         self.root = root
-        ids = files.read_lines(root / "ids.txt")
-        self.splits = {
-            "train": [i for n, i in enumerate(ids) if n % val_every],
-            "val": ids[::val_every],
-        }
-        require_files(self._path(task, i) for i in ids for task in ("image", *TASKS))
+        ids = files.read_ids(root / "ids.txt")
+        self.splits = files.every_nth_for_validation(ids, val_every)
 
-    def _path(self, task: str, image_id: str) -> pathlib.Path:
-        folder, suffix = self._FILES.get(task, ("rgb", "jpg"))
-        return self.root / folder / f"{image_id}.{suffix}"
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """See `Layout.paths`."""
+        return {
+            kind: self.root / folder / f"{image_id}.{suffix}"
+            for kind, (folder, suffix) in self._FILES.items()
+        }
 
     def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
         """See `Layout.load`."""
+        paths = self.paths(image_id)
         targets: Arrays = {}
         masks: Arrays = {}
         for task in tasks:
-            path = self._path(task, image_id)
+            path = paths[task]
             if task == "normals":
-                normals = files.read_image(path).astype(np.float32) / 255 * 2 - 1
-                length = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))
-                targets[task] = normals / np.maximum(length, 1e-6)[..., None]
-                masks[task] = length > 0.8
+                targets[task], masks[task] = files.read_normals(path, shortest=0.8)
                 continue
             codes = files.read_map(path)
             if task == "semseg":
@@ -53,4 +51,4 @@ class Pack(Layout):
                 masks[task] = np.ones(codes.shape, bool)
             else:
                 targets[task], masks[task] = (codes == 255).astype(np.float32), codes != 128
-        return files.read_image(self._path("image", image_id)), targets, masks
+        return files.read_image(paths["image"]), targets, masks

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtl_tf.losses import DepthL1
+from mtl_tf.losses import L1
 from tests.losses.cases import assert_equals_truth
 
 
@@ -14,10 +14,10 @@ def truth(y_true, y_pred, mask):
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_value_and_gradient_equal_float64_truth(seed, masked):
-    assert_equals_truth(DepthL1(), truth, "depth", seed, masked)
+    assert_equals_truth(L1(), truth, "depth", seed, masked)
 
 
 def test_oracle_of_the_survey():
     y_true, y_pred = np.array([1.5, 255, 4]), np.array([1.0, 2.0, 5.0])
-    value = DepthL1()(y_true.reshape(1, 1, 3, 1), y_pred.reshape(1, 1, 3, 1), [[[1, 0, 1]]])
+    value = L1()(y_true.reshape(1, 1, 3, 1), y_pred.reshape(1, 1, 3, 1), [[[1, 0, 1]]])
     assert value == 0.75

@@ -1,0 +1,91 @@
+"""BSDS500 (Arbelaez et al., TPAMI 2011) as its authors publish it: edges by several people."""
+
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mtl_tf.data import files
+from mtl_tf.data.base import CHANNELS, DenseDataset
+from mtl_tf.data.sample import DataError, Sample, make_sample
+
+
+class Bsds500(DenseDataset):
+    """Photographs with edges by 4 to 9 annotators each.
+
+    A folder with `data/images/SPLIT/*.jpg` and `data/groundTruth/SPLIT/*.mat` (or these without
+    `data`), SPLIT being `train`, `val` and `test`. A pixel is an edge if at least `agreement` of
+    the annotators marked it; what fewer marked counts neither as edge nor as none. `annotations`
+    gives each annotator's own map, which the boundary benchmark judges by.
+
+    Source: Arbelaez et al., "Contour Detection and Hierarchical Image Segmentation", TPAMI 2011.
+
+    Args:
+        root: folder of the data.
+        tasks: `edges`.
+        input_shape: `(H, W, 3)` of the images in a batch, to which upright ones are squeezed too.
+        agreement: share of annotators from which a pixel is an edge, in (0, 1].
+        **options: `batch_size`, `augmentation` and the others of every data set
+            (`mtl_tf.data.base.Options`).
+
+    Raises:
+        DataError: if a split has no image, or a file is missing or damaged.
+        ValueError: for an unknown task or an option out of range.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        tasks: Iterable[str] | None = ("edges",),
+        input_shape: Sequence[int] = (321, 481, 3),
+        agreement: float = 0.3,
+        **options: Any,
+    ) -> None:
+        if not 0 < agreement <= 1:
+            raise ValueError(f"agreement must be in (0, 1]. Received: {agreement}")
+        self.root, self.agreement = pathlib.Path(root), agreement
+        if (self.root / "data" / "images").is_dir():
+            self.root = self.root / "data"
+        splits = {
+            split: sorted(f"{split}/{p.stem}" for p in (self.root / "images" / split).glob("*.jpg"))
+            for split in ("train", "val", "test")
+        }
+        super().__init__(tasks, {"edges": CHANNELS["edges"]}, splits, input_shape, **options)
+
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Files of the image and of its edges."""
+        return {
+            "image": self.root / "images" / f"{image_id}.jpg",
+            "edges": self.root / "groundTruth" / f"{image_id}.mat",
+        }
+
+    def annotations(self, image_id: str) -> list[np.ndarray]:
+        """The edges of each annotator, `[H, W]` bool.
+
+        Args:
+            image_id: one of `ids(split)`.
+
+        Raises:
+            DataError: if the file is missing, damaged or has maps of different sizes.
+        """
+        path = self.paths(image_id)["edges"]
+        found = files.listed(files.read_matlab(path, "groundTruth"))
+        try:
+            maps = [np.asarray(person["Boundaries"]) for person in found]
+            drawn = [one > 0 for one in maps]
+        except (KeyError, TypeError, IndexError, ValueError) as error:
+            raise DataError(f"{path}: groundTruth must hold Boundaries: {error!r}") from error
+        shapes = {one.shape for one in drawn}
+        if len(shapes) != 1 or len(shapes.pop()) != 2:
+            raise DataError(f"{path}: Boundaries must be maps [H, W] of one size")
+        return drawn
+
+    def load(self, image_id: str) -> Sample:
+        """The image and the edges at their own size."""
+        share = np.mean(self.annotations(image_id), axis=0)
+        is_edge = share >= self.agreement
+        image = files.read_image(self.paths(image_id)["image"])
+        targets, masks = {"edges": is_edge * np.float32(1)}, {"edges": (share == 0) | is_edge}
+        return make_sample(image, targets, masks, image_id)

@@ -1,0 +1,69 @@
+"""Clothing co-parsing: parts of people and their clothes on street photographs."""
+
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mtl_tf.data import files
+from mtl_tf.data.base import DenseDataset
+from mtl_tf.data.sample import Sample, make_sample
+
+PARTS = (
+    "background", "hair and hat", "skin", "upper clothes", "lower clothes", "whole-body clothes",
+    "footwear", "accessory",
+)  # fmt: skip
+"""Names of the 8 parts, in the order of their ids."""
+
+
+class ClothingCoParsing(DenseDataset):
+    """One person in a photograph, parsed into 7 kinds of clothing and body, and the background.
+
+    A folder with `ids.txt`, `rgb/*.jpg` and `parts/*.png` (0..7). The parts are groups of the
+    data's 59 labels, not those of PASCAL-Part.
+
+    Source: Yang et al., "Clothing Co-Parsing by Joint Image Segmentation and Labeling", CVPR 2014.
+
+    Args:
+        root: folder of the data.
+        tasks: `human_parts`.
+        input_shape: `(H, W, 3)` of the images in a batch.
+        val_every: every n-th id is for validation; `test()` gives the same.
+        **options: `batch_size`, `augmentation` and the others of every data set
+            (`mtl_tf.data.base.Options`).
+
+    Raises:
+        DataError: if a file is missing or damaged.
+        ValueError: for an unknown task or an option out of range.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        tasks: Iterable[str] | None = ("human_parts",),
+        input_shape: Sequence[int] = (384, 256, 3),
+        val_every: int = 10,
+        **options: Any,
+    ) -> None:
+        self.root = pathlib.Path(root)
+        ids = files.read_ids(self.root / "ids.txt")
+        splits = files.every_nth_for_validation(ids, val_every)
+        available = {"human_parts": len(PARTS)}
+        super().__init__(tasks, available, splits, input_shape, PARTS, **options)
+
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Files of the image and of the parts."""
+        return {
+            "image": self.root / "rgb" / f"{image_id}.jpg",
+            "human_parts": self.root / "parts" / f"{image_id}.png",
+        }
+
+    def load(self, image_id: str) -> Sample:
+        """The image and the parts at their own size."""
+        paths = self.paths(image_id)
+        parts = files.read_map(paths["human_parts"])
+        files.checked_classes(parts, np.ones(parts.shape, bool), len(PARTS), paths["human_parts"])
+        image = files.read_image(paths["image"])
+        return make_sample(image, {"human_parts": parts}, {}, image_id)

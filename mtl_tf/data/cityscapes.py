@@ -1,0 +1,111 @@
+"""Cityscapes (Cordts et al., CVPR 2016): semantic classes, depth and edges of street scenes."""
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mtl_tf.data import files
+from mtl_tf.data.base import CHANNELS, DenseDataset
+from mtl_tf.data.borders import borders
+from mtl_tf.data.sample import DataError, Sample, make_sample
+
+CLASSES = {
+    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17,
+    "traffic light": 19, "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23,
+    "person": 24, "rider": 25, "car": 26, "truck": 27, "bus": 28, "train": 31, "motorcycle": 32,
+    "bicycle": 33,
+}  # fmt: skip
+"""Id in the label files of each of the 19 classes, in the order of their ids here."""
+
+_LARGEST_ID = 33  # -1, a licence plate, is 255 in a file of bytes
+_SUFFIX = "_leftImg8bit.png"
+
+
+class Cityscapes(DenseDataset):
+    """Cityscapes as its authors publish it.
+
+    `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png`; semseg from `gtFine/.../*_gtFine_labelIds.png`;
+    edges, borders between instances or classes, from `*_gtFine_instanceIds.png`; depth in metres,
+    baseline times focal length over disparity, from `disparity/.../*_disparity.png` and
+    `camera/.../*_camera.json`. Labels of the test split are not public: `test()` gives the
+    validation images.
+
+    Args:
+        root: folder of the data.
+        tasks: some of `semseg`, `depth`, `edges`.
+        input_shape: `(H, W, 3)` of the images in a batch.
+        **options: `batch_size`, `augmentation` and the others of every data set
+            (`mtl_tf.data.base.Options`).
+
+    Raises:
+        DataError: if there is no image, or a file is missing or damaged.
+        ValueError: for an unknown task or an option out of range.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        tasks: Iterable[str] | None = ("semseg", "depth", "edges"),
+        input_shape: Sequence[int] = (256, 512, 3),
+        **options: Any,
+    ) -> None:
+        self.root = pathlib.Path(root)
+        splits = {}
+        for split in ("train", "val"):
+            folder = self.root / "leftImg8bit" / split
+            paths = sorted(folder.glob(f"*/*{_SUFFIX}"))
+            if not paths:
+                raise DataError(f"{folder} holds no CITY/*{_SUFFIX}: is {root} Cityscapes?")
+            splits[split] = [
+                f"{split}/{p.parent.name}/{p.name.removesuffix(_SUFFIX)}" for p in paths
+            ]
+        available = {"semseg": len(CLASSES), "depth": CHANNELS["depth"], "edges": CHANNELS["edges"]}
+        super().__init__(tasks, available, splits, input_shape, tuple(CLASSES), **options)
+
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Files of the image and of each task."""
+        return {
+            "image": self.root / "leftImg8bit" / f"{image_id}{_SUFFIX}",
+            "semseg": self.root / "gtFine" / f"{image_id}_gtFine_labelIds.png",
+            "edges": self.root / "gtFine" / f"{image_id}_gtFine_instanceIds.png",
+            "depth": self.root / "disparity" / f"{image_id}_disparity.png",
+            "depth/camera": self.root / "camera" / f"{image_id}_camera.json",
+        }
+
+    def load(self, image_id: str) -> Sample:
+        """The image and the targets at their own size."""
+        paths = self.paths(image_id)
+        targets, masks = {}, {}
+        if "semseg" in self.tasks:
+            codes = files.read_map(paths["semseg"])
+            files.checked_classes(codes, codes != 255, _LARGEST_ID + 1, paths["semseg"])
+            table = np.full(256, 255, np.uint8)
+            table[list(CLASSES.values())] = np.arange(len(CLASSES))
+            targets["semseg"], masks["semseg"] = table[codes], table[codes] != 255
+        if "edges" in self.tasks:
+            ids = files.read_map_16(paths["edges"])
+            targets["edges"] = borders(ids, np.ones(ids.shape, bool))
+        if "depth" in self.tasks:
+            codes = files.read_map_16(paths["depth"])
+            disparity = (codes.astype(np.float32) - 1) / 256
+            masks["depth"] = disparity > 0
+            scale = _baseline_times_focal_length(paths["depth/camera"])
+            targets["depth"] = scale / np.where(masks["depth"], disparity, 1)
+        return make_sample(files.read_image(paths["image"]), targets, masks, image_id)
+
+
+def _baseline_times_focal_length(path: pathlib.Path) -> float:
+    """What depth in metres is over disparity in pixels."""
+    try:
+        camera = json.loads(path.read_text(encoding="utf-8"))
+        found = float(camera["extrinsic"]["baseline"]) * float(camera["intrinsic"]["fx"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is missing, damaged or no camera: {error!r}") from error
+    if not (math.isfinite(found) and found > 0):
+        raise DataError(f"{path}: baseline times focal length must be positive, not {found}")
+    return found

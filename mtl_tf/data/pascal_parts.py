@@ -1,0 +1,78 @@
+"""Body parts of people from the annotations of PASCAL-Part (Chen et al., CVPR 2014)."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from mtl_tf.data import files
+from mtl_tf.data.sample import DataError
+
+PARTS = (
+    "background", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg",
+)  # fmt: skip
+"""Names of the 7 parts, in the order of their ids."""
+
+_PERSON = 15
+_GROUPS = {
+    "head": ("head", "leye", "reye", "lear", "rear", "lebrow", "rebrow", "nose", "mouth", "hair"),
+    "torso": ("torso", "neck"),
+    "upper arm": ("luarm", "ruarm"),
+    "lower arm": ("llarm", "rlarm", "lhand", "rhand"),
+    "upper leg": ("luleg", "ruleg"),
+    "lower leg": ("llleg", "rlleg", "lfoot", "rfoot"),
+}
+_PART_OF = {name: PARTS.index(group) for group, names in _GROUPS.items() for name in names}
+
+
+def read_human_parts(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
+    """Parts `[H, W]` uint8 of all people in an annotation, 0 elsewhere.
+
+    Args:
+        path: a `.mat` file with the structure `anno`.
+        size: height and width of the image.
+
+    Returns:
+        Ids of `PARTS`.
+
+    Raises:
+        DataError: if the file is damaged, or a mask has another size or an unknown name.
+    """
+    parts = np.zeros(size, np.uint8)
+    for person in _people(path):
+        for part in _listed(person, "parts"):
+            try:
+                name, mask = str(part["part_name"]), np.asarray(part["mask"])
+                group = _PART_OF[name]
+            except (KeyError, TypeError, IndexError) as error:
+                raise DataError(f"{path}: unknown part of a person: {error!r}") from error
+            if mask.shape != size or mask.dtype.kind not in "biuf":
+                raise DataError(f"{path}: the mask of {name} is {mask.shape}, the image {size}")
+            parts[mask > 0] = group
+    return parts
+
+
+def has_person(path: pathlib.Path) -> bool:
+    """Whether an annotation holds a person."""
+    return bool(_people(path))
+
+
+def _people(path: pathlib.Path) -> list[Any]:
+    objects = _listed(files.read_matlab(path, "anno"), "objects", path)
+    return [found for found in objects if _is_person(found, path)]
+
+
+def _is_person(found: Any, path: pathlib.Path) -> bool:
+    try:
+        return int(found["class_ind"]) == _PERSON
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{path}: an object without class_ind: {error!r}") from error
+
+
+def _listed(structure: Any, field: str, path: pathlib.Path | str = "annotation") -> list[Any]:
+    """A field that MATLAB stores as nothing, one structure, or an array of them."""
+    try:
+        found = structure[field]
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise DataError(f"{path}: there is no field {field!r}: {error!r}") from error
+    return files.listed(found)

@@ -1,0 +1,142 @@
+"""How certain a difference between two models is: the paired bootstrap over images."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from mtl_tf.evaluation.image_states import ImageStates
+from mtl_tf.metrics import HIGHER_IS_BETTER, delta_m
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One number of two models on the same images.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+
+    Attributes:
+        task: name of the task; `"all"` for Delta-m.
+        metric: name of the metric; `"delta_m"` is the mean relative change of the first model
+            against the second.
+        first: of the first model.
+        second: of the second model.
+        difference: first minus second.
+        low: lower end of the interval of the difference.
+        high: upper end of the interval of the difference.
+        p_value: two-sided: twice the share of resamples in which the difference has the other sign.
+        higher_is_better: direction of the metric.
+    """
+
+    task: str
+    metric: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    higher_is_better: bool
+
+    @property
+    def verdict(self) -> str:
+        """`"better"`, `"worse"` or `"same"`: the first model's, if the interval leaves out 0."""
+        if self.low <= 0 <= self.high:
+            return "same"
+        return "better" if (self.difference > 0) == self.higher_is_better else "worse"
+
+
+def compare(
+    first: ImageStates,
+    second: ImageStates,
+    num_resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compares two models judged on the same images.
+
+    Images are drawn with replacement, the same for both models; every metric is computed anew from
+    each draw, at the resolution and by the rules of `evaluate`.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+
+    Args:
+        first: results of the first model, from `evaluate_images`.
+        second: results of the second.
+        num_resamples: draws.
+        confidence: share of the draws that the interval of a difference holds.
+        seed: of the draws.
+
+    Returns:
+        A comparison for each metric of the tasks both have, then Delta-m of the first against the
+        second over these tasks.
+
+    Raises:
+        ValueError: if the images or all tasks differ, or an argument is out of range.
+    """
+    if num_resamples < 2 or not 0 < confidence < 1:
+        raise ValueError(
+            "num_resamples must be at least 2 and confidence in (0, 1). Received: "
+            f"{num_resamples}, {confidence}"
+        )
+    tasks = [task for task in first.tasks if first.tasks[task] == second.tasks.get(task)]
+    if not tasks:
+        raise ValueError(f"The models share no task: {first.tasks} and {second.tasks}")
+    if len(first) != len(second):
+        raise ValueError(f"Judged on {len(first)} and {len(second)} images: they must be the same")
+    if first.tasks.keys() == second.tasks.keys() and not np.array_equal(
+        first.fingerprints, second.fingerprints
+    ):
+        raise ValueError("Judged on different images, targets or sizes: they must be the same")
+    draws = np.random.default_rng(seed).multinomial(
+        len(first), np.full(len(first), 1 / len(first)), num_resamples
+    )
+    weights = np.concatenate([np.ones((1, len(first))), draws])
+    pairs = list(zip(first.resampled(weights), second.resampled(weights), strict=True))
+    found = []
+    for task in tasks:
+        for metric in pairs[0][0][task]:
+            if metric in pairs[0][1][task]:
+                values = [(a[task][metric], b[task][metric]) for a, b in pairs]
+                better = HIGHER_IS_BETTER[task][metric]
+                found.append(_comparison(task, metric, values, confidence, better))
+    changes = [(delta_m(a, b, tasks), 0.0) for a, b in pairs]
+    return [*found, _comparison("all", "delta_m", changes, confidence, True)]
+
+
+def _comparison(
+    task: str,
+    metric: str,
+    values: Sequence[tuple[float, float]],
+    confidence: float,
+    higher_is_better: bool,
+) -> Comparison:
+    """From the values over all images, and then over each draw."""
+    differences = np.array([a - b for a, b in values[1:]])
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(differences, [tail, 1 - tail]).tolist()
+    fewest = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+    p_value = min(1.0, 2 * (int(fewest) + 1) / (len(differences) + 1))  # never 0: draws are few
+    (first, second) = values[0]
+    return Comparison(
+        task, metric, first, second, first - second, low, high,
+        p_value, higher_is_better,
+    )  # fmt: skip
+
+
+def as_text(comparisons: Sequence[Comparison], num_images: int) -> str:
+    """A table in Markdown."""
+    lines = [
+        f"{num_images} images, paired bootstrap; the interval holds 95 % of the draws.",
+        "",
+        "| task | metric | first | second | difference | interval | p | the first is |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in comparisons:
+        values = (row.first, row.second, row.difference, row.low, row.high)
+        first, second, difference, low, high = (f"{value:.4f}" for value in values)
+        lines.append(
+            f"| {row.task} | {row.metric} | {first} | {second} | {difference} | {low} to {high} | "
+            f"{row.p_value:.3f} | {row.verdict} |"
+        )
+    return "\n".join(lines)

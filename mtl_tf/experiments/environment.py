@@ -1,0 +1,74 @@
+"""What a run ran on: versions, the state of the source, the data, the machine, what it took."""
+
+import dataclasses
+import importlib.metadata
+import os
+import pathlib
+import platform
+import resource
+import statistics
+import subprocess
+from typing import Any
+
+import keras
+
+import mtl_tf
+from mtl_tf import architectures, data, ops
+
+_PACKAGES = ("numpy", "keras", "tensorflow", "tensorflow-cpu", "opencv-python-headless")
+
+
+def environment(
+    model: keras.Model, dataset: data.DenseDataset, history: list[dict[str, float]]
+) -> dict[str, Any]:
+    """What is stored with the results of a run.
+
+    Args:
+        model: the trained network.
+        dataset: what it was trained on.
+        history: logs of its epochs.
+
+    Returns:
+        Time, memory and costs; versions; `source`, the commit of this library where it runs from a
+        git checkout (with `+` if files differ from it); `data`, a fingerprint; `native_ops`.
+    """
+    cost = architectures.summary(model)
+    steps = [epoch["step_ms"] for epoch in history[1:] or history]  # the first compiles
+    return {
+        "training_s": round(sum(epoch["epoch_s"] for epoch in history), 1),
+        "step_ms": round(statistics.median(steps), 1),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "parameters": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "mtl_tf": mtl_tf.__version__,
+        **_versions(),
+        "source": source_state(pathlib.Path(mtl_tf.__file__).parent),
+        "data": dataset.fingerprint(),
+        "native_ops": dataclasses.asdict(ops.native_status()),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def source_state(folder: pathlib.Path) -> str | None:
+    """The commit of a git checkout, with `+` if files differ from it; `None` outside of one."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
+    except (OSError, subprocess.CalledProcessError):  # no git, or a folder it does not know
+        return None

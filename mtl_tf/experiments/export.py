@@ -1,0 +1,138 @@
+"""Trained models for other programs: SavedModel, ONNX and LiteRT, each checked after writing."""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mtl_tf import data, ops
+from mtl_tf.data.files import read_image
+from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+
+FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
+"""Names of the formats, and what Keras calls them."""
+
+
+def export_model(
+    model: keras.Model,
+    out: str | os.PathLike[str],
+    file_format: str = "onnx",
+    with_preprocessing: bool = False,
+    photos: Sequence[str | os.PathLike[str]] = (),
+) -> dict[str, float]:
+    """Writes a model for another program, runs it there, and compares.
+
+    Tasks are named outputs; none of this library's ops is in it.
+
+    Source: this library.
+
+    Args:
+        model: an architecture of `mtl_tf.architectures`, or any functional model with a dictionary
+            of outputs.
+        out: file to write (`savedmodel`: folder).
+        file_format: `"savedmodel"`, `"onnx"` (needs tf2onnx, checked in onnxruntime) or `"litert"`.
+        with_preprocessing: take RGB images `[B, H, W, 3]` of numbers 0 to 255 instead of normalised
+            ones.
+        photos: image files to compare on; a rendered room without one.
+
+    Returns:
+        `{task: largest absolute difference to Keras}` over the images, in the unit of the raw
+        prediction.
+
+    Raises:
+        ValueError: for an unknown format, or if `out` is a folder.
+        ImportError: if the format needs a package that is not installed.
+        DataError: if a photograph is missing or damaged.
+        RuntimeError: if what was made computes something else, by more than 1e-3 of the output's
+            standard deviation; nothing is written then.
+    """
+    if file_format not in FORMATS:
+        raise ValueError(f"file_format must be one of {list(FORMATS)}. Received: {file_format!r}")
+    out = pathlib.Path(out)
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder that exists: choose another name")
+    images = _images(photos, *model.input_shape[1:3])
+    exported = _with_preprocessing(model) if with_preprocessing else model
+    exported(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports what was called
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        unfinished = pathlib.Path(folder) / out.name
+        with ops.portable():
+            exported.export(str(unfinished), format=FORMATS[file_format], verbose=False)
+        differences = _compared(
+            model, lambda image, tasks: _RUNNERS[file_format](unfinished, image, tasks), images,
+            with_preprocessing,
+        )  # fmt: skip
+        unfinished.replace(out)
+    return differences
+
+
+def _compared(
+    model: keras.Model,
+    run: Callable[[np.ndarray, list[str]], dict[str, Any]],
+    images: Sequence[np.ndarray],
+    with_preprocessing: bool,
+) -> dict[str, float]:
+    """The largest difference of each task over the images; `RuntimeError` if one is large."""
+    differences = dict.fromkeys(model.output, 0.0)
+    for image in images:
+        normalised = data.normalise(image)[None]
+        found = run(
+            image[None].astype(np.float32) if with_preprocessing else normalised,
+            sorted(differences),
+        )
+        for task, expected in model(normalised, training=False).items():
+            difference = float(np.abs(found[task] - np.asarray(expected)).max())
+            differences[task] = max(differences[task], difference)
+            if not difference <= 1e-3 * float(np.std(expected)):
+                raise RuntimeError(
+                    f"{task} differs from Keras by {difference:g}, its standard deviation is "
+                    f"{np.std(expected):g}: nothing was written"
+                )
+    return differences
+
+
+def _with_preprocessing(model: keras.Model) -> keras.Model:
+    """The model behind the normalisation of `mtl_tf.data.normalise`."""
+    image = keras.Input(model.input_shape[1:], name="image")
+    scale, offset = 1 / (255.0 * IMAGENET_STD), -IMAGENET_MEAN / IMAGENET_STD
+    x = keras.layers.Rescaling(scale.tolist(), offset.tolist())(image)
+    return keras.Model(image, model(x), name=model.name)
+
+
+def _images(photos: Sequence[str | os.PathLike[str]], height: int, width: int) -> list[np.ndarray]:
+    if not photos:
+        rooms = data.RenderedRooms(("depth",), (height, width, 3), train_size=1, val_size=1)
+        return [rooms.load("0").image]
+    images = [read_image(pathlib.Path(photo)) for photo in photos]
+    return [cv2.resize(i, (width, height), interpolation=cv2.INTER_AREA) for i in images]
+
+
+def _run_saved_model(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:
+    saved = tf.saved_model.load(str(path))
+    found = saved.serve(image)
+    return {task: np.asarray(found[task]) for task in tasks}
+
+
+def _run_onnx(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path))
+    outputs = session.run(tasks, {session.get_inputs()[0].name: image})
+    return dict(zip(tasks, outputs, strict=True))
+
+
+def _run_litert(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:
+    interpreter = tf.lite.Interpreter(str(path))
+    runner = interpreter.get_signature_runner()
+    (name,) = runner.get_input_details()
+    return runner(**{name: image})
+
+
+_RUNNERS = {"savedmodel": _run_saved_model, "onnx": _run_onnx, "litert": _run_litert}

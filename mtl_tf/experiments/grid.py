@@ -1,0 +1,118 @@
+"""The cells of a survey: architectures, balancing methods and seeds, and single-task baselines."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mtl_tf.balancing import TABLE, Scalarizer, canonical_name
+from mtl_tf.experiments.config import Config, make_config
+
+SINGLE_TASK = "single_task"
+
+_ROOMS = {
+    "data": "rendered_rooms", "tasks": ("semseg", "depth", "normals"), "train_size": 96,
+    "val_size": 16, "epochs": 2, "batch_size": 8, "learning_rate": 1e-3,
+    "loss_weights": {"normals": 5.0},
+}  # fmt: skip
+_NYUD = {
+    "data": "nyud", "tasks": ("semseg", "depth", "normals", "edges"), "num_classes": 13,
+    "height": 64, "width": 96, "zoom": (1.0, 1.2, 1.5), "backbone": "hrnet_w18_small_v2",
+    "head": "high_resolution", "epochs": 3, "best_of": 2, "learning_rate": 1e-3,
+    "loss_weights": {"edges": 10.0, "normals": 4.0},
+}  # fmt: skip
+SURVEYS: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "base": _ROOMS,
+        "rows": [
+            (a, b) for a in ("shared_trunk", "mtan") for b in ("fixed_weights", "uncertainty")
+        ],
+    },
+    "micro": {
+        "base": _NYUD,
+        "rows": [
+            *(
+                (a, "fixed_weights")
+                for a in ("shared_trunk", "cross_stitch", "mtan", "pad_net", "mti_net")
+            ),
+            *(("shared_trunk", b) for b in ("uncertainty", "dwa", "gradnorm", "mgda", "pcgrad")),
+        ],
+    },
+}
+"""Named surveys: options of all cells, and the rows `(architecture, balancing)`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of a survey.
+
+    Attributes:
+        row: `(architecture, balancing)`; of a single-task network `("single_task", task)`.
+        config: what it runs.
+        baselines: keys of the single-task cells that it is compared with, which run before it.
+    """
+
+    row: tuple[str, str]
+    config: Config
+    baselines: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A name for the configuration: two that differ have two names.
+
+        Options at their defaults are left out, so that a new option does not rename old cells.
+        """
+        values = self.config.model_dump(mode="json", exclude_defaults=True)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.row[0]}, {self.row[1]}, seed {self.config.seed}"
+
+
+def make_cells(
+    rows: Iterable[tuple[str, str]], seeds: Sequence[int], base: dict[str, Any]
+) -> list[Cell]:
+    """The cells of a survey: first one network for each task alone, then the rows.
+
+    Args:
+        rows: `(architecture, balancing)`.
+        seeds: a run of every cell for each.
+        base: options of all cells, see `Config`.
+
+    Raises:
+        ValueError: for an unknown option, architecture or method, or if there is no row or seed.
+    """
+    rows = list(dict.fromkeys(rows))
+    if not rows or not seeds:
+        raise ValueError(f"A survey needs rows and seeds. Received: {rows}, {list(seeds)}")
+    whole = make_config(**base)
+    tasks = [task for task in whole.tasks if task not in whole.auxiliary_tasks]
+    cells = []
+    for seed in seeds:
+        alone = [Cell((SINGLE_TASK, task), _alone(base, task, seed)) for task in tasks]
+        cells += alone
+        for architecture, balancing in rows:
+            chosen = {
+                "architecture": architecture,
+                "balancing": balancing,
+                "seed": seed,
+                # What these methods look at anyway can be logged for nothing.
+                "diagnostics": not issubclass(TABLE[canonical_name(balancing)].cls, Scalarizer),
+            }
+            config = make_config(**{**base, **chosen})
+            keys = tuple(cell.key for cell in alone)
+            cells.append(Cell((architecture, balancing), config, keys))
+    return cells
+
+
+def _alone(base: dict[str, Any], task: str, seed: int) -> Config:
+    """The configuration of a network for one task."""
+    weights = {t: w for t, w in base.get("loss_weights", {}).items() if t == task}
+    chosen = {
+        "tasks": (task,), "architecture": SINGLE_TASK, "loss_weights": weights,
+        "balancing": "fixed_weights", "auxiliary_tasks": (), "best_by": "delta_m", "seed": seed,
+    }  # fmt: skip
+    return make_config(**{**base, **chosen})

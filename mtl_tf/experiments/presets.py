@@ -1,0 +1,142 @@
+"""Named configurations: two small ones, and the rows of the survey's tables.
+
+`data/architecture_backbone` is a row of the survey (`nyud/mti_net_hrnet18`), `..._METHOD` one of
+its balancing table, `..._edges_normals` one with auxiliary tasks, `data/single_task_TASK_backbone`
+one of the networks that Delta-m is relative to. All begin with ImageNet weights in the survey: give
+a file (`pretrained`).
+
+Source: Vandenhende et al., TPAMI 2021, sections 4 and 5, and the configurations published with it.
+"""
+
+from typing import Any
+
+Options = dict[str, Any]
+
+_DEMO: Options = {
+    "data": "rendered_rooms",
+    "tasks": ("semseg", "human_parts", "saliency", "normals", "edges", "depth"),
+    "train_size": 480,
+    "val_size": 60,
+    "epochs": 6,
+    "loss_weights": {"edges": 30.0, "normals": 5.0, "saliency": 5.0, "human_parts": 2.0},
+    "learning_rate": 1e-3,
+}
+_QUICK: Options = {
+    "data": "nyud",
+    "tasks": ("semseg", "depth", "normals", "edges"),
+    "num_classes": 13,
+    "epochs": 18,
+    "zoom": (1.0, 1.2, 1.5),
+    "random_position": True,
+    "brightness": 0.2,
+    "loss_weights": {"edges": 10.0, "normals": 4.0},
+    "learning_rate": 1e-3,
+}
+
+# === The survey ===
+
+_ALL_ROWS: Options = {
+    "optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 1e-4, "schedule": "poly",
+    "epochs": 100, "best_of": 10, "batch_size": 8,
+}  # fmt: skip
+_NYUD: Options = {
+    **_ALL_ROWS, "data": "nyud", "tasks": ("semseg", "depth"), "num_classes": 40,
+    "height": 480, "width": 640, "zoom": (1.0, 1.2, 1.5),
+}  # fmt: skip
+_PASCAL: Options = {
+    **_ALL_ROWS, "data": "pascal_context",
+    "tasks": ("semseg", "human_parts", "saliency", "normals", "edges"),
+    "height": 512, "width": 512,
+    "zoom": (0.75, 1.25), "zoom_between": True, "rotation_deg": 20.0,
+    "loss_weights": {"human_parts": 2.0, "saliency": 5.0, "edges": 50.0, "normals": 10.0},
+}  # fmt: skip
+_AUXILIARY: Options = {
+    "tasks": ("semseg", "normals", "edges", "depth"), "auxiliary_tasks": ("normals", "edges"),
+    "loss_weights": {"edges": 50.0, "normals": 10.0},
+}  # fmt: skip
+
+_BACKBONES: dict[str, Options] = {
+    "r18": {"backbone": "resnet18", "head": "deeplab", "output_stride": 8},
+    "r50": {"backbone": "resnet50", "head": "deeplab", "output_stride": 8},
+    "hrnet18": {"backbone": "hrnet_w18_small_v2", "head": "high_resolution"},
+}
+_SGD: Options = {"optimizer": "sgd"}
+_BALANCED = ("uncertainty", "dwa", "gradnorm", "mgda")
+
+# {survey: (options of all, of its single-task networks, {row: what is different})}
+_TABLES: dict[str, tuple[Options, Options, dict[str, Options]]] = {
+    "nyud_r50": (
+        _NYUD | _BACKBONES["r50"],
+        {},
+        {
+            "shared_trunk": {},
+            "mtan": {},
+            "cross_stitch": _SGD | {"learning_rate": 1e-3, "epochs": 50},
+            "nddr_cnn": _SGD | {"learning_rate": 1e-3, "epochs": 50},
+            **{f"shared_trunk_{method}": {"balancing": method} for method in _BALANCED},
+        },
+    ),
+    "nyud_hrnet18": (
+        _NYUD | _BACKBONES["hrnet18"],
+        {},
+        {
+            "shared_trunk": {},
+            "pad_net": {},
+            "pad_net_edges_normals": _AUXILIARY,
+            "mti_net": {},
+            "mti_net_edges_normals": _AUXILIARY,
+        },
+    ),
+    "pascal_r18": (
+        _PASCAL | _BACKBONES["r18"] | {"batch_size": 6},
+        {"batch_size": 12, "epochs": 60},
+        {
+            "shared_trunk": {},
+            "mtan": _SGD | {"learning_rate": 5e-3},
+            "cross_stitch": _SGD | {"learning_rate": 5e-3, "batch_size": 12, "epochs": 20},
+            "nddr_cnn": _SGD | {"learning_rate": 5e-3, "batch_size": 12, "epochs": 20},
+            **{f"shared_trunk_{method}": {"balancing": method} for method in _BALANCED},
+        },
+    ),
+    "pascal_hrnet18": (
+        _PASCAL | _BACKBONES["hrnet18"],
+        _SGD | {"learning_rate": 1e-2, "epochs": 60},
+        {"shared_trunk": {}, "pad_net": {}, "mti_net": {}},
+    ),
+}
+_ARCHITECTURES = ("shared_trunk", "mtan", "cross_stitch", "nddr_cnn", "pad_net", "mti_net")
+
+
+def _preset_name(table: str, row: str) -> str:
+    """`nyud/pad_net_hrnet18_edges_normals` of the row `pad_net_edges_normals` of `nyud_hrnet18`."""
+    data, backbone = table.split("_")
+    architecture = _architecture_of(row)
+    return f"{data}/{architecture}_{backbone}{row.removeprefix(architecture)}"
+
+
+def _architecture_of(row: str) -> str:
+    return next(name for name in _ARCHITECTURES if row.startswith(name))
+
+
+def _of_table(table: str) -> dict[str, Options]:
+    """The presets of a table."""
+    base, alone, rows = _TABLES[table]
+    data, backbone = table.split("_")
+    found = {
+        f"{data}/single_task_{task}_{backbone}": {
+            **base, **alone, "tasks": (task,), "loss_weights": {}, "architecture": "single_task",
+        }
+        for task in base["tasks"]
+    }  # fmt: skip
+    for row, changes in rows.items():
+        architecture = {"architecture": _architecture_of(row)}
+        found[_preset_name(table, row)] = {**base, **architecture, **changes}
+    return found
+
+
+PRESETS: dict[str, Options] = {
+    "demo": _DEMO,
+    "quick": _QUICK,
+    **{name: options for table in _TABLES for name, options in _of_table(table).items()},
+}
+"""Named configurations; what they leave out has the default of `Config`."""

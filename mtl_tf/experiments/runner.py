@@ -1,0 +1,193 @@
+"""Runs cells, each in a process of its own with limits; what is finished is not run again."""
+
+import ctypes
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.experiments.config import read_config
+from mtl_tf.experiments.grid import Cell
+
+_POLL_S = 0.5
+_LIBC = ctypes.CDLL(None)
+_LAST_LINES = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a cell.
+
+    Attributes:
+        cell: the cell.
+        folder: of its run.
+        problem: why it failed, with the last lines it wrote; empty if it finished.
+    """
+
+    cell: Cell
+    folder: pathlib.Path
+    problem: str
+
+
+@dataclasses.dataclass
+class _Running:
+    cell: Cell
+    folder: pathlib.Path
+    process: subprocess.Popen
+    begun: float
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    out: pathlib.Path,
+    workers: int = 1,
+    time_limit_s: float = 6 * 3600,
+    memory_limit_mib: float = 16_384,
+    tell: Callable[[str], None] = print,
+) -> list[Outcome]:
+    """Runs cells in `out/cells/KEY`; one with `results.json` of its configuration is finished.
+
+    A cell that fails, takes too long or too much memory is reported with its last lines; the rest
+    goes on. One that was interrupted resumes from its backup. A cell waits until its baselines have
+    ended, and is told of those that have not failed.
+
+    Args:
+        cells: what to run.
+        out: folder of the survey.
+        workers: processes at the same time.
+        time_limit_s: of one cell.
+        memory_limit_mib: of one cell, resident.
+        tell: takes a line for every event.
+
+    Returns:
+        The outcome of each cell, in order.
+
+    Raises:
+        ValueError: if a limit or the number of workers is not positive.
+    """
+    if workers < 1 or time_limit_s <= 0 or memory_limit_mib <= 0:
+        raise ValueError(
+            "workers and limits must be positive. Received: "
+            f"{workers}, {time_limit_s}, {memory_limit_mib}"
+        )
+    outcomes: dict[str, Outcome] = {}
+    waiting: list[Cell] = []
+    for cell in cells:
+        folder = out / "cells" / cell.key
+        if _is_finished(cell, folder):
+            outcomes[cell.key] = Outcome(cell, folder, "")
+        else:
+            waiting.append(cell)
+    keys = {cell.key for cell in cells}
+    total, seconds = len(waiting), []
+    tell(f"{len(cells)} cells, {len(cells) - total} of them finished before")
+    running: list[_Running] = []
+    try:
+        while waiting or running:
+            ended = outcomes.keys()
+            ready = [c for c in waiting if all(k in ended for k in c.baselines if k in keys)]
+            for cell in ready[: workers - len(running)]:
+                waiting.remove(cell)
+                finished = [outcomes[key].folder for key in cell.baselines
+                            if key in outcomes and not outcomes[key].problem]  # fmt: skip
+                running.append(_start(cell, out, finished))
+                tell(f"begun: {running[-1].cell.name}")
+            time.sleep(_POLL_S)
+            for run in list(running):
+                problem = _state(run, time_limit_s, memory_limit_mib)
+                if problem is None:
+                    continue
+                running.remove(run)
+                outcomes[run.cell.key] = Outcome(run.cell, run.folder, problem)
+                seconds.append(time.monotonic() - run.begun)
+                left = len(waiting) + len(running)
+                minutes = left * sum(seconds) / len(seconds) / workers / 60
+                state = "FAILED" if problem else "done"
+                tell(
+                    f"{state}: {run.cell.name} after {seconds[-1] / 60:.1f} minutes; {left} of "
+                    f"{total} left, about {minutes:.0f} minutes"
+                )
+                if problem:
+                    tell(problem)
+    finally:
+        for run in running:
+            _stop(run)
+    return [outcomes[cell.key] for cell in cells]
+
+
+def _is_finished(cell: Cell, folder: pathlib.Path) -> bool:
+    """Whether the folder holds the results of this very configuration."""
+    stored = folder / "config.json"
+    there = stored.is_file() and (folder / "results.json").is_file()
+    return there and read_config(stored) == cell.config
+
+
+def command_of(folder: pathlib.Path, baselines: Sequence[pathlib.Path]) -> list[str]:
+    """What runs the cell whose configuration is `request.json` in its folder."""
+    return [
+        sys.executable, "-m", "mtl_tf.cli", "train", "--config", str(folder / "request.json"),
+        "--out", str(folder), "--resume", "--quiet",
+        *(["--baseline", *map(str, baselines)] if baselines else []),
+    ]  # fmt: skip
+
+
+def _start(cell: Cell, out: pathlib.Path, baselines: Sequence[pathlib.Path]) -> _Running:
+    folder = out / "cells" / cell.key
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "request.json", cell.config.to_json())
+    with (folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            command_of(folder, baselines), stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True, preexec_fn=_end_with_parent,
+        )  # fmt: skip
+    return _Running(cell, folder, process, time.monotonic())
+
+
+def _end_with_parent() -> None:
+    """In the child: when the survey is killed, its cells go too and do not meet their successors.
+
+    (`prctl` of Linux; 1 is `PR_SET_PDEATHSIG`.)
+    """
+    _LIBC.prctl(1, signal.SIGKILL)
+
+
+def _state(run: _Running, time_limit_s: float, memory_limit_mib: float) -> str | None:
+    """`None` while it runs, then what went wrong, or nothing."""
+    code = run.process.poll()
+    if code is None:
+        memory = _resident_mib(run.process.pid)
+        if time.monotonic() - run.begun > time_limit_s:
+            reason = f"took longer than {time_limit_s / 60:.0f} minutes"
+        elif memory > memory_limit_mib:
+            reason = f"took {memory:.0f} MiB of memory, more than {memory_limit_mib:.0f}"
+        else:
+            return None
+        _stop(run)
+    elif code == 0 and _is_finished(run.cell, run.folder):
+        return ""
+    else:
+        reason = f"ended with code {code}"
+    log = run.folder / "log.txt"
+    lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+    return "\n".join([f"{run.cell.name} {reason}; the end of {log}:", *lines])
+
+
+def _resident_mib(pid: int) -> float:
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it has just ended
+        return 0.0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(found[0]) / 1024 if found else 0.0
+
+
+def _stop(run: _Running) -> None:
+    """Ends the process and its children."""
+    if run.process.poll() is None:
+        os.killpg(run.process.pid, signal.SIGKILL)
+        run.process.wait()

@@ -1,0 +1,62 @@
+"""Which epoch of a run is kept: the best by Delta-m or by one task, judged as the survey judges."""
+
+import json
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mtl_tf import data, evaluation, metrics, training
+from mtl_tf.experiments.config import Config
+
+Results = Mapping[str, Mapping[str, float]]
+
+
+def single_task_results(folders: Iterable[pathlib.Path]) -> dict[str, dict[str, float]]:
+    """The results of finished runs of one task each: what Delta-m compares with.
+
+    Args:
+        folders: of the runs.
+
+    Returns:
+        `{task: {metric: value}}`.
+
+    Raises:
+        ValueError: naming a folder without results, or a run of several tasks.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for folder in folders:
+        try:
+            results = json.loads((folder / "results.json").read_text())["results"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"{folder} is not a finished run: {error}") from error
+        if len(results) != 1:
+            raise ValueError(
+                f"{folder} must be a run of a single task to compare with. It has {list(results)}"
+            )
+        found.update(results)
+    return found
+
+
+def keep_best(
+    config: Config, folder: pathlib.Path, dataset: data.DenseDataset, reference: Results
+) -> training.KeepBest:
+    """The callback that keeps the best of the last `config.best_of` epochs in `folder/best`.
+
+    Args:
+        config: `best_of`, `best_by` and `epochs` count.
+        folder: of the run.
+        dataset: its validation split judges, with targets at their own size.
+        reference: results that Delta-m is relative to, of every task with a final prediction.
+    """
+
+    def evaluate(model: Any) -> dict[str, dict[str, float]]:
+        batches = dataset.batches("val", native_targets=True)
+        return evaluation.evaluate(model, batches, dataset.tasks)
+
+    def score(results: Results) -> float:
+        tasks = list(results) if config.best_by == "delta_m" else [config.best_by]
+        return metrics.delta_m(results, reference, tasks)
+
+    # With one epoch to choose from nothing has to be evaluated.
+    first = config.epochs - config.best_of if config.best_of > 1 else config.epochs
+    return training.KeepBest(folder / "best", evaluate, score, max(first, 0))

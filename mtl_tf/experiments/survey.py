@@ -1,0 +1,70 @@
+"""A survey: single-task baselines and a grid of cells, run one by one, and their table."""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.experiments import tables
+from mtl_tf.experiments.grid import make_cells
+from mtl_tf.experiments.runner import run_cells
+from mtl_tf.experiments.survey_report import write_survey_report
+
+
+def survey(
+    out: str | os.PathLike[str],
+    rows: Iterable[tuple[str, str]],
+    seeds: Sequence[int] = (0,),
+    base: dict[str, Any] | None = None,
+    workers: int = 1,
+    time_limit_s: float = 6 * 3600,
+    memory_limit_mib: float = 16_384,
+    tell: Callable[[str], None] = print,
+) -> list[str]:
+    """Trains and judges every cell; writes tables (Markdown, LaTeX, CSV) and `report.html`.
+
+    A single-task network of every task comes first; Delta-m is relative to these. Run again, it
+    does what is left: finished cells are known by their configuration.
+
+    Source: Vandenhende et al., TPAMI 2021, tables 5 and 6.
+
+    Args:
+        out: folder of the survey; made if missing.
+        rows: `(architecture, balancing)`.
+        seeds: every cell runs once for each.
+        base: options of all cells, see `Config`.
+        workers: cells at the same time.
+        time_limit_s: of one cell.
+        memory_limit_mib: of one cell, resident.
+        tell: takes a line for every event.
+
+    Returns:
+        What went wrong, a text for each failed cell.
+
+    Raises:
+        ValueError: for an unknown option, architecture or method, or a limit that is not positive.
+    """
+    folder = pathlib.Path(out)
+    cells = make_cells(rows, seeds, base or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = [
+        {"key": cell.key, "row": cell.row, "config": json.loads(cell.config.to_json())}
+        for cell in cells
+    ]
+    write_atomically(folder / "survey.json", json.dumps(listed, indent=2))
+    outcomes = run_cells(cells, folder, workers, time_limit_s, memory_limit_mib, tell)
+    found = tables.collect(outcomes)
+    if found and not _is_told(folder, tables.as_csv(found)):
+        write_atomically(folder / "table.md", tables.as_markdown(found))
+        write_atomically(folder / "table.tex", tables.as_latex(found))
+        write_survey_report(folder / "report.html", outcomes, found)
+        write_atomically(folder / "table.csv", tables.as_csv(found))  # the last: all is there
+    return [outcome.problem for outcome in outcomes if outcome.problem]
+
+
+def _is_told(folder: pathlib.Path, numbers: str) -> bool:
+    """Whether the tables and the report of these very numbers are there."""
+    stored = folder / "table.csv"
+    return stored.is_file() and stored.read_text(encoding="utf-8") == numbers

@@ -1,0 +1,182 @@
+"""The report of a survey: one self-contained page with its table, plots and pictures."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+import keras
+import numpy as np
+
+from mtl_tf import data, evaluation
+from mtl_tf.evaluation.curves import bars, curve, scatter
+from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.report import depth_range, embedded
+from mtl_tf.experiments import tables
+from mtl_tf.experiments.grid import SINGLE_TASK
+from mtl_tf.experiments.run import load_data
+from mtl_tf.experiments.runner import Outcome
+from mtl_tf.metrics import task_deltas
+from mtl_tf.tasks import TASKS
+
+_PICTURES = 3
+_RESAMPLES = 300
+
+
+def write_survey_report(
+    path: pathlib.Path, outcomes: Sequence[Outcome], rows: Sequence[tables.Row]
+) -> None:
+    """Writes the page.
+
+    Args:
+        path: of the HTML file.
+        outcomes: of all cells; the first of each row is shown in pictures and compared.
+        rows: of the table.
+    """
+    finished = [outcome for outcome in outcomes if not outcome.problem]
+    header, lines, best = tables.cells_of(rows)
+    several = [row for row in rows if row.architecture != SINGLE_TASK]
+    template = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
+        trim_blocks=True, lstrip_blocks=True,
+    ).get_template("survey.html.j2")  # fmt: skip
+    page = template.render(
+        config=json.loads(finished[0].cell.config.to_json()),
+        seeds=sorted({outcome.cell.config.seed for outcome in outcomes}),
+        header=header,
+        rows=[
+            [{"text": text, "best": i in best[j]} for j, text in enumerate(line)]
+            for i, line in enumerate(lines)
+        ],
+        plots=_plots(rows, several) + _weights(finished),
+        comparisons=_comparisons(finished) if several else [],
+        pictures=_pictures(finished),
+        problems=[outcome.problem for outcome in outcomes if outcome.problem],
+    )
+    write_atomically(path, page)
+
+
+def _name(row: tables.Row) -> str:
+    return f"{row.architecture}, {row.balancing}"
+
+
+def _plots(rows: Sequence[tables.Row], several: Sequence[tables.Row]) -> list[dict[str, str]]:
+    """Delta-m by task, and against two costs."""
+    with_delta = [row for row in several if row.delta]
+    if not with_delta:
+        return []
+    single = rows[0].results[0]
+    by_task = {
+        _name(row): {
+            task: 100 * change
+            for task, change in task_deltas(row.results[0], single, list(single)).items()
+        }
+        for row in with_delta
+    }
+    title = "What each task gains against its own network (first seed)"
+    found: list[tuple[str, str, Any]] = [(title, bars(by_task, "gain, %"), by_task)]
+    for cost in ("parameters", "step_ms"):
+        title, unit = tables.COSTS[cost], tables.UNITS[cost]
+        points = {
+            _name(row): (row.costs[cost] / unit, 100 * row.delta["mean"]) for row in with_delta
+        }
+        found.append((f"Δm and {title}; the line joins what nothing beats in both",
+                      scatter(points, title, "Δm, %"), points))  # fmt: skip
+    return [{"title": title, "source": uri, "alt": f"{title}: {_said(values)}"}
+            for title, uri, values in found]  # fmt: skip
+
+
+def _said(values: Any) -> str:
+    """Numbers in words, for those who do not see the plot."""
+    if isinstance(values, dict):
+        return "; ".join(f"{name} {_said(value)}" for name, value in values.items())
+    if isinstance(values, tuple):
+        return " at ".join(f"{value:.3g}" for value in reversed(values))
+    return f"{values:.3g}"
+
+
+def _weights(finished: Sequence[Outcome]) -> list[dict[str, str]]:
+    """How each method weighs the tasks over the epochs, where that changes."""
+    found = []
+    for outcome in _first_of_rows(finished):
+        history = json.loads((outcome.folder / "results.json").read_text())["history"]
+        tasks = outcome.cell.config.tasks
+        logged: dict[str, list[float]] = {str(t): [e[f"{t}_weight"] for e in history] for t in tasks
+                  if history and f"{t}_weight" in history[0]}  # fmt: skip
+        if len(logged) < 2 or all(np.ptp(values) < 1e-6 for values in logged.values()):
+            continue
+        title = f"Weight of each task's loss or gradient: {', '.join(outcome.cell.row)}"
+        ends = {task: (values[-1], values[0]) for task, values in logged.items()}
+        found.append({"title": title, "source": curve(logged, log=True),
+                      "alt": f"{title}, first at last epoch: {_said(ends)}"})  # fmt: skip
+    return found
+
+
+def _first_of_rows(finished: Sequence[Outcome]) -> list[Outcome]:
+    """The first seed of each row of multi-task networks."""
+    found: dict[tuple[str, str], Outcome] = {}
+    for outcome in finished:
+        if outcome.cell.row[0] != SINGLE_TASK:
+            found.setdefault(outcome.cell.row, outcome)
+    return list(found.values())
+
+
+def _comparisons(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Delta-m of each row against the first one, with its interval over images."""
+    first, *others = _first_of_rows(finished)
+    found = []
+    for outcome in others:
+        a, b = (evaluation.ImageStates.load(o.folder) for o in (outcome, first))
+        delta = evaluation.compare(a, b, _RESAMPLES)[-1]
+        found.append({"row": ", ".join(outcome.cell.row), "images": len(a), "delta": delta,
+                      "against": ", ".join(first.cell.row)})  # fmt: skip
+    return found
+
+
+def _pictures(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The same validation images through every network: rows of pictures by task."""
+    rows = _first_of_rows(finished)
+    if not rows:
+        return []
+    dataset = load_data(rows[0].cell.config)
+    batches = list(dataset.val().unbatch().batch(1).take(_PICTURES))
+    shown: list[dict[str, Any]] = [
+        {
+            "image": data.denormalise(image[0].numpy()),
+            **{kind: {t: x[t][0].numpy() for t in dataset.tasks}
+               for kind, x in (("targets", targets), ("masks", masks))},
+        }
+        for image, targets, masks in batches
+    ]  # fmt: skip
+    metres = depth_range(shown) if "depth" in dataset.tasks else (0.0, 10.0)
+
+    def coloured(task: str, values: np.ndarray, mask: np.ndarray | None = None) -> str:
+        names = dataset.class_names if task == "semseg" else ()
+        return embedded(evaluation.colourise(task, values, names, metres, mask))
+
+    found: list[dict[str, Any]] = [
+        {
+            "image": embedded(picture["image"]),
+            "tasks": list(dataset.tasks),
+            "lines": [{"name": "target", "maps": {
+                t: coloured(t, picture["targets"][t], picture["masks"][t]) for t in dataset.tasks
+            }}],
+        }
+        for picture in shown
+    ]  # fmt: skip
+    alone = [o for o in finished if o.cell.row[0] == SINGLE_TASK
+             and o.cell.config.seed == rows[0].cell.config.seed]  # fmt: skip
+    networks = [("single-task networks", alone), *((", ".join(o.cell.row), [o]) for o in rows)]
+    for name, cells in networks:
+        maps: list[dict[str, str]] = [{} for _ in found]
+        for outcome in cells:
+            model = keras.saving.load_model(outcome.folder / "model.keras")
+            for i, (image, _, _) in enumerate(batches):
+                outputs = model(image, training=False)
+                for task in outputs.keys() & dataset.tasks.keys():
+                    maps[i][task] = coloured(task, TASKS[task].activation(outputs[task])[0].numpy())
+        for picture, of_row in zip(found, maps, strict=True):
+            if of_row:
+                picture["lines"].append({"name": name, "maps": of_row})
+    return found

@@ -1,0 +1,177 @@
+"""The table of a survey: metrics over seeds, Delta-m and costs, as Markdown, LaTeX and CSV."""
+
+import csv
+import dataclasses
+import io
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mtl_tf.evaluation.report import formatted
+from mtl_tf.experiments.grid import SINGLE_TASK
+from mtl_tf.experiments.runner import Outcome
+from mtl_tf.metrics import HIGHER_IS_BETTER, MAIN_METRICS, delta_m_of_seeds
+
+COSTS = {
+    "parameters": "parameters, M", "multiply_adds": "GMACs", "step_ms": "step, ms",
+    "peak_memory_mib": "memory, MiB",
+}  # fmt: skip
+UNITS = {"parameters": 1e6, "multiply_adds": 1e9, "step_ms": 1.0, "peak_memory_mib": 1.0}
+
+_IN_LATEX = {
+    "%": r"\%", "_": r"\_", "±": r"$\pm$", "Δm": r"$\Delta_m$", "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$", "°": r"$^\circ$",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        architecture: its name.
+        balancing: name of the method.
+        results: of each seed, `{task: {metric: value}}`.
+        costs: medians over seeds, see `COSTS`; of single-task networks the sums over tasks
+            (memory: the largest).
+        delta: `delta_m_of_seeds` against the single-task networks; empty for those.
+    """
+
+    architecture: str
+    balancing: str
+    results: Sequence[Mapping[str, Mapping[str, float]]]
+    costs: Mapping[str, float]
+    delta: Mapping[str, float]
+
+
+def collect(outcomes: Sequence[Outcome]) -> list[Row]:
+    """The rows of the finished cells; the single-task networks come first, as one row."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for outcome in outcomes:
+        if not outcome.problem:
+            summary = json.loads((outcome.folder / "results.json").read_text())
+            found.setdefault(outcome.cell.row, []).append(summary)
+    alone = {task: s for (name, task), s in found.items() if name == SINGLE_TASK}
+    rows, single = [], _single_task_results(alone)
+    if single:
+        costs = [_costs(summaries) for summaries in alone.values()]
+        total = {cost: sum(one[cost] for one in costs) for cost in COSTS}
+        total["peak_memory_mib"] = max(one["peak_memory_mib"] for one in costs)
+        rows.append(Row(SINGLE_TASK, "", single, total, {}))
+    for (architecture, balancing), summaries in found.items():
+        if architecture == SINGLE_TASK:
+            continue
+        results = [summary["results"] for summary in summaries]
+        tasks = [task for task in results[0] if single and task in single[0]]
+        delta = delta_m_of_seeds(results, single, tasks) if tasks == list(results[0]) else {}
+        rows.append(Row(architecture, balancing, results, _costs(summaries), delta))
+    return rows
+
+
+def _single_task_results(alone: Mapping[str, Any]) -> list[dict[str, dict[str, float]]]:
+    """The results of all tasks for each seed, as far as every task has them."""
+    number = min((len(summaries) for summaries in alone.values()), default=0)
+    return [
+        {task: summaries[i]["results"][task] for task, summaries in alone.items()}
+        for i in range(number)
+    ]
+
+
+def _costs(summaries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {
+        cost: statistics.median(summary["environment"][cost] for summary in summaries)
+        for cost in COSTS
+    }
+
+
+def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[int]]]:
+    """Header, text of each row, and the rows that are best in each column."""
+    tasks = list(dict.fromkeys(task for row in rows for task in row.results[0]))
+    header = ["architecture", "balancing"]
+    columns: list[list[str]] = [[r.architecture for r in rows], [r.balancing for r in rows]]
+    best: list[set[int]] = [set(), set()]
+
+    def add(title: str, values: Sequence[float | None], texts: list[str], higher: bool) -> None:
+        header.append(title)
+        columns.append(texts)
+        known = {i: value for i, value in enumerate(values) if value is not None}
+        top = (max if higher else min)(known.values(), default=None)
+        best.append({i for i, value in known.items() if value == top})
+
+    for task in tasks:
+        metric = MAIN_METRICS[task]
+        seeds = [[r[task][metric] for r in row.results if task in r] for row in rows]
+        values = [statistics.fmean(s) if s else None for s in seeds]
+        texts = [_with_deviation(metric, s, task) if s else "" for s in seeds]
+        higher = HIGHER_IS_BETTER[task][metric]
+        add(f"{task} {metric} {'↑' if higher else '↓'}", values, texts, higher)
+    deltas = [row.delta.get("mean") for row in rows]
+    texts = [
+        f"{100 * row.delta['mean']:+.2f}" + _deviation(100 * row.delta["std"], len(row.results))
+        if row.delta else "" for row in rows
+    ]  # fmt: skip
+    add("Δm, % ↑", deltas, texts, True)
+    for cost, title in COSTS.items():
+        numbers = [row.costs[cost] / UNITS[cost] for row in rows]
+        digits = 1 if cost == "parameters" else 2 if cost == "multiply_adds" else 0
+        add(title, numbers, [f"{number:.{digits}f}" for number in numbers], False)
+    return header, [list(line) for line in zip(*columns, strict=True)], best
+
+
+def _with_deviation(metric: str, values: Sequence[float], task: str) -> str:
+    text = formatted(metric, statistics.fmean(values), task)
+    if len(values) < 2:
+        return text
+    return f"{text} ± {formatted(metric, statistics.stdev(values), task)}"
+
+
+def _deviation(value: float, seeds: int) -> str:
+    return f" ± {value:.2f}" if seeds > 1 else ""
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """A Markdown table, the best of each column in bold."""
+    header, lines, best = cells_of(rows)
+    found = ["| " + " | ".join(header) + " |", "|---|---|" + "---:|" * (len(header) - 2)]
+    for i, line in enumerate(lines):
+        shown = [f"**{text}**" if i in best[j] and text else text for j, text in enumerate(line)]
+        found.append("| " + " | ".join(shown) + " |")
+    return "\n".join(found) + "\n"
+
+
+def as_latex(rows: Sequence[Row]) -> str:
+    """A LaTeX `tabular` (booktabs), the best of each column in bold."""
+    header, lines, best = cells_of(rows)
+
+    def escaped(text: str) -> str:
+        for plain, latex in _IN_LATEX.items():
+            text = text.replace(plain, latex)
+        return text
+
+    found = [r"\begin{tabular}{ll" + "r" * (len(header) - 2) + "}", r"\toprule"]
+    found += [" & ".join(map(escaped, header)) + r" \\", r"\midrule"]
+    for i, line in enumerate(lines):
+        shown = [
+            rf"\textbf{{{escaped(text)}}}" if i in best[j] and text else escaped(text)
+            for j, text in enumerate(line)
+        ]
+        found.append(" & ".join(shown) + r" \\")
+    return "\n".join([*found, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """All metrics, not the main ones alone: a line for each row, seed, task and metric."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["architecture", "balancing", "seed_number", "task", "metric", "value"])
+    for row in rows:
+        for number, results in enumerate(row.results):
+            for task, metrics in results.items():
+                for metric, value in metrics.items():
+                    writer.writerow(
+                        [row.architecture, row.balancing, number, task, metric, repr(value)]
+                    )
+        for cost, value in row.costs.items():
+            writer.writerow([row.architecture, row.balancing, "", "all", cost, repr(value)])
+    return buffer.getvalue()

@@ -1,0 +1,32 @@
+"""Folders of one epoch each, of which a reader sees a whole one or none, and the last one only."""
+
+import contextlib
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+
+def latest(folder: pathlib.Path) -> pathlib.Path | None:
+    """The finished folder of the highest epoch in `folder`, if there is one."""
+    return max(folder.glob("epoch_*"), default=None)
+
+
+@contextlib.contextmanager
+def new(folder: pathlib.Path, epoch: int) -> Iterator[pathlib.Path]:
+    """Gives a folder to write into; when it is left, it takes the place of all others.
+
+    Args:
+        folder: where the folders are; made if missing.
+        epoch: number in the name.
+    """
+    unfinished = folder / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    yield unfinished
+    finished = folder / f"epoch_{epoch:06d}"
+    if finished.exists():
+        shutil.rmtree(finished)
+    unfinished.rename(finished)
+    for other in folder.glob("epoch_*"):
+        if other != finished:
+            shutil.rmtree(other)

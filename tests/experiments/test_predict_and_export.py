@@ -1,0 +1,144 @@
+"""Folders, videos and side-by-side pictures; exported files that say what Keras says."""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import mtl_tf as mtl
+from mtl_tf import cli
+from mtl_tf.data import DataError
+from mtl_tf.experiments import export
+from mtl_tf.experiments.export import export_model
+from mtl_tf.experiments.predict import Predictor, predict_files, side_by_side
+from tests.helpers.inputs import tiny_backbone
+
+TASKS = {"semseg": 3, "depth": 1, "normals": 3}
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:In the future `np\.object`:FutureWarning:keras"),
+    pytest.mark.filterwarnings(
+        r"ignore:\s*Warning. tf\.lite\.Interpreter is deprecated:UserWarning"
+    ),
+]
+
+
+def small():
+    return mtl.architectures.SharedTrunk(tiny_backbone(32, 64, seed=0), TASKS, (32, 64, 3))
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    small().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def predictor(model_path):
+    return Predictor(model_path)
+
+
+def photo(seed=0, size=(50, 70)):
+    small = np.random.default_rng(seed).integers(0, 255, (5, 7, 3)).astype(np.uint8)
+    return cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def test_a_folder(predictor, tmp_path):
+    for name in ("a.jpg", "b.PNG"):
+        Image.fromarray(photo()).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no photograph")
+    written = list(predict_files(predictor, tmp_path, tmp_path / "out"))
+    assert {p.name for p in written} == {f"{s}_{t}.png" for s in "ab" for t in TASKS}
+    for path in written:
+        with Image.open(path) as image:
+            assert image.size == (70, 50)
+    (together,) = predict_files(predictor, tmp_path / "a.jpg", tmp_path / "out", together=True)
+    with Image.open(together) as image:
+        assert together.name == "a_all.png" and image.size == (3 * 70, 2 * 50)
+
+
+def test_side_by_side_keeps_what_it_shows():
+    pictures = {"depth": photo(1), "normals": photo(2)}
+    shown = side_by_side(photo(0), pictures)
+    assert shown.shape == (50, 210, 3)
+    np.testing.assert_array_equal(shown[:, :70], photo(0))  # no name
+    np.testing.assert_array_equal(shown[30:, 70:140], photo(1)[30:])  # below the name
+
+
+def test_a_video(predictor, tmp_path):
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (64, 32))
+    for i in range(5):
+        writer.write(photo(i, (32, 64)))
+    writer.release()
+    (out,) = predict_files(predictor, path, tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["film_all.mp4"]
+    video = cv2.VideoCapture(str(out))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(12.0)
+    frames = []
+    while (read := video.read())[0]:
+        frames.append(read[1])
+    assert len(frames) == 5 and frames[0].shape == (64, 192, 3)
+
+
+def test_what_cannot_be_predicted_is_told(predictor, tmp_path):
+    for name in ("film.mp4", "photo.jpg"):
+        (tmp_path / name).write_bytes(b"no such thing")
+        with pytest.raises(DataError, match=name):
+            list(predict_files(predictor, tmp_path / name))
+    with pytest.raises(DataError, match="no photograph"):
+        (tmp_path / "empty").mkdir()
+        list(predict_files(predictor, tmp_path / "empty"))
+    with pytest.raises(FileNotFoundError, match=r"model\.keras"):
+        Predictor(tmp_path / "model.keras")
+    with pytest.raises(DataError, match="one name"):
+        for name in ("a.jpg", "a.png"):
+            Image.fromarray(photo()).save(tmp_path / "empty" / name)
+        list(predict_files(predictor, tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("file_format", "with_preprocessing"),
+    [("onnx", True), *(pytest.param(f, False, marks=pytest.mark.slow) for f in export.FORMATS)],
+)
+def test_exports_say_what_keras_says(tmp_path, file_format, with_preprocessing):
+    Image.fromarray(photo()).save(tmp_path / "photo.png")
+    out = tmp_path / "deep" / "model.tflite"
+    found = export_model(small(), out, file_format, with_preprocessing, [tmp_path / "photo.png"])
+    assert set(found) == set(TASKS) and max(found.values()) < 1e-3
+    assert out.exists() and len(list(out.parent.iterdir())) == 1
+
+
+def test_a_file_that_says_something_else_is_not_written(tmp_path, monkeypatch):
+    right = export._RUNNERS["onnx"]
+
+    def wrong(path, image, tasks):
+        return {task: y + 0.5 * (task == "depth") for task, y in right(path, image, tasks).items()}
+
+    monkeypatch.setitem(export._RUNNERS, "onnx", wrong)
+    with pytest.raises(RuntimeError, match="depth differs"):
+        export_model(small(), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_exports_are_told(tmp_path, model_path, capsys):
+    with pytest.raises(ValueError, match="file_format"):
+        export_model(small(), tmp_path / "x", "tar")
+    with pytest.raises(ValueError, match="is a folder"):
+        export_model(small(), tmp_path, "onnx")
+    with pytest.raises(DataError, match="photo"):
+        export_model(small(), tmp_path / "x", "onnx", photos=[tmp_path / "photo.jpg"])
+    assert cli.main(["export", str(tmp_path / "none.keras"), str(tmp_path / "x")]) == 2
+    assert "none.keras" in capsys.readouterr().err
+
+
+def test_the_command_line(model_path, tmp_path, capsys):
+    keras.utils.clear_session()
+    assert cli.main(["export", str(model_path), str(tmp_path / "m.onnx")]) == 0
+    printed = capsys.readouterr().out
+    assert "depth" in printed and "differs from Keras by" in printed
+    Image.fromarray(photo()).save(tmp_path / "a.jpg")
+    arguments = ["predict", str(tmp_path / "a.jpg"), "--model", str(model_path), "--side-by-side"]
+    assert cli.main(arguments) == 0
+    assert (tmp_path / "a_all.png").is_file()
