@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on with the run in --out")
     train.add_argument(
         "--baseline", type=pathlib.Path, nargs="*", default=[], metavar="RUN",
-        help="finished single-task runs, which the Delta-m that chooses the best epoch compares with",
+        help="finished single-task runs, that the Delta-m of the best epoch is relative to",
     )  # fmt: skip
     train.add_argument("--tensorboard", action="store_true", help="write TensorBoard logs")
     train.add_argument("--quiet", action="store_true", help="one line per epoch")
@@ -199,8 +199,8 @@ def _survey(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise ValueError(f"--seeds must hold whole numbers. Received: {options.seeds}") from error
     problems = survey(
-        options.out, rows, seeds, base, options.workers, 60 * options.time_limit_min,
-        options.memory_limit_mib,
+        options.out, rows, seeds, base, chosen.get("alone"), options.workers,
+        60 * options.time_limit_min, options.memory_limit_mib,
     )  # fmt: skip
     if (options.out / "table.md").is_file():
         print((options.out / "table.md").read_text())

@@ -22,6 +22,8 @@ _UNITS = {
     "rmse": "m", "abs_error": "m", "log_rmse": "", "mean": "°", "median": "°",
 }  # fmt: skip
 _PICTURE_WIDTH = 256
+PUBLISHED_METRICS = {**MAIN_METRICS, "edges": "ods_f"}
+"""The metric that papers print, by task."""
 
 
 def write_report(
@@ -35,7 +37,9 @@ def write_report(
     Args:
         folder: where to write; it must exist.
         summary: `results` and `baseline` (`{task: {metric: value}}`), `history` (a dictionary of
-            logs for each epoch), `config` and `environment` (flat dictionaries).
+            logs for each epoch), `config` and `environment` (flat dictionaries); optionally
+            `kept` (`epoch`, `relative_to`) and `published` (`preset`, `results` by task, `delta_m`,
+            `source`, `differences`).
         pictures: of images: `image [H, W, 3]` uint8, raw `outputs`, `targets` and `masks` by task.
         class_names: names of the semantic classes.
 
@@ -43,7 +47,7 @@ def write_report(
         Path of `report.html`.
     """
     folder = pathlib.Path(folder)
-    rows = _table(summary["results"], summary["baseline"])
+    rows = _table(summary["results"], summary["baseline"], summary.get("published"))
     write_atomically(folder / "results.json", json.dumps(summary, indent=2))
     write_atomically(folder / "report.md", _markdown(rows))
     environment = jinja2.Environment(
@@ -83,8 +87,11 @@ def formatted(metric: str, value: float, task: str) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _table(results: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _table(
+    results: Mapping[str, Any], baseline: Mapping[str, Any], published: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
     rows = []
+    theirs = published["results"] if published else {}
     for task, metrics in results.items():
         for metric, value in metrics.items():
             higher = HIGHER_IS_BETTER[task][metric]
@@ -96,6 +103,9 @@ def _table(results: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[dict
                     "direction": "↑" if higher else "↓",
                     "ours": formatted(metric, value, task),
                     "baseline": formatted(metric, trivial, task),
+                    "published": formatted(metric, theirs[task], task)
+                    if task in theirs and metric == PUBLISHED_METRICS[task]
+                    else "",
                     "is_main": metric == MAIN_METRICS[task],
                     "is_better": value > trivial if higher else value < trivial,
                 }
@@ -104,11 +114,17 @@ def _table(results: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[dict
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = ["| task | metric | model | trivial baseline |", "|---|---|---:|---:|"]
+    has_published = any(row["published"] for row in rows)
+    more = (" published |", "---:|") if has_published else ("", "")
+    lines = [
+        "| task | metric | model | trivial baseline |" + more[0],
+        "|---|---|---:|---:|" + more[1],
+    ]
     for row in rows:
         metric = f"{row['metric']} {row['direction']}"
         ours = f"**{row['ours']}**" if row["is_better"] else row["ours"]
-        lines.append(f"| {row['task']} | {metric} | {ours} | {row['baseline']} |")
+        last = f" {row['published']} |" if has_published else ""
+        lines.append(f"| {row['task']} | {metric} | {ours} | {row['baseline']} |{last}")
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mtl_tf.balancing import TABLE, Scalarizer, canonical_name
 from mtl_tf.experiments.config import Config, make_config
+from mtl_tf.experiments.presets import TABLES, survey_of_table
 
 SINGLE_TASK = "single_task"
 
@@ -39,8 +40,11 @@ SURVEYS: dict[str, dict[str, Any]] = {
             *(("shared_trunk", b) for b in ("uncertainty", "dwa", "gradnorm", "mgda", "pcgrad")),
         ],
     },
+    **{table: survey_of_table(table) for table in TABLES},
 }
-"""Named surveys: options of all cells, and the rows `(architecture, balancing)`."""
+"""Named surveys: options of all cells (`base`), of single-task ones (`alone`), and the rows."""
+
+Row = tuple[str, str] | tuple[str, str, dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,38 +77,44 @@ class Cell:
 
 
 def make_cells(
-    rows: Iterable[tuple[str, str]], seeds: Sequence[int], base: dict[str, Any]
+    rows: Iterable[Row],
+    seeds: Sequence[int],
+    base: dict[str, Any],
+    alone: dict[str, Any] | None = None,
 ) -> list[Cell]:
     """The cells of a survey: first one network for each task alone, then the rows.
 
     Args:
-        rows: `(architecture, balancing)`.
+        rows: `(architecture, balancing)`, or `(label, balancing, options)` with what is different.
         seeds: a run of every cell for each.
         base: options of all cells, see `Config`.
+        alone: what is different in the single-task cells.
 
     Raises:
         ValueError: for an unknown option, architecture or method, or if there is no row or seed.
     """
-    rows = list(dict.fromkeys(rows))
+    rows = list({row[:2]: row for row in rows}.values())
     if not rows or not seeds:
         raise ValueError(f"A survey needs rows and seeds. Received: {rows}, {list(seeds)}")
     whole = make_config(**base)
     tasks = [task for task in whole.tasks if task not in whole.auxiliary_tasks]
     cells = []
     for seed in seeds:
-        alone = [Cell((SINGLE_TASK, task), _alone(base, task, seed)) for task in tasks]
-        cells += alone
-        for architecture, balancing in rows:
+        networks = [
+            Cell((SINGLE_TASK, task), _alone({**base, **(alone or {})}, task, seed))
+            for task in tasks
+        ]  # fmt: skip
+        cells += networks
+        for label, balancing, *options in rows:
             chosen = {
-                "architecture": architecture,
+                "architecture": label,
                 "balancing": balancing,
                 "seed": seed,
                 # What these methods look at anyway can be logged for nothing.
                 "diagnostics": not issubclass(TABLE[canonical_name(balancing)].cls, Scalarizer),
             }
-            config = make_config(**{**base, **chosen})
-            keys = tuple(cell.key for cell in alone)
-            cells.append(Cell((architecture, balancing), config, keys))
+            config = make_config(**{**base, **chosen, **(options[0] if options else {})})
+            cells.append(Cell((label, balancing), config, tuple(cell.key for cell in networks)))
     return cells
 
 

@@ -134,6 +134,21 @@ def _of_table(table: str) -> dict[str, Options]:
     return found
 
 
+def survey_of_table(table: str) -> dict[str, Any]:
+    """The survey that trains all rows of a table: see `mtl_tf.experiments.grid.SURVEYS`."""
+    base, alone, rows = _TABLES[table]
+    found = []
+    for row, changes in rows.items():
+        auxiliary = changes.get("auxiliary_tasks", ())
+        label = _architecture_of(row) + "".join(f" + {task}" for task in auxiliary)
+        options = {"architecture": _architecture_of(row), **changes}
+        found.append((label, changes.get("balancing", "fixed_weights"), options))
+    return {"base": base, "alone": alone, "rows": found}
+
+
+TABLES = tuple(_TABLES)
+"""Names of the survey's tables: data set and backbone."""
+
 PRESETS: dict[str, Options] = {
     "demo": _DEMO,
     "quick": _QUICK,

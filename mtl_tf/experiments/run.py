@@ -14,6 +14,7 @@ from mtl_tf.evaluation.files import write_atomically
 from mtl_tf.experiments import selection
 from mtl_tf.experiments.config import Config, read_config
 from mtl_tf.experiments.environment import environment
+from mtl_tf.experiments.published import published_beside
 
 _TUNING_IMAGES = 50
 _PICTURES = 6
@@ -109,7 +110,8 @@ def run(
 
     Returns:
         What `results.json` holds: `results`, `baseline`, `history`, `config`, `environment`,
-        `kept` (the epoch, counted from 1, and what Delta-m was relative to).
+        `kept` (the epoch, counted from 1, and what Delta-m was relative to), and `published` where
+        there is a like row.
 
     Raises:
         ValueError: if `out` holds a run and `resume` is not given, or one of another configuration.
@@ -177,10 +179,12 @@ def judge(
     """Evaluates a trained model beside the trivial baseline and writes the report."""
     images = evaluation.evaluate_images(model, dataset.test(), dataset.tasks)
     images.save(folder / "images.npz")
+    published = published_beside(config)
     summary = {
         "results": images.results(),
         "baseline": trivial,
         "kept": kept,
+        **({"published": published} if published else {}),
         "history": history,
         "config": json.loads(config.to_json()),
         "environment": environment(model, dataset, history),

@@ -8,16 +8,17 @@ from typing import Any
 
 from mtl_tf.evaluation.files import write_atomically
 from mtl_tf.experiments import tables
-from mtl_tf.experiments.grid import make_cells
+from mtl_tf.experiments.grid import Row, make_cells
 from mtl_tf.experiments.runner import run_cells
 from mtl_tf.experiments.survey_report import write_survey_report
 
 
 def survey(
     out: str | os.PathLike[str],
-    rows: Iterable[tuple[str, str]],
+    rows: Iterable[Row],
     seeds: Sequence[int] = (0,),
     base: dict[str, Any] | None = None,
+    alone: dict[str, Any] | None = None,
     workers: int = 1,
     time_limit_s: float = 6 * 3600,
     memory_limit_mib: float = 16_384,
@@ -32,9 +33,10 @@ def survey(
 
     Args:
         out: folder of the survey; made if missing.
-        rows: `(architecture, balancing)`.
+        rows: `(architecture, balancing)`, or `(label, balancing, options)` with what is different.
         seeds: every cell runs once for each.
         base: options of all cells, see `Config`.
+        alone: what is different in the single-task cells.
         workers: cells at the same time.
         time_limit_s: of one cell.
         memory_limit_mib: of one cell, resident.
@@ -47,7 +49,7 @@ def survey(
         ValueError: for an unknown option, architecture or method, or a limit that is not positive.
     """
     folder = pathlib.Path(out)
-    cells = make_cells(rows, seeds, base or {})
+    cells = make_cells(rows, seeds, base or {}, alone)
     folder.mkdir(parents=True, exist_ok=True)
     listed = [
         {"key": cell.key, "row": cell.row, "config": json.loads(cell.config.to_json())}

@@ -12,9 +12,10 @@ import numpy as np
 from mtl_tf import data, evaluation
 from mtl_tf.evaluation.curves import bars, curve, scatter
 from mtl_tf.evaluation.files import write_atomically
-from mtl_tf.evaluation.report import depth_range, embedded
+from mtl_tf.evaluation.report import PUBLISHED_METRICS, depth_range, embedded, formatted
 from mtl_tf.experiments import tables
 from mtl_tf.experiments.grid import SINGLE_TASK
+from mtl_tf.experiments.published import published_beside
 from mtl_tf.experiments.run import load_data
 from mtl_tf.experiments.runner import Outcome
 from mtl_tf.metrics import task_deltas
@@ -49,7 +50,8 @@ def write_survey_report(
             [{"text": text, "best": i in best[j]} for j, text in enumerate(line)]
             for i, line in enumerate(lines)
         ],
-        plots=_plots(rows, several) + _weights(finished),
+        plots=_plots(rows, several) + _logged_curves(finished),
+        published=_published(finished, rows),
         comparisons=_comparisons(finished) if several else [],
         pictures=_pictures(finished),
         problems=[outcome.problem for outcome in outcomes if outcome.problem],
@@ -96,21 +98,61 @@ def _said(values: Any) -> str:
     return f"{values:.3g}"
 
 
-def _weights(finished: Sequence[Outcome]) -> list[dict[str, str]]:
-    """How each method weighs the tasks over the epochs, where that changes."""
+def _logged_curves(finished: Sequence[Outcome]) -> list[dict[str, str]]:
+    """How each method weighs the tasks, and how their gradients agree, over the epochs."""
     found = []
     for outcome in _first_of_rows(finished):
         history = json.loads((outcome.folder / "results.json").read_text())["history"]
-        tasks = outcome.cell.config.tasks
-        logged: dict[str, list[float]] = {str(t): [e[f"{t}_weight"] for e in history] for t in tasks
-                  if history and f"{t}_weight" in history[0]}  # fmt: skip
-        if len(logged) < 2 or all(np.ptp(values) < 1e-6 for values in logged.values()):
-            continue
-        title = f"Weight of each task's loss or gradient: {', '.join(outcome.cell.row)}"
-        ends = {task: (values[-1], values[0]) for task, values in logged.items()}
-        found.append({"title": title, "source": curve(logged, log=True),
-                      "alt": f"{title}, first at last epoch: {_said(ends)}"})  # fmt: skip
+        row = ", ".join(outcome.cell.row)
+        for suffix, title in (
+            ("_weight", "Weight of each task's loss or gradient"),
+            ("_cosine", "Cosine between the gradients of two tasks"),
+        ):
+            names = [n for n in (history[0] if history else ()) if n.endswith(suffix)]
+            lines = {n.removesuffix(suffix): [epoch[n] for epoch in history] for n in names}
+            if not lines or all(np.ptp(values) < 1e-6 for values in lines.values()):
+                continue
+            ends = {name: (values[-1], values[0]) for name, values in lines.items()}
+            found.append({
+                "title": f"{title}: {row}", "source": curve(lines, log=suffix == "_weight"),
+                "alt": f"{title}: {row}, first at last epoch: {_said(ends)}",
+            })  # fmt: skip
     return found
+
+
+def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[str, Any]:
+    """Published numbers beside the measured ones, and what differs in all rows and in each."""
+    deltas = {(row.architecture, row.balancing): row.delta for row in rows}
+    alone = [o for o in finished if o.cell.row[0] == SINGLE_TASK]
+    lines: list[dict[str, Any]] = []
+    tasks = list(dict.fromkeys(task for row in rows for task in row.results[0]))
+    for outcome in [*alone, *_first_of_rows(finished)]:
+        like = published_beside(outcome.cell.config)
+        if like is None or outcome.cell.row in [line["row"] for line in lines]:
+            continue
+        results = json.loads((outcome.folder / "results.json").read_text())["results"]
+        delta = deltas.get(outcome.cell.row)
+        lines.append({
+            "row": outcome.cell.row, "like": like,
+            "pairs": [_pair(task, results, like["results"]) for task in tasks],
+            "delta": f"{100 * delta['mean']:+.2f}" if delta else "",
+            "published_delta": "" if like["delta_m"] is None else f"{100 * like['delta_m']:+.2f}",
+        })  # fmt: skip
+    told = [line["like"]["differences"] for line in lines]
+    common = [text for text in told[0] if all(text in other for other in told)] if told else []
+    for line, texts in zip(lines, told, strict=True):
+        line["own"] = [text for text in texts if text not in common]
+    return {"lines": lines, "tasks": tasks, "common": common}
+
+
+def _pair(task: str, results: dict[str, Any], published: dict[str, float]) -> tuple[str, str]:
+    """A task's result and the published one, as text; of edges only by the same measure."""
+    metric = PUBLISHED_METRICS[task]
+    if task not in published:
+        return "", ""
+    measured = results.get(task, {}).get(metric)
+    ours = "" if measured is None else formatted(metric, measured, task)
+    return ours, formatted(metric, published[task], task)
 
 
 def _first_of_rows(finished: Sequence[Outcome]) -> list[Outcome]:

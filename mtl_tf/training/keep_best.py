@@ -76,7 +76,7 @@ class KeepBest(keras.callbacks.Callback):
         """Evaluates the network, and saves it if it is better than before."""
         if epoch < self.first_epoch or not math.isfinite((logs or {}).get("loss", 0.0)):
             return
-        model = getattr(self.model, "model", self.model)
+        model: Any = getattr(self.model, "model", self.model)
         results = self.evaluate(model)
         score = self.score(results)
         if math.isnan(score) or (self._best and not score > self.score(self.results)):

@@ -42,8 +42,9 @@ def test_configurations_that_differ_have_different_keys():
 @pytest.mark.parametrize("name", grid.SURVEYS)
 def test_named_surveys_are_valid(name):
     chosen = grid.SURVEYS[name]
-    base = chosen["base"] | ({"root": "folder"} if chosen["base"]["data"] == "nyud" else {})
-    cells = grid.make_cells(chosen["rows"], [0], base)
+    base = chosen["base"] | {"root": "folder"}
+    cells = grid.make_cells(chosen["rows"], [0], base, chosen.get("alone"))
+    assert len({cell.key for cell in cells}) == len({cell.row for cell in cells}) == len(cells)
     assert len(cells) == len(base["tasks"]) + len(chosen["rows"])
 
 
@@ -122,16 +123,16 @@ def test_results_of_another_configuration_are_not_taken(tmp_path):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_second_run_does_nothing(tmp_path, workers):
     told = []
-    assert survey(tmp_path, ROWS, [0], BASE, workers, tell=told.append) == []
+    assert survey(tmp_path, ROWS, [0], BASE, None, workers, tell=told.append) == []
     assert times_run(tmp_path) == [1] * 4
     assert told[0] == "4 cells, 0 of them finished before"
     assert sum(line.startswith("done") for line in told) == 4
     table = (tmp_path / "table.md").read_text()
     told.clear()
-    assert survey(tmp_path, ROWS, [0], BASE, workers, tell=told.append) == []
+    assert survey(tmp_path, ROWS, [0], BASE, None, workers, tell=told.append) == []
     assert told == ["4 cells, 4 of them finished before"]
     assert times_run(tmp_path) == [1] * 4 and (tmp_path / "table.md").read_text() == table
-    survey(tmp_path, ROWS, [0, 1], BASE, workers, tell=told.append)
+    survey(tmp_path, ROWS, [0, 1], BASE, None, workers, tell=told.append)
     assert times_run(tmp_path) == [1] * 8
 
 

@@ -1,0 +1,151 @@
+"""Published numbers of the survey's rows, and how a run's protocol differs from theirs.
+
+Source: Vandenhende et al., TPAMI 2021, table 5, as far as other papers that quote it agree; and the
+first README (2020) of the code published with it, for NYUD-v2 with HRNet. Numbers that no second
+source confirms are marked.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mtl_tf.experiments.config import Config, make_config
+
+_TABLE_5 = "survey, table 5"
+_UNCONFIRMED = "survey, table 5; not confirmed by a second source"
+_README = "first README of the published code (other augmentation, depth error of each image)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """Published numbers of one row.
+
+    Attributes:
+        results: `{task: value}` of the task's main metric: shares as fractions, depth in metres,
+            angles in degrees; edges by the boundary benchmark (`ods_f`).
+        delta_m: a fraction; `None` of single-task networks.
+        source: where they are published.
+    """
+
+    results: Mapping[str, float]
+    delta_m: float | None
+    source: str = _TABLE_5
+
+
+def _nyud(miou: float, rmse: float, delta: float | None, source: str = _TABLE_5) -> Published:
+    return Published({"semseg": miou / 100, "depth": rmse}, delta and delta / 100, source)
+
+
+def _pascal(values: Sequence[float], delta: float | None, source: str = _TABLE_5) -> Published:
+    semseg, parts, normals, saliency, edges = values
+    results = {
+        "semseg": semseg / 100, "human_parts": parts / 100, "normals": normals,
+        "saliency": saliency / 100, "edges": edges / 100,
+    }  # fmt: skip
+    return Published(results, delta and delta / 100, source)
+
+
+def _alone(data: str, backbone: str, rows: Published) -> dict[str, Published]:
+    """A published row of single-task networks, as the row of each."""
+    return {
+        f"{data}/single_task_{task}_{backbone}": Published({task: value}, None, rows.source)
+        for task, value in rows.results.items()
+    }
+
+
+PUBLISHED: dict[str, Published] = {
+    **_alone("nyud", "r50", _nyud(43.9, 0.585, None)),
+    "nyud/shared_trunk_r50": _nyud(44.4, 0.587, 0.41),
+    "nyud/mtan_r50": _nyud(45.0, 0.584, 1.32),
+    "nyud/cross_stitch_r50": _nyud(44.2, 0.570, 1.61),
+    "nyud/nddr_cnn_r50": _nyud(44.2, 0.573, 1.38),
+    "nyud/shared_trunk_r50_uncertainty": _nyud(44.0, 0.590, -0.23, _UNCONFIRMED),
+    "nyud/shared_trunk_r50_dwa": _nyud(44.1, 0.591, -0.28, _UNCONFIRMED),
+    "nyud/shared_trunk_r50_gradnorm": _nyud(44.2, 0.581, 1.45, _UNCONFIRMED),
+    "nyud/shared_trunk_r50_mgda": _nyud(43.2, 0.576, 0.02, _UNCONFIRMED),
+    **_alone("nyud", "hrnet18", _nyud(34.5, 0.610, None, _README)),
+    "nyud/shared_trunk_hrnet18": _nyud(33.9, 0.610, -0.75, _README),
+    "nyud/pad_net_hrnet18": _nyud(35.4, 0.614, 1.13, _README),
+    "nyud/pad_net_hrnet18_edges_normals": _nyud(35.5, 0.593, 2.90, _README),
+    "nyud/mti_net_hrnet18": _nyud(36.2, 0.563, 6.36, _README),
+    "nyud/mti_net_hrnet18_edges_normals": _nyud(37.6, 0.539, 10.32, _README),
+    **_alone("pascal", "r18", _pascal((66.2, 59.9, 13.9, 66.3, 68.8), None)),
+    "pascal/shared_trunk_r18": _pascal((63.8, 58.6, 14.9, 65.1, 69.2), -2.86),
+    "pascal/mtan_r18": _pascal((63.7, 58.9, 14.8, 65.4, 69.6), -2.39, _UNCONFIRMED),
+    "pascal/cross_stitch_r18": _pascal((66.1, 60.6, 13.9, 66.8, 69.9), 0.60),
+    "pascal/nddr_cnn_r18": _pascal((65.4, 60.5, 13.9, 66.8, 69.8), 0.39, _UNCONFIRMED),
+    "pascal/shared_trunk_r18_uncertainty": _pascal(
+        (65.4, 59.2, 16.5, 65.6, 68.6), -4.60, _UNCONFIRMED
+    ),
+    "pascal/shared_trunk_r18_dwa": _pascal((63.4, 58.9, 14.9, 65.1, 69.1), -2.94, _UNCONFIRMED),
+    "pascal/shared_trunk_r18_gradnorm": _pascal(
+        (64.7, 59.0, 15.4, 64.5, 67.0), -3.97, _UNCONFIRMED
+    ),
+    "pascal/shared_trunk_r18_mgda": _pascal((64.9, 57.9, 15.6, 62.5, 61.4), -6.81, _UNCONFIRMED),
+    "pascal/mti_net_hrnet18": _pascal((64.3, 62.1, 14.8, 68.0, 73.4), 1.13, _UNCONFIRMED),
+}
+"""Published numbers by preset; rows whose numbers could not be found are missing."""
+
+_IRRELEVANT = ("root", "pretrained", "seed", "diagnostics", "train_size", "val_size", "level")
+
+
+def published_row(config: Config) -> str | None:
+    """The preset whose published numbers are nearest to a run.
+
+    Args:
+        config: of the run.
+
+    Returns:
+        The name of a preset of the same data, architecture and method, with the fewest other
+        options; `None` if there is none.
+    """
+    rows = [name for name in PUBLISHED if _is_like(config, _config_of(name))]
+    return min(rows, key=lambda name: len(differences(config, name)), default=None)
+
+
+def differences(config: Config, preset: str) -> list[str]:
+    """How the protocol of a run differs from that of a published row.
+
+    Args:
+        config: of the run.
+        preset: name of the row.
+
+    Returns:
+        Texts such as `epochs 3 instead of 100`; the first says so if the backbone began with random
+        weights.
+    """
+    theirs = _config_of(preset).model_dump()
+    found = [] if config.pretrained else ["backbone not pretrained on ImageNet"]
+    for name, value in config.model_dump().items():
+        if name not in _IRRELEVANT and value != theirs[name]:
+            found.append(f"{name} {_text(value)} instead of {_text(theirs[name])}")
+    return found
+
+
+def published_beside(config: Config) -> dict[str, Any] | None:
+    """What is stored with a run and shown in its report; `None` without a like row."""
+    name = published_row(config)
+    if name is None:
+        return None
+    row = dataclasses.asdict(PUBLISHED[name])
+    return {"preset": name, **row, "differences": differences(config, name)}
+
+
+def _config_of(preset: str) -> Config:
+    return make_config(preset, root="/")  # no row is compared by where its data lie
+
+
+def _is_like(ours: Config, theirs: Config) -> bool:
+    same = ("data", "architecture", "balancing")
+    is_alone = theirs.architecture == "single_task"
+    return all(getattr(ours, name) == getattr(theirs, name) for name in same) and (
+        not is_alone or ours.tasks == theirs.tasks
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number:g}" for key, number in value.items()) or "none"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
