@@ -110,8 +110,8 @@ def run(
 
     Returns:
         What `results.json` holds: `results`, `baseline`, `history`, `config`, `environment`,
-        `kept` (the epoch, counted from 1, and what Delta-m was relative to), and `published` where
-        there is a like row.
+        `kept` (the epoch, counted from 1, its validation score, what Delta-m was relative to), and
+        `published` where there is a like row.
 
     Raises:
         ValueError: if `out` holds a run and `resume` is not given, or one of another configuration.
@@ -151,6 +151,7 @@ def run(
     kept = {
         "epoch": config.epochs if best.epoch is None else best.epoch + 1,
         "relative_to": "single_task" if is_compared else "trivial_baseline",
+        "score": None if best.epoch is None else best.score(best.results),
     }
     write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
     _save_model(trainer.model, folder / "model.keras")

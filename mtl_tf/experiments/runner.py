@@ -49,6 +49,7 @@ def run_cells(
     time_limit_s: float = 6 * 3600,
     memory_limit_mib: float = 16_384,
     tell: Callable[[str], None] = print,
+    baselines: Sequence[pathlib.Path] = (),
 ) -> list[Outcome]:
     """Runs cells in `out/cells/KEY`; one with `results.json` of its configuration is finished.
 
@@ -63,6 +64,7 @@ def run_cells(
         time_limit_s: of one cell.
         memory_limit_mib: of one cell, resident.
         tell: takes a line for every event.
+        baselines: folders of finished single-task runs, which every cell is told of.
 
     Returns:
         The outcome of each cell, in order.
@@ -93,8 +95,8 @@ def run_cells(
             ready = [c for c in waiting if all(k in ended for k in c.baselines if k in keys)]
             for cell in ready[: workers - len(running)]:
                 waiting.remove(cell)
-                finished = [outcomes[key].folder for key in cell.baselines
-                            if key in outcomes and not outcomes[key].problem]  # fmt: skip
+                finished = [*baselines, *(outcomes[key].folder for key in cell.baselines
+                            if key in outcomes and not outcomes[key].problem)]  # fmt: skip
                 running.append(_start(cell, out, finished))
                 tell(f"begun: {running[-1].cell.name}")
             time.sleep(_POLL_S)

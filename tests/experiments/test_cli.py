@@ -11,7 +11,7 @@ from mtl_tf import cli
 
 TINY = ["train", "--data", "rendered_rooms", "--height", "32", "--width", "64", "--train-size", "8",
         "--val-size", "3", "--batch-size", "4", "--epochs", "2", "--tasks", "semseg,depth,edges",
-        "--loss-weights", '{"edges": 10}', "--quiet"]  # fmt: skip
+        "--loss-weights", '{"edges": 10}', "--best-of", "2", "--quiet"]  # fmt: skip
 
 
 def size_of(path):
@@ -36,6 +36,13 @@ def test_train_writes_everything(finished):
     assert list(results["results"]) == ["semseg", "depth", "edges"]
     assert len(results["history"]) == 2
     assert results["config"]["loss_weights"] == {"edges": 10.0}
+    kept = results["kept"]
+    assert kept["epoch"] in (1, 2) and kept["relative_to"] == "trivial_baseline"
+    assert (finished / "best" / f"epoch_{kept['epoch'] - 1:06d}").is_dir()
+    assert len(results["environment"]["data"]) == 16 and results["environment"]["numpy"]
+    assert f"Kept: epoch {kept['epoch']}, the best of the last 2 by" in (
+        (finished / "report.html").read_text()
+    )  # fmt: skip
 
 
 def test_training_twice_into_one_folder_is_refused_but_resumes(finished, capsys):

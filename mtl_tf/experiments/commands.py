@@ -1,0 +1,194 @@
+"""What each command of `mtl-tf` does with the options that were typed; returns the exit code."""
+
+import argparse
+import json
+import pathlib
+import sys
+from typing import Any
+
+import keras
+import yaml
+
+from mtl_tf import data, evaluation
+from mtl_tf.evaluation import ImageStates, comparison
+from mtl_tf.experiments.check import check_data
+from mtl_tf.experiments.config import make_config, read_config
+from mtl_tf.experiments.doctor import diagnosis
+from mtl_tf.experiments.export import export_model
+from mtl_tf.experiments.grid import SURVEYS
+from mtl_tf.experiments.predict import Predictor, predict_files
+from mtl_tf.experiments.run import load_data, run
+from mtl_tf.experiments.survey import survey as run_survey
+from mtl_tf.experiments.tune import tune as search
+
+
+def _option(text: str) -> Any:
+    """A value of the command line: JSON where it is JSON, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _options_of(path: pathlib.Path | None) -> dict[str, Any]:
+    """The options in a YAML or JSON file, none without one."""
+    if path is None:
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is neither YAML nor JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold an object of options")
+    return values
+
+
+def _chosen(options: argparse.Namespace) -> tuple[str | None, Any]:
+    """The preset and the configuration that preset, file and flags make."""
+    values = _options_of(options.config)
+    preset = options.preset or values.pop("preset", None)
+    for key, text in vars(options).items():
+        if key.startswith("option_") and text is not None:
+            name = key.removeprefix("option_")
+            is_list = name in ("tasks", "auxiliary_tasks", "zoom") and not text.startswith("[")
+            values[name] = text.split(",") if is_list else _option(text)
+    return preset, make_config(preset, **values)
+
+
+def train(options: argparse.Namespace) -> int:
+    """Trains, evaluates, reports; prints the table."""
+    preset, config = _chosen(options)
+    out = options.out or pathlib.Path("runs") / (preset or config.data)
+    summary = run(
+        config, out, resume=options.resume, tensorboard=options.tensorboard,
+        verbose=2 if options.quiet else "auto", baseline=options.baseline,
+    )  # fmt: skip
+    print((out / "report.md").read_text())
+    minutes = summary["environment"]["training_s"] / 60
+    print(f"Trained for {minutes:.1f} minutes. Report: {out / 'report.html'}")
+    return 0
+
+
+def tune(options: argparse.Namespace) -> int:
+    """Searches and prints the trials."""
+    search(
+        _chosen(options)[1], options.out, options.trials, options.search.split(","),
+        options.baseline, 60 * options.time_limit_min, options.memory_limit_mib,
+    )  # fmt: skip
+    print((options.out / "trials.md").read_text())
+    print(f"Train with the best: mtl-tf train --config {options.out / 'best.json'}")
+    return 0
+
+
+def survey(options: argparse.Namespace) -> int:
+    """Trains a grid and prints its table; 1 if a cell failed."""
+    chosen = SURVEYS.get(options.preset, {"base": {}, "rows": []})
+    base = {**chosen["base"], **_options_of(options.config)}
+    base |= {k: getattr(options, k) for k in ("data", "root") if getattr(options, k) is not None}
+    rows = chosen["rows"]
+    if options.architectures:
+        methods = options.balancings.split(",")
+        rows = [(name, method) for name in options.architectures.split(",") for method in methods]
+    try:
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--seeds must hold whole numbers. Received: {options.seeds}") from error
+    problems = run_survey(
+        options.out, rows, seeds, base, chosen.get("alone"), options.workers,
+        60 * options.time_limit_min, options.memory_limit_mib,
+    )  # fmt: skip
+    if (options.out / "table.md").is_file():
+        print((options.out / "table.md").read_text())
+    return 1 if problems else 0
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Judges the model of a run again and prints the results."""
+    config = read_config(options.run / "config.json")
+    if options.root is not None:
+        config = config.model_copy(update={"root": options.root})
+    dataset = load_data(config)
+    path = options.run / "model.keras"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: the run has not finished training")
+    model = keras.saving.load_model(path)
+    images = evaluation.evaluate_images(
+        model, dataset.test(), dataset.tasks, options.edge_tolerance, options.workers
+    )
+    images.save(options.run / "images.npz")
+    print(json.dumps(images.results(), indent=2))
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Prints how two runs differ on the same images."""
+    first, second = (ImageStates.load(path) for path in (options.first, options.second))
+    found = comparison.compare(first, second, options.resamples)
+    print(comparison.as_text(found, len(first)))
+    return 0
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Writes coloured maps and prints their paths."""
+    stems = [photo.stem for photo in options.photos]
+    if options.out is not None and len(set(stems)) < len(stems):
+        raise ValueError(f"photos must have different names to share {options.out}")
+    for photo in options.photos:
+        if not photo.exists():
+            raise FileNotFoundError(f"{photo} is missing")
+    predictor = Predictor(options.model)
+    for photo in options.photos:
+        for path in predict_files(predictor, photo, options.out, options.side_by_side):
+            print(path)
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Writes a model for other programs and prints how far it differs."""
+    if not options.model.is_file():
+        raise FileNotFoundError(f"{options.model} is missing: give the model.keras of a run")
+    differences = export_model(
+        keras.saving.load_model(options.model), options.out, options.format,
+        options.with_preprocessing, options.photos,
+    )  # fmt: skip
+    for task, difference in differences.items():
+        print(f"{task:20} differs from Keras by {difference:.2g} at most")
+    print(options.out)
+    return 0
+
+
+def data_list(options: argparse.Namespace) -> int:
+    """Prints the data sets."""
+    for name, row in data.TABLE.items():
+        print(f"{name:16} {', '.join(row.tasks)} ({row.source})")
+    return 0
+
+
+def data_check(options: argparse.Namespace) -> int:
+    """Reads a whole data set; 1 if an item is broken."""
+    problems = check_data(options.data, options.root, options.num_classes, options.sheet)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def data_pack(options: argparse.Namespace) -> int:
+    """Writes a data set as TFRecord files."""
+    dataset = data.open_folder(
+        options.data, options.root, tasks=None, num_classes=options.num_classes
+    )
+    data.pack(dataset, options.out, options.shard_mib << 20, verbose=True)
+    return 0
+
+
+def data_unpack(options: argparse.Namespace) -> int:
+    """Writes a packed data set as plain files."""
+    data.unpack(options.packed, options.out, verbose=True)
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Prints facts about the installation."""
+    for name, value in diagnosis().items():
+        print(f"{name:22} {value}")
+    return 0

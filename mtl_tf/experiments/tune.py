@@ -1,0 +1,163 @@
+"""Search of learning rate and loss weights: searched fixed weights are a strong baseline.
+
+The study is a journal file, which several machines that see one folder can share: each runs
+`mtl-tf tune` with the same options.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.experiments.config import Config, make_config
+from mtl_tf.experiments.grid import Cell
+from mtl_tf.experiments.runner import run_cells
+
+SEARCHED = ("learning_rate", "loss_weights")
+_WIDTH = 10.0  # from the given value divided by this to the given value times this
+
+
+def tune(
+    config: Config,
+    out: str | pathlib.Path,
+    trials: int,
+    search: Iterable[str] = SEARCHED,
+    baseline: Sequence[pathlib.Path] = (),
+    time_limit_s: float = 6 * 3600,
+    memory_limit_mib: float = 16_384,
+    tell: Callable[[str], None] = print,
+) -> Config:
+    """Searches for the options with the best validation score, one process a trial.
+
+    The score is that by which the best epoch of a run is chosen (`best_by`): Delta-m, or a task's
+    gain. The first trial has the given values; each other draws from a tenth to ten times of them.
+    The weight of the first task stays as it is, for only ratios matter beside the learning rate.
+    Run again, it goes on to the number of trials asked for.
+
+    Source: Vandenhende et al., TPAMI 2021, section 5.3 (weights found by grid search); Akiba et
+    al., KDD 2019 (Optuna), with its tree-structured Parzen estimator.
+
+    Args:
+        config: where the search begins; all else is as it says.
+        out: folder of the study: `study.log`, the runs in `cells/`, `best.json`, `trials.md`.
+        trials: finished trials in the study, in which failed ones count.
+        search: some of `learning_rate` and `loss_weights`.
+        baseline: folders of single-task runs that Delta-m is relative to; without one for every
+            task, the trivial baseline is.
+        time_limit_s: of one trial.
+        memory_limit_mib: of one trial, resident.
+        tell: takes a line for every event.
+
+    Returns:
+        The best configuration, also written to `out/best.json` for `mtl-tf train --config`.
+
+    Raises:
+        ImportError: if Optuna is not installed.
+        ValueError: if there is nothing to search, or no trial has finished.
+    """
+    try:
+        import optuna
+        from optuna.storages import journal
+    except ImportError as error:
+        raise ImportError("The search needs Optuna: pip install 'mtl_tf[tune]'") from error
+    searched = tuple(search)
+    if not searched or set(searched) - set(SEARCHED) or trials < 1:
+        raise ValueError(
+            f"search must be some of {SEARCHED} and trials positive. Received: {searched}, {trials}"
+        )
+    folder = pathlib.Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = config.model_copy(update={"best_of": max(2, config.best_of)})  # or nothing is judged
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = journal.JournalStorage(journal.JournalFileBackend(str(folder / "study.log")))
+    study = optuna.create_study(
+        storage=storage, study_name="tune", direction="maximize", load_if_exists=True
+    )
+    _check_same(study, config)
+    number_before = len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(seed=1000 * config.seed + number_before)
+    space = _space(config, searched)
+    if not number_before:
+        study.enqueue_trial(space)
+
+    def objective(trial: Any) -> float:
+        drawn = {
+            name: trial.suggest_float(name, value / _WIDTH, value * _WIDTH, log=True)
+            for name, value in space.items()
+        }
+        cell = Cell(("tune", f"trial {trial.number}"), _with(config, drawn))
+        trial.set_user_attr("key", cell.key)
+        (outcome,) = run_cells(
+            [cell], folder, 1, time_limit_s, memory_limit_mib, lambda line: None, baseline
+        )
+        if outcome.problem:
+            raise _TrialError(outcome.problem)
+        score = json.loads((outcome.folder / "results.json").read_text())["kept"]["score"]
+        tell(f"trial {trial.number}: {100 * score:+.2f} % with {_text(drawn)}")
+        return score
+
+    finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL)
+    enough = optuna.study.MaxTrialsCallback(trials, states=finished)
+    if len(study.get_trials(states=finished)) < trials:
+        study.optimize(objective, callbacks=[enough], catch=(_TrialError,))
+    done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    if not done:
+        raise ValueError(f"No trial of {folder} has finished: see the logs in {folder / 'cells'}")
+    best = _with(config, study.best_params)
+    write_atomically(folder / "best.json", best.to_json())
+    write_atomically(folder / "trials.md", _table(done, list(space)))
+    tell(f"best: {100 * study.best_value:+.2f} % with {_text(study.best_params)}")
+    return best
+
+
+class _TrialError(RuntimeError):
+    """A trial that failed; the study goes on."""
+
+
+def _check_same(study: Any, config: Config) -> None:
+    """One study is of one configuration."""
+    ours = config.model_dump(mode="json")
+    theirs = study.user_attrs.get("config")
+    if theirs is None:
+        study.set_user_attr("config", ours)
+    elif make_config(**theirs) != config:
+        raise ValueError(
+            "The study in that folder began with another configuration: use the same options, or "
+            "another folder (--out)"
+        )
+
+
+def _space(config: Config, searched: Sequence[str]) -> dict[str, float]:
+    """What is searched, and where it begins."""
+    found: dict[str, float] = {}
+    if "learning_rate" in searched:
+        found["learning_rate"] = config.learning_rate
+    if "loss_weights" in searched:
+        for task in config.tasks[1:]:
+            found[f"{task}_weight"] = config.loss_weights.get(task, 1.0)
+    if not found:
+        raise ValueError("There is nothing to search: a single task has no loss weights")
+    return found
+
+
+def _with(config: Config, drawn: dict[str, float]) -> Config:
+    weights = {str(task): weight for task, weight in config.loss_weights.items()}
+    weights |= {n.removesuffix("_weight"): v for n, v in drawn.items() if n.endswith("_weight")}
+    values = config.model_dump()
+    values["loss_weights"] = weights
+    values["learning_rate"] = drawn.get("learning_rate", config.learning_rate)
+    return make_config(**values)
+
+
+def _text(drawn: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in drawn.items())
+
+
+def _table(trials: Sequence[Any], names: Sequence[str]) -> str:
+    """All finished trials as Markdown, the best first."""
+    lines = [f"| trial | score, % | {' | '.join(names)} |", "|---:|---:|" + "---:|" * len(names)]
+    for trial in sorted(trials, key=lambda trial: -trial.value):
+        values = " | ".join(f"{trial.params[name]:.3g}" for name in names)
+        lines.append(f"| {trial.number} | {100 * trial.value:+.2f} | {values} |")
+    return "\n".join(lines) + "\n"
