@@ -46,7 +46,7 @@ sanitize: $(VENV)/.installed-dev
 	        -o $(SANITIZE)/$$name -lpthread && $(SANITIZE)/$$name || exit 1; done
 
 docs: $(VENV)/.installed-docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build dist site runs *.egg-info mtl_tf/ops/*.so

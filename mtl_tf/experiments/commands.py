@@ -1,6 +1,8 @@
-"""What each command of `mtl-tf` does with the options that were typed; returns the exit code."""
+"""What each command of `mtl-tf` does with the options that were typed; returns the exit code.
 
-import argparse
+`options` is what the parser of `mtl_tf.cli` gives.
+"""
+
 import json
 import pathlib
 import sys
@@ -43,7 +45,7 @@ def _options_of(path: pathlib.Path | None) -> dict[str, Any]:
     return values
 
 
-def _chosen(options: argparse.Namespace) -> tuple[str | None, Any]:
+def _chosen(options: Any) -> tuple[str | None, Any]:
     """The preset and the configuration that preset, file and flags make."""
     values = _options_of(options.config)
     preset = options.preset or values.pop("preset", None)
@@ -55,7 +57,7 @@ def _chosen(options: argparse.Namespace) -> tuple[str | None, Any]:
     return preset, make_config(preset, **values)
 
 
-def train(options: argparse.Namespace) -> int:
+def train(options: Any) -> int:
     """Trains, evaluates, reports; prints the table."""
     preset, config = _chosen(options)
     out = options.out or pathlib.Path("runs") / (preset or config.data)
@@ -69,7 +71,7 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
-def tune(options: argparse.Namespace) -> int:
+def tune(options: Any) -> int:
     """Searches and prints the trials."""
     search(
         _chosen(options)[1], options.out, options.trials, options.search.split(","),
@@ -80,7 +82,7 @@ def tune(options: argparse.Namespace) -> int:
     return 0
 
 
-def survey(options: argparse.Namespace) -> int:
+def survey(options: Any) -> int:
     """Trains a grid and prints its table; 1 if a cell failed."""
     chosen = SURVEYS.get(options.preset, {"base": {}, "rows": []})
     base = {**chosen["base"], **_options_of(options.config)}
@@ -102,7 +104,7 @@ def survey(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def evaluate(options: argparse.Namespace) -> int:
+def evaluate(options: Any) -> int:
     """Judges the model of a run again and prints the results."""
     config = read_config(options.run / "config.json")
     if options.root is not None:
@@ -120,7 +122,7 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def compare(options: argparse.Namespace) -> int:
+def compare(options: Any) -> int:
     """Prints how two runs differ on the same images."""
     first, second = (ImageStates.load(path) for path in (options.first, options.second))
     found = comparison.compare(first, second, options.resamples)
@@ -128,7 +130,7 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def predict(options: argparse.Namespace) -> int:
+def predict(options: Any) -> int:
     """Writes coloured maps and prints their paths."""
     stems = [photo.stem for photo in options.photos]
     if options.out is not None and len(set(stems)) < len(stems):
@@ -143,7 +145,7 @@ def predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def export(options: argparse.Namespace) -> int:
+def export(options: Any) -> int:
     """Writes a model for other programs and prints how far it differs."""
     if not options.model.is_file():
         raise FileNotFoundError(f"{options.model} is missing: give the model.keras of a run")
@@ -157,14 +159,14 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
-def data_list(options: argparse.Namespace) -> int:
+def data_list(options: Any) -> int:
     """Prints the data sets."""
     for name, row in data.TABLE.items():
         print(f"{name:16} {', '.join(row.tasks)} ({row.source})")
     return 0
 
 
-def data_check(options: argparse.Namespace) -> int:
+def data_check(options: Any) -> int:
     """Reads a whole data set; 1 if an item is broken."""
     problems = check_data(options.data, options.root, options.num_classes, options.sheet)
     for problem in problems:
@@ -172,7 +174,7 @@ def data_check(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def data_pack(options: argparse.Namespace) -> int:
+def data_pack(options: Any) -> int:
     """Writes a data set as TFRecord files."""
     dataset = data.open_folder(
         options.data, options.root, tasks=None, num_classes=options.num_classes
@@ -181,13 +183,13 @@ def data_pack(options: argparse.Namespace) -> int:
     return 0
 
 
-def data_unpack(options: argparse.Namespace) -> int:
+def data_unpack(options: Any) -> int:
     """Writes a packed data set as plain files."""
     data.unpack(options.packed, options.out, verbose=True)
     return 0
 
 
-def doctor(options: argparse.Namespace) -> int:
+def doctor(options: Any) -> int:
     """Prints facts about the installation."""
     for name, value in diagnosis().items():
         print(f"{name:22} {value}")

@@ -1,5 +1,7 @@
 """Folders, videos and side-by-side pictures; exported files that say what Keras says."""
 
+import runpy
+
 import cv2
 import keras
 import numpy as np
@@ -131,6 +133,20 @@ def test_wrong_exports_are_told(tmp_path, model_path, capsys):
         export_model(small(), tmp_path / "x", "onnx", photos=[tmp_path / "photo.jpg"])
     assert cli.main(["export", str(tmp_path / "none.keras"), str(tmp_path / "x")]) == 2
     assert "none.keras" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file_format", ["onnx", pytest.param("litert", marks=pytest.mark.slow)])
+def test_the_examples(model_path, tmp_path, capsys, file_format):
+    Image.fromarray(photo()).save(tmp_path / "a.jpg")
+    runpy.run_path("examples/predict_photo.py")["main"](str(model_path), str(tmp_path / "a.jpg"))
+    assert np.load(tmp_path / "a_depth.npy").shape == (50, 70, 1)
+    assert (tmp_path / "a_semseg.png").is_file()
+    out = str(tmp_path / f"model.{file_format}")
+    export_model(small(), out, file_format, with_preprocessing=True)
+    capsys.readouterr()
+    runpy.run_path("examples/run_exported.py")["main"](out, str(tmp_path / "a.jpg"))
+    printed = capsys.readouterr().out
+    assert "normals: (1, 32, 64, 3)" in printed and "images a second" in printed
 
 
 def test_the_command_line(model_path, tmp_path, capsys):

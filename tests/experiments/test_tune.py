@@ -129,3 +129,17 @@ def test_the_command_line(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "| trial | score, % | learning_rate | depth_weight |" in printed
     assert json.loads((tmp_path / "out" / "best.json").read_text())["tasks"] == ["semseg", "depth"]
+
+
+@pytest.mark.slow
+def test_real_trials(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    config = experiments.make_config(
+        **BASE, height=32, width=64, train_size=8, val_size=3, batch_size=4, epochs=2
+    )
+    told = []
+    best = tune(config, tmp_path, 2, search=("learning_rate",), tell=told.append)
+    assert len(told) == 3 and best.loss_weights == {"depth": 2.0}
+    results = [json.loads(p.read_text()) for p in tmp_path.glob("cells/*/results.json")]
+    scores = [result["kept"]["score"] for result in results]
+    assert len(scores) == 2 and f"best: {100 * max(scores):+.2f} %" in told[-1]

@@ -1,0 +1,58 @@
+"""An exported network without Keras: ONNX in onnxruntime, LiteRT in its interpreter, and how fast.
+
+Commands:
+
+    mtl-tf export runs/quick/model.keras model.onnx --with-preprocessing
+    python examples/run_exported.py model.onnx photo.jpg
+
+(`--format litert` and `model.tflite` for the other.)
+"""
+
+import sys
+import time
+
+import numpy as np
+from PIL import Image
+
+PASSES = 20
+
+
+def onnx(path):
+    """`(height, width, function from an image to {task: raw prediction})`."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    (image,) = session.get_inputs()
+    tasks = [output.name for output in session.get_outputs()]
+
+    def run(x):
+        return dict(zip(tasks, session.run(tasks, {image.name: x}), strict=True))
+
+    return *image.shape[1:3], run
+
+
+def litert(path):
+    """The same for LiteRT."""
+    import tensorflow as tf
+
+    runner = tf.lite.Interpreter(path).get_signature_runner()
+    ((name, image),) = runner.get_input_details().items()
+    return *image["shape"][1:3], lambda x: runner(**{name: x})
+
+
+def main(model_path: str, photo_path: str) -> None:
+    """Prints the outputs and the passes a second."""
+    height, width, run = (onnx if model_path.endswith(".onnx") else litert)(model_path)
+    with Image.open(photo_path) as photo:
+        picture = photo.convert("RGB").resize((width, height))
+    image = np.asarray(picture, np.float32)[None]  # RGB, 0 to 255
+    for task, raw in run(image).items():
+        print(f"{task}: {raw.shape}, {raw.min():.3g} to {raw.max():.3g}")
+    begun = time.perf_counter()
+    for _ in range(PASSES):
+        run(image)
+    print(f"{PASSES / (time.perf_counter() - begun):.1f} images a second, all tasks")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
