@@ -18,10 +18,9 @@ _ROOMS = {
     "loss_weights": {"normals": 5.0},
 }  # fmt: skip
 _NYUD = {
-    "data": "nyud", "tasks": ("semseg", "depth", "normals", "edges"), "num_classes": 13,
-    "height": 64, "width": 96, "zoom": (1.0, 1.2, 1.5), "backbone": "hrnet_w18_small_v2",
-    "head": "high_resolution", "epochs": 3, "best_of": 2, "learning_rate": 1e-3,
-    "loss_weights": {"edges": 10.0, "normals": 4.0},
+    "data": "nyud", "tasks": ("semseg", "depth"), "num_classes": 13, "height": 64, "width": 96,
+    "zoom": (1.0, 1.2, 1.5), "backbone": "hrnet_w18_small_v2", "head": "high_resolution",
+    "epochs": 5, "best_of": 2, "learning_rate": 1e-3,
 }  # fmt: skip
 SURVEYS: dict[str, dict[str, Any]] = {
     "smoke": {
