@@ -8,13 +8,12 @@ import tensorflow as tf
 
 from mtl_tf.balancing import Balancing, Scalarizer
 from mtl_tf.tasks import Task, as_tasks
-from mtl_tf.training import replicas
+from mtl_tf.training.after_update import look_after_update, losses_of_outputs
 from mtl_tf.training.compiled import Compiled, Level, compiled
 from mtl_tf.training.epoch_end import EndOfEpoch
 from mtl_tf.training.forward import Batch
 from mtl_tf.training.learning_rates import heed_multipliers
-from mtl_tf.training.task_losses import check_outputs, task_losses, valid_pixels
-from mtl_tf.training.updates import Update
+from mtl_tf.training.task_losses import check_outputs
 from mtl_tf.training.weight_decay import with_l2
 
 
@@ -174,7 +173,7 @@ class MultiTaskTrainer(keras.Model):
         else:
             made.asynchronous.apply(self.optimizer, update.gradients, variables, update.is_used)
         if made.balancing.sees_losses_after_update:
-            self._look_after_update(batch, update)
+            look_after_update(made, self.model, batch, update)
         made.logs.update(update)
         return made.logs.results(is_training=True)
 
@@ -183,7 +182,7 @@ class MultiTaskTrainer(keras.Model):
         made: Compiled = self._compiled
         batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
         outputs = self.model(batch.image, training=False)
-        losses, is_present = self._whole_losses(outputs, batch)
+        losses, is_present = losses_of_outputs(made, outputs, batch)
         factored = losses * tf.constant(made.loss_factors)
         if isinstance(made.balancing, Scalarizer):
             loss = made.balancing(factored, is_present, training=False)
@@ -192,33 +191,6 @@ class MultiTaskTrainer(keras.Model):
         made.logs.update_losses(tf.add_n([loss, *self.model.losses]), losses, is_present)
         made.logs.update_metrics(outputs, batch.targets, batch.masks)
         return made.logs.results(is_training=False)
-
-    def _whole_losses(self, outputs: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        """Losses `[K]` of the batch of all replicas, and which tasks have labels in it."""
-        made: Compiled = self._compiled
-        losses = task_losses(
-            self.tasks, made.loss_functions, outputs, batch.targets, batch.masks,
-            made.initial_weight,
-        )  # fmt: skip
-        counts = valid_pixels(self.tasks, batch.targets, batch.masks)
-        sums, counts = replicas.total([counts * tf.stack(losses), counts])
-        return tf.math.divide_no_nan(sums, counts), counts > 0
-
-    def _look_after_update(self, batch: Batch, update: Update) -> None:
-        """Shows the method the losses of the same batch after the update.
-
-        In training mode, for they are compared with those before; the statistics of the model are
-        put back, as if it had not happened.
-        """
-        variables = self.model.non_trainable_variables
-        kept = [tf.identity(v) for v in variables]
-        after, _ = self._whole_losses(self.model(batch.image, training=True), batch)
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
-        factors = tf.constant(self._compiled.loss_factors)
-        self._compiled.balancing.after_update(
-            update.losses * factors, after * factors, update.is_used
-        )
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The logs of the epoch so far."""
