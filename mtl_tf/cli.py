@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import re
 import sys
 
 
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     survey = subparsers.add_parser("survey", help="train a grid of cells and write their table")
     survey.add_argument("--preset", choices=list(SURVEYS), help="a named survey")
     survey.add_argument("--architectures", help="names, separated by commas")
-    survey.add_argument("--balancings", default="fixed_weights", help="names, separated by commas")
+    survey.add_argument("--balancings", help="names, separated by commas (default: fixed_weights)")
     survey.add_argument("--seeds", default="0", help="numbers, separated by commas")
     survey.add_argument("--data", help="data set, if not that of the preset")
     survey.add_argument("--root", type=pathlib.Path, help="folder of the data set")
@@ -152,13 +153,11 @@ def _add_limits(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _help_of(name: str) -> str:
-    """The line that documents an option in the docstring of `Config`."""
+    """What documents an option in the docstring of `Config`."""
     from mtl_tf.experiments.config import Config
 
-    for line in (Config.__doc__ or "").splitlines():
-        if line.strip().startswith(f"{name}:"):
-            return line.split(":", 1)[1].strip().rstrip(".").replace("%", "%%")
-    return ""
+    text = re.search(rf"^ +{name}: (.*?)(?=\n +\w+: |\Z)", Config.__doc__ or "", re.M | re.S)
+    return " ".join(text[1].split()).rstrip(".").replace("%", "%%") if text else ""
 
 
 if __name__ == "__main__":

@@ -112,11 +112,8 @@ class DenseDataset(abc.ABC):
                 raise DataError(f"{type(self).__name__}: there is no image for {split}")
         if self.options.check_files:
             files.require(
-                path
-                for image_id in self.all_ids()
-                for kind, path in self.paths(image_id).items()
-                if kind.split("/")[0] in ("image", *self.tasks)
-            )
+                path for i in self.all_ids() for path in self._paths_used(i).values()
+            )  # fmt: skip
         if input_shape is None:
             input_shape = self.load(self.splits["train"][0]).image.shape
         self.input_shape = checked_input_shape(input_shape)
@@ -138,6 +135,11 @@ class DenseDataset(abc.ABC):
         """
         return {}
 
+    def _paths_used(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Files of the image and of the tasks asked for, without those of other tasks."""
+        wanted = ("image", *self.tasks)
+        return {k: p for k, p in self.paths(image_id).items() if k.split("/")[0] in wanted}
+
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ for other data, wherever the files lie.
 
@@ -147,7 +149,8 @@ class DenseDataset(abc.ABC):
         named = [list(self.tasks.items()), self.class_names, sorted(self.splits.items())]
         digest = hashlib.sha256(json.dumps(named).encode())
         for image_id in self.all_ids():
-            sizes = {kind: path.stat().st_size for kind, path in self.paths(image_id).items()}
+            paths = self._paths_used(image_id)
+            sizes = {kind: path.stat().st_size for kind, path in paths.items()}
             digest.update(json.dumps(sorted(sizes.items())).encode())
         for ids in self.splits.values():
             sample = self.load(ids[0])

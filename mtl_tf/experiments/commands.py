@@ -13,12 +13,13 @@ import yaml
 
 from mtl_tf import data, evaluation
 from mtl_tf.evaluation import ImageStates, comparison
+from mtl_tf.evaluation.files import write_atomically
 from mtl_tf.experiments.check import check_data
 from mtl_tf.experiments.config import make_config, read_config
 from mtl_tf.experiments.doctor import diagnosis
 from mtl_tf.experiments.export import export_model
 from mtl_tf.experiments.grid import SURVEYS
-from mtl_tf.experiments.predict import Predictor, predict_files
+from mtl_tf.experiments.predict import Predictor, photographs, predict_files
 from mtl_tf.experiments.run import load_data, run
 from mtl_tf.experiments.survey import survey as run_survey
 from mtl_tf.experiments.tune import tune as search
@@ -85,18 +86,20 @@ def tune(options: Any) -> int:
 def survey(options: Any) -> int:
     """Trains a grid and prints its table; 1 if a cell failed."""
     chosen = SURVEYS.get(options.preset, {"base": {}, "rows": []})
-    base = {**chosen["base"], **_options_of(options.config)}
-    base |= {k: getattr(options, k) for k in ("data", "root") if getattr(options, k) is not None}
+    always = _options_of(options.config)
+    always |= {k: getattr(options, k) for k in ("data", "root") if getattr(options, k) is not None}
     rows = chosen["rows"]
+    if options.balancings and not options.architectures:
+        raise ValueError("--balancings needs --architectures: the rows are all pairs of the two")
     if options.architectures:
-        methods = options.balancings.split(",")
+        methods = (options.balancings or "fixed_weights").split(",")
         rows = [(name, method) for name in options.architectures.split(",") for method in methods]
     try:
         seeds = [int(seed) for seed in options.seeds.split(",")]
     except ValueError as error:
         raise ValueError(f"--seeds must hold whole numbers. Received: {options.seeds}") from error
     problems = run_survey(
-        options.out, rows, seeds, base, chosen.get("alone"), options.workers,
+        options.out, rows, seeds, chosen["base"], chosen.get("alone"), always, options.workers,
         60 * options.time_limit_min, options.memory_limit_mib,
     )  # fmt: skip
     if (options.out / "table.md").is_file():
@@ -118,6 +121,9 @@ def evaluate(options: Any) -> int:
         model, dataset.test(), dataset.tasks, options.edge_tolerance, options.workers
     )
     images.save(options.run / "images.npz")
+    summary = json.loads((options.run / "results.json").read_text())
+    summary["results"] = images.results()
+    write_atomically(options.run / "results.json", json.dumps(summary, indent=2))
     print(json.dumps(images.results(), indent=2))
     return 0
 
@@ -132,15 +138,12 @@ def compare(options: Any) -> int:
 
 def predict(options: Any) -> int:
     """Writes coloured maps and prints their paths."""
-    stems = [photo.stem for photo in options.photos]
-    if options.out is not None and len(set(stems)) < len(stems):
-        raise ValueError(f"photos must have different names to share {options.out}")
     for photo in options.photos:
         if not photo.exists():
             raise FileNotFoundError(f"{photo} is missing")
     predictor = Predictor(options.model)
-    for photo in options.photos:
-        for path in predict_files(predictor, photo, options.out, options.side_by_side):
+    for file in photographs(options.photos, predictor.model.output, options.out):
+        for path in predict_files(predictor, file, options.out, options.side_by_side):
             print(path)
     return 0
 

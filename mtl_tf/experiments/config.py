@@ -31,12 +31,13 @@ class Config(pydantic.BaseModel):
 
     Attributes:
         data: data set, a name from `mtl_tf.data.TABLE`.
-        root: folder of the data set, where it needs one.
+        root: folder of the data set, where it needs one; of a packed one also `gs://...`.
         tasks: the tasks, in order.
         auxiliary_tasks: those of the tasks that only help the others, by initial predictions.
         num_classes: semantic classes (NYU Depth v2: 13 or 40).
         height: of the input, pixels.
         width: of the input, pixels.
+        cache: keep decoded images in memory: faster from the second epoch on, but gigabytes.
         train_size: training images (rendered rooms).
         val_size: validation images (rendered rooms).
         zoom: zoom factors of the augmentation.
@@ -63,6 +64,7 @@ class Config(pydantic.BaseModel):
         best_of: keep the best of so many last epochs, judged at the size of the targets; 1 keeps
             the last.
         best_by: which epoch is best: by `delta_m`, or the main metric of a task.
+        edge_tolerance: judge edges by the boundary benchmark too: see `mtl_tf.evaluation.evaluate`.
         batch_size: images in a batch.
         seed: of weights, order and augmentation.
     """
@@ -70,12 +72,13 @@ class Config(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     data: str = "rendered_rooms"
-    root: pathlib.Path | None = None
+    root: str | None = None
     tasks: tuple[TaskName, ...] = ALL_TASKS
     auxiliary_tasks: tuple[TaskName, ...] = ()
     num_classes: Literal[13, 40] = 13
     height: pydantic.PositiveInt = 96
     width: pydantic.PositiveInt = 128
+    cache: bool = True
     train_size: pydantic.PositiveInt = 1000
     val_size: pydantic.PositiveInt = 100
     zoom: tuple[pydantic.PositiveFloat, ...] = (1.0,)
@@ -101,13 +104,16 @@ class Config(pydantic.BaseModel):
     epochs: pydantic.PositiveInt = 12
     best_of: pydantic.PositiveInt = 1
     best_by: Literal["delta_m"] | TaskName = "delta_m"
+    edge_tolerance: pydantic.PositiveFloat | None = None
     batch_size: pydantic.PositiveInt = 8
     seed: int = pydantic.Field(0, ge=0)
 
-    @pydantic.field_validator("root", "pretrained")
+    @pydantic.field_validator("root", "pretrained", mode="before")
     @classmethod
-    def _absolute(cls, path: pathlib.Path | None) -> pathlib.Path | None:
-        return None if path is None else path.expanduser().resolve()
+    def _absolute(cls, path: Any) -> Any:
+        if path is None or "://" in str(path):
+            return path
+        return str(pathlib.Path(path).expanduser().resolve())
 
     @pydantic.field_validator("data", "architecture", "backbone", "head")
     @classmethod
@@ -138,6 +144,17 @@ class Config(pydantic.BaseModel):
         if self.best_by != "delta_m" and self.best_by not in set(self.tasks) - given:
             raise ValueError("best_by: must be delta_m or one of the tasks that are predicted")
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it this run: options that are not default, without where files lie.
+
+        So a new option renames no old run, and data may move.
+        """
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        values.pop("root", None)
+        if self.pretrained is not None:
+            values["pretrained"] = self.pretrained.name
+        return values
 
     def to_json(self) -> str:
         """The configuration as JSON text."""

@@ -5,7 +5,6 @@ import importlib.metadata
 import os
 import pathlib
 import platform
-import resource
 import statistics
 import subprocess
 from typing import Any
@@ -13,31 +12,32 @@ from typing import Any
 import keras
 
 import mtl_tf
-from mtl_tf import architectures, data, ops
+from mtl_tf import architectures, ops
 
 _PACKAGES = ("numpy", "keras", "tensorflow", "tensorflow-cpu", "opencv-python-headless")
 
 
 def environment(
-    model: keras.Model, dataset: data.DenseDataset, history: list[dict[str, float]]
+    model: keras.Model, fingerprint: str, history: list[dict[str, float]]
 ) -> dict[str, Any]:
     """What is stored with the results of a run.
 
     Args:
         model: the trained network.
-        dataset: what it was trained on.
+        fingerprint: of the data it was trained on.
         history: logs of its epochs.
 
     Returns:
-        Time, memory and costs; versions; `source`, the commit of this library where it runs from a
-        git checkout (with `+` if files differ from it); `data`, a fingerprint; `native_ops`.
+        Time, memory while training, and costs; versions; `source`, the commit of this library where
+        it runs from a git checkout (with `+` if files differ from it); `data`, the fingerprint;
+        `native_ops`.
     """
     cost = architectures.summary(model)
     steps = [epoch["step_ms"] for epoch in history[1:] or history]  # the first compiles
     return {
         "training_s": round(sum(epoch["epoch_s"] for epoch in history), 1),
         "step_ms": round(statistics.median(steps), 1),
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
         "parameters": cost.parameters,
         "multiply_adds": cost.multiply_adds,
         "processors": os.cpu_count(),
@@ -45,7 +45,7 @@ def environment(
         "mtl_tf": mtl_tf.__version__,
         **_versions(),
         "source": source_state(pathlib.Path(mtl_tf.__file__).parent),
-        "data": dataset.fingerprint(),
+        "data": fingerprint,
         "native_ops": dataclasses.asdict(ops.native_status()),
     }
 

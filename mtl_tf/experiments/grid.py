@@ -62,12 +62,9 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """A name for the configuration: two that differ have two names.
-
-        Options at their defaults are left out, so that a new option does not rename old cells.
-        """
-        values = self.config.model_dump(mode="json", exclude_defaults=True)
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+        """A name for the configuration: two that differ have two names."""
+        text = json.dumps(self.config.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def name(self) -> str:
@@ -80,48 +77,53 @@ def make_cells(
     seeds: Sequence[int],
     base: dict[str, Any],
     alone: dict[str, Any] | None = None,
+    always: dict[str, Any] | None = None,
 ) -> list[Cell]:
-    """The cells of a survey: first one network for each task alone, then the rows.
+    """The cells of a survey: for each seed one network for each task alone, then the rows.
 
     Args:
         rows: `(architecture, balancing)`, or `(label, balancing, options)` with what is different.
         seeds: a run of every cell for each.
         base: options of all cells, see `Config`.
         alone: what is different in the single-task cells.
+        always: options of all cells that override those of single-task cells and rows.
 
     Raises:
         ValueError: for an unknown option, architecture or method, or if there is no row or seed.
     """
-    rows = list({row[:2]: row for row in rows}.values())
-    if not rows or not seeds:
-        raise ValueError(f"A survey needs rows and seeds. Received: {rows}, {list(seeds)}")
+    base, always = base | (always or {}), always or {}
+    named = {(label, canonical_name(method)): rest for label, method, *rest in rows}
+    if not named or not seeds:
+        raise ValueError(f"A survey needs rows and seeds. Received: {list(named)}, {list(seeds)}")
     whole = make_config(**base)
     tasks = [task for task in whole.tasks if task not in whole.auxiliary_tasks]
     cells = []
-    for seed in seeds:
+    for seed in dict.fromkeys(seeds):
         networks = [
-            Cell((SINGLE_TASK, task), _alone({**base, **(alone or {})}, task, seed))
+            Cell((SINGLE_TASK, task), _alone(base | (alone or {}) | always, task, seed))
             for task in tasks
         ]  # fmt: skip
         cells += networks
-        for label, balancing, *options in rows:
+        for (label, method), options in named.items():
             chosen = {
                 "architecture": label,
-                "balancing": balancing,
-                "seed": seed,
                 # What these methods look at anyway can be logged for nothing.
-                "diagnostics": not issubclass(TABLE[canonical_name(balancing)].cls, Scalarizer),
+                "diagnostics": not issubclass(TABLE[method].cls, Scalarizer),
+                **(options[0] if options else {}),
+                **always,
+                "balancing": method,
+                "seed": seed,
             }
-            config = make_config(**{**base, **chosen, **(options[0] if options else {})})
-            cells.append(Cell((label, balancing), config, tuple(cell.key for cell in networks)))
+            keys = tuple(cell.key for cell in networks)
+            cells.append(Cell((label, method), make_config(**{**base, **chosen}), keys))
     return cells
 
 
-def _alone(base: dict[str, Any], task: str, seed: int) -> Config:
-    """The configuration of a network for one task."""
-    weights = {t: w for t, w in base.get("loss_weights", {}).items() if t == task}
+def _alone(options: dict[str, Any], task: str, seed: int) -> Config:
+    """The configuration of a network for one task; what only makes sense for several is left."""
     chosen = {
-        "tasks": (task,), "architecture": SINGLE_TASK, "loss_weights": weights,
-        "balancing": "fixed_weights", "auxiliary_tasks": (), "best_by": "delta_m", "seed": seed,
+        "tasks": (task,), "auxiliary_tasks": (), "loss_weights": {}, "architecture": SINGLE_TASK,
+        "architecture_options": {}, "balancing": "fixed_weights", "level": "parameters",
+        "best_by": "delta_m", "seed": seed,
     }  # fmt: skip
-    return make_config(**{**base, **chosen})
+    return make_config(**{**options, **chosen})

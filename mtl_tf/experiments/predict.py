@@ -4,7 +4,7 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import keras
@@ -85,6 +85,40 @@ def side_by_side(photo: np.ndarray, pictures: dict[str, np.ndarray]) -> np.ndarr
     return np.vstack(rows)
 
 
+def photographs(
+    paths: Iterable[str | os.PathLike[str]],
+    tasks: Iterable[str],
+    out: str | os.PathLike[str] | None = None,
+) -> list[pathlib.Path]:
+    """The files that some paths mean, of which no two would be written to one place.
+
+    Args:
+        paths: image and video files, and folders of photographs.
+        tasks: of the network: what `predict_files` wrote into a folder is no photograph.
+        out: folder of what will be written; beside each file without it.
+
+    Raises:
+        DataError: if a folder holds no photograph, or two files have one name.
+    """
+    written = tuple(f"_{task}" for task in (*tasks, "all"))
+    found: list[pathlib.Path] = []
+    for path in map(pathlib.Path, paths):
+        files = [path]
+        if path.is_dir():
+            files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in PHOTOS
+                     and not p.stem.endswith(written)]  # fmt: skip
+        if not files:
+            raise data.DataError(f"{path} holds no photograph ({', '.join(PHOTOS)})")
+        found += files
+    places = [(out or file.parent, file.stem) for file in found]
+    for place, file in zip(places, found, strict=True):
+        if places.count(place) > 1:
+            raise data.DataError(
+                f"{file} and another have one name: their maps would collide in {place[0]}"
+            )
+    return found
+
+
 def predict_files(
     predictor: Predictor,
     path: str | os.PathLike[str],
@@ -112,13 +146,7 @@ def predict_files(
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        photos = sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTOS)
-        if not photos:
-            raise data.DataError(f"{path} holds no photograph ({', '.join(PHOTOS)})")
-        stems = [file.stem for file in photos]
-        if len(set(stems)) < len(stems):
-            raise data.DataError(f"{path} holds photographs of one name: their maps would collide")
-        for file in photos:
+        for file in photographs([path], predictor.model.output, out):
             yield from predict_files(predictor, file, out, together)
         return
     folder = path.parent if out is None else pathlib.Path(out)

@@ -37,7 +37,7 @@ _QUICK: Options = {
 
 _ALL_ROWS: Options = {
     "optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 1e-4, "schedule": "poly",
-    "epochs": 100, "best_of": 10, "batch_size": 8,
+    "epochs": 100, "best_of": 10, "batch_size": 8, "cache": False,
 }  # fmt: skip
 _NYUD: Options = {
     **_ALL_ROWS, "data": "nyud", "tasks": ("semseg", "depth"), "num_classes": 40,
@@ -46,7 +46,7 @@ _NYUD: Options = {
 _PASCAL: Options = {
     **_ALL_ROWS, "data": "pascal_context",
     "tasks": ("semseg", "human_parts", "saliency", "normals", "edges"),
-    "height": 512, "width": 512,
+    "height": 512, "width": 512, "edge_tolerance": 0.0075,
     "zoom": (0.75, 1.25), "zoom_between": True, "rotation_deg": 20.0,
     "loss_weights": {"human_parts": 2.0, "saliency": 5.0, "edges": 50.0, "normals": 10.0},
 }  # fmt: skip

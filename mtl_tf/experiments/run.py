@@ -4,15 +4,15 @@ import inspect
 import json
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 
 from mtl_tf import architectures, backbones, data, evaluation, training
 from mtl_tf.evaluation.files import write_atomically
-from mtl_tf.experiments import selection
-from mtl_tf.experiments.config import Config, read_config
+from mtl_tf.experiments import claim, selection
+from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.published import published_beside
 
@@ -34,7 +34,7 @@ def load_data(config: Config) -> data.DenseDataset:
             brightness=config.brightness,
         ),
         "seed": config.seed,
-        "cache": True,
+        "cache": config.cache,
     }
     if config.root is not None and data.TABLE[config.data].needs_root:
         return data.open_folder(
@@ -114,28 +114,61 @@ def run(
         `published` where there is a like row.
 
     Raises:
-        ValueError: if `out` holds a run and `resume` is not given, or one of another configuration.
+        ValueError: if `out` holds a run and `resume` is not given, or one of another configuration
+            or other data, or another process runs there.
     """
     folder = pathlib.Path(out)
-    _check_claim(folder, config, resume)
+    claim.check(folder, config, resume)
+    reference = selection.single_task_results(map(pathlib.Path, baseline))
     keras.utils.set_random_seed(config.seed)
     dataset = load_data(config)
-    train = dataset.train()
-    trainer = build_trainer(config, dataset.tasks, int(train.cardinality()))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "config.json", config.to_json())
+    fingerprint = dataset.fingerprint()
+    trainer = build_trainer(config, dataset.tasks, len(dataset.train()))
+    with claim.held(folder, config, fingerprint):
+        trivial = trivial_results(config, dataset)
+        is_compared = set(trivial) <= set(reference)
+        best = selection.keep_best(config, folder, dataset, reference if is_compared else trivial)
+        history = train(config, folder, trainer, dataset, [best], tensorboard, verbose)
+        best.restore(trainer.model)
+        kept = {
+            "epoch": config.epochs if best.epoch is None else best.epoch + 1,
+            "relative_to": "single_task" if is_compared else "trivial_baseline",
+            "score": None if best.epoch is None else best.score(best.results),
+        }
+        write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
+        _save_model(trainer.model, folder / "model.keras")
+        summary = {
+            "results": judge(config, folder, trainer.model, dataset),
+            "baseline": trivial,
+            "kept": kept,
+            **({"published": published} if (published := published_beside(config)) else {}),
+            "history": history,
+            "config": json.loads(config.to_json()),
+            "environment": environment(trainer.model, fingerprint, history),
+        }
+        pictures = _pictures(trainer.model, dataset)
+        evaluation.write_report(folder, summary, pictures, dataset.class_names)
+    return summary
+
+
+def train(
+    config: Config,
+    folder: pathlib.Path,
+    trainer: training.MultiTaskTrainer,
+    dataset: data.DenseDataset,
+    callbacks: Sequence[Any],
+    tensorboard: bool,
+    verbose: str | int,
+) -> list[dict[str, float]]:
+    """Trains from the backup in the folder, if there is one; returns the logs of all epochs."""
     backup = training.Backup(folder / "backup")
-    trivial = trivial_results(config, dataset)
-    reference = selection.single_task_results(map(pathlib.Path, baseline))
-    is_compared = set(trivial) <= set(reference)
-    best = selection.keep_best(config, folder, dataset, reference if is_compared else trivial)
-    callbacks: list[Any] = [best, backup, keras.callbacks.TerminateOnNaN()]
+    callbacks = [*callbacks, backup, keras.callbacks.TerminateOnNaN()]
     if isinstance(trainer.model, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     trainer.fit(
-        train,
+        dataset.train(),
         validation_data=dataset.val(),
         epochs=config.epochs,
         initial_epoch=backup.epoch,
@@ -147,15 +180,18 @@ def run(
             f"The loss became NaN or infinite in epoch {backup.epoch + 1}: start afresh in another "
             f"folder (--out) with a lower learning_rate (now {config.learning_rate:g})"
         )
-    best.restore(trainer.model)
-    kept = {
-        "epoch": config.epochs if best.epoch is None else best.epoch + 1,
-        "relative_to": "single_task" if is_compared else "trivial_baseline",
-        "score": None if best.epoch is None else best.score(best.results),
-    }
-    write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
-    _save_model(trainer.model, folder / "model.keras")
-    return judge(config, folder, trainer.model, dataset, backup.history, trivial, kept)
+    return backup.history
+
+
+def judge(
+    config: Config, folder: pathlib.Path, model: keras.Model, dataset: data.DenseDataset
+) -> dict[str, dict[str, float]]:
+    """Evaluates on the test images and writes what each adds to the results, `images.npz`."""
+    images = evaluation.evaluate_images(
+        model, dataset.test(), dataset.tasks, config.edge_tolerance, os.cpu_count() or 1
+    )
+    images.save(folder / "images.npz")
+    return images.results()
 
 
 def trivial_results(config: Config, dataset: data.DenseDataset) -> dict[str, dict[str, float]]:
@@ -168,36 +204,14 @@ def trivial_results(config: Config, dataset: data.DenseDataset) -> dict[str, dic
     )
 
 
-def judge(
-    config: Config,
-    folder: pathlib.Path,
-    model: keras.Model,
-    dataset: data.DenseDataset,
-    history: list[dict[str, float]],
-    trivial: dict[str, dict[str, float]],
-    kept: dict[str, Any],
-) -> dict[str, Any]:
-    """Evaluates a trained model beside the trivial baseline and writes the report."""
-    images = evaluation.evaluate_images(model, dataset.test(), dataset.tasks)
-    images.save(folder / "images.npz")
-    published = published_beside(config)
-    summary = {
-        "results": images.results(),
-        "baseline": trivial,
-        "kept": kept,
-        **({"published": published} if published else {}),
-        "history": history,
-        "config": json.loads(config.to_json()),
-        "environment": environment(model, dataset, history),
-    }
+def _pictures(model: keras.Model, dataset: data.DenseDataset) -> list[dict[str, Any]]:
+    """Some test images, evenly spread, with what the model makes of them."""
     step = max(1, len(dataset.ids("test")) // _PICTURES)
-    pictures = [
+    return [
         _picture(model, batch)
         for i, batch in enumerate(dataset.test())
         if i % step == 0 and i // step < _PICTURES
     ]
-    evaluation.write_report(folder, summary, pictures, dataset.class_names)
-    return summary
 
 
 def _picture(model: keras.Model, batch: Any) -> dict[str, Any]:
@@ -210,20 +224,6 @@ def _picture(model: keras.Model, batch: Any) -> dict[str, Any]:
             for name, x in (("outputs", outputs), ("targets", targets), ("masks", masks))
         },
     }
-
-
-def _check_claim(folder: pathlib.Path, config: Config, resume: bool) -> None:
-    stored = folder / "config.json"
-    if stored.exists():
-        if not resume:
-            raise ValueError(
-                f"{folder} already holds a run: resume it (--resume) or choose another (--out)"
-            )
-        if read_config(stored) != config:
-            raise ValueError(
-                f"{folder} holds a run with another configuration (see {stored}): resume with the "
-                "same options or choose another folder (--out)"
-            )
 
 
 def _save_model(model: keras.Model, path: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import json
 import os
 import pathlib
 import signal
@@ -17,6 +18,7 @@ from mtl_tf.experiments.grid import Cell
 _POLL_S = 0.5
 _LIBC = ctypes.CDLL(None)
 _LAST_LINES = 12
+_SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # or the first of two cells takes all memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +83,7 @@ def run_cells(
     waiting: list[Cell] = []
     for cell in cells:
         folder = out / "cells" / cell.key
-        if _is_finished(cell, folder):
+        if _is_finished(cell, folder) and not _lacks_reference(cell, folder):
             outcomes[cell.key] = Outcome(cell, folder, "")
         else:
             waiting.append(cell)
@@ -95,9 +97,13 @@ def run_cells(
             ready = [c for c in waiting if all(k in ended for k in c.baselines if k in keys)]
             for cell in ready[: workers - len(running)]:
                 waiting.remove(cell)
-                finished = [*baselines, *(outcomes[key].folder for key in cell.baselines
-                            if key in outcomes and not outcomes[key].problem)]  # fmt: skip
-                running.append(_start(cell, out, finished))
+                folder = out / "cells" / cell.key
+                alone = [outcomes[key] for key in cell.baselines if key in outcomes]
+                finished = [outcome.folder for outcome in alone if not outcome.problem]
+                if _is_finished(cell, folder) and len(finished) < len(cell.baselines):
+                    outcomes[cell.key] = Outcome(cell, folder, "")  # no reference now either
+                    continue
+                running.append(_start(cell, out, [*baselines, *finished]))
                 tell(f"begun: {running[-1].cell.name}")
             time.sleep(_POLL_S)
             for run in list(running):
@@ -122,11 +128,33 @@ def run_cells(
     return [outcomes[cell.key] for cell in cells]
 
 
+def _is_of(cell: Cell, folder: pathlib.Path) -> bool:
+    """Whether the folder holds a run of this very configuration."""
+    try:
+        return read_config(folder / "config.json").identity() == cell.config.identity()
+    except ValueError:  # damaged, or written by another version
+        return False
+
+
 def _is_finished(cell: Cell, folder: pathlib.Path) -> bool:
     """Whether the folder holds the results of this very configuration."""
-    stored = folder / "config.json"
-    there = stored.is_file() and (folder / "results.json").is_file()
-    return there and read_config(stored) == cell.config
+    return (folder / "results.json").is_file() and _is_of(cell, folder)
+
+
+def _lacks_reference(cell: Cell, folder: pathlib.Path) -> bool:
+    """Whether its best epoch was chosen without the single-task networks."""
+    if cell.config.best_of == 1 or not cell.baselines:
+        return False
+    kept = json.loads((folder / "results.json").read_text())["kept"]
+    return kept["relative_to"] != "single_task"
+
+
+def _out_of_the_way(folder: pathlib.Path) -> None:
+    """Renames a folder that cannot be resumed."""
+    number = 1
+    while (other := folder.with_name(f"{folder.name}.old{number}")).exists():
+        number += 1
+    folder.rename(other)
 
 
 def command_of(folder: pathlib.Path, baselines: Sequence[pathlib.Path]) -> list[str]:
@@ -140,12 +168,16 @@ def command_of(folder: pathlib.Path, baselines: Sequence[pathlib.Path]) -> list[
 
 def _start(cell: Cell, out: pathlib.Path, baselines: Sequence[pathlib.Path]) -> _Running:
     folder = out / "cells" / cell.key
+    if (folder / "config.json").exists() and (
+        not _is_of(cell, folder) or (folder / "results.json").exists()
+    ):
+        _out_of_the_way(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "request.json", cell.config.to_json())
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(
             command_of(folder, baselines), stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True, preexec_fn=_end_with_parent,
+            start_new_session=True, preexec_fn=_end_with_parent, env=os.environ | _SHARED_GPU,
         )  # fmt: skip
     return _Running(cell, folder, process, time.monotonic())
 

@@ -21,7 +21,8 @@ def single_task_results(folders: Iterable[pathlib.Path]) -> dict[str, dict[str, 
         `{task: {metric: value}}`.
 
     Raises:
-        ValueError: naming a folder without results, or a run of several tasks.
+        ValueError: naming a folder without results, a run of several tasks, or a second run of one
+            task.
     """
     found: dict[str, dict[str, float]] = {}
     for folder in folders:
@@ -33,6 +34,8 @@ def single_task_results(folders: Iterable[pathlib.Path]) -> dict[str, dict[str, 
             raise ValueError(
                 f"{folder} must be a run of a single task to compare with. It has {list(results)}"
             )
+        if found.keys() & results.keys():
+            raise ValueError(f"{folder} is a second run of {list(results)}: give one for each task")
         found.update(results)
     return found
 

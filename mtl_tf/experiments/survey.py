@@ -19,6 +19,7 @@ def survey(
     seeds: Sequence[int] = (0,),
     base: dict[str, Any] | None = None,
     alone: dict[str, Any] | None = None,
+    always: dict[str, Any] | None = None,
     workers: int = 1,
     time_limit_s: float = 6 * 3600,
     memory_limit_mib: float = 16_384,
@@ -37,6 +38,7 @@ def survey(
         seeds: every cell runs once for each.
         base: options of all cells, see `Config`.
         alone: what is different in the single-task cells.
+        always: options of all cells that override those of single-task cells and rows.
         workers: cells at the same time.
         time_limit_s: of one cell.
         memory_limit_mib: of one cell, resident.
@@ -49,7 +51,7 @@ def survey(
         ValueError: for an unknown option, architecture or method, or a limit that is not positive.
     """
     folder = pathlib.Path(out)
-    cells = make_cells(rows, seeds, base or {}, alone)
+    cells = make_cells(rows, seeds, base or {}, alone, always)
     folder.mkdir(parents=True, exist_ok=True)
     listed = [
         {"key": cell.key, "row": cell.row, "config": json.loads(cell.config.to_json())}
@@ -58,12 +60,13 @@ def survey(
     write_atomically(folder / "survey.json", json.dumps(listed, indent=2))
     outcomes = run_cells(cells, folder, workers, time_limit_s, memory_limit_mib, tell)
     found = tables.collect(outcomes)
-    if found and not _is_told(folder, tables.as_csv(found)):
+    problems = [outcome.problem for outcome in outcomes if outcome.problem]
+    if problems or not _is_told(folder, tables.as_csv(found)):
         write_atomically(folder / "table.md", tables.as_markdown(found))
         write_atomically(folder / "table.tex", tables.as_latex(found))
         write_survey_report(folder / "report.html", outcomes, found)
         write_atomically(folder / "table.csv", tables.as_csv(found))  # the last: all is there
-    return [outcome.problem for outcome in outcomes if outcome.problem]
+    return problems
 
 
 def _is_told(folder: pathlib.Path, numbers: str) -> bool:

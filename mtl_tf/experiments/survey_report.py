@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def write_survey_report(
         trim_blocks=True, lstrip_blocks=True,
     ).get_template("survey.html.j2")  # fmt: skip
     page = template.render(
-        config=json.loads(finished[0].cell.config.to_json()),
+        config=json.loads(outcomes[0].cell.config.to_json()),
         seeds=sorted({outcome.cell.config.seed for outcome in outcomes}),
         header=header,
         rows=[
@@ -121,21 +122,19 @@ def _logged_curves(finished: Sequence[Outcome]) -> list[dict[str, str]]:
 
 
 def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[str, Any]:
-    """Published numbers beside the measured ones, and what differs in all rows and in each."""
-    deltas = {(row.architecture, row.balancing): row.delta for row in rows}
-    alone = [o for o in finished if o.cell.row[0] == SINGLE_TASK]
-    lines: list[dict[str, Any]] = []
+    """Published numbers beside the means over seeds, and what differs in all rows and in each."""
+    measured = {(row.architecture, row.balancing): row for row in rows}
     tasks = list(dict.fromkeys(task for row in rows for task in row.results[0]))
-    for outcome in [*alone, *_first_of_rows(finished)]:
+    lines: list[dict[str, Any]] = []
+    for row, outcome in {o.cell.row: o for o in reversed(finished)}.items():
         like = published_beside(outcome.cell.config)
-        if like is None or outcome.cell.row in [line["row"] for line in lines]:
+        ours = measured.get((SINGLE_TASK, "") if row[0] == SINGLE_TASK else row)
+        if like is None or ours is None:
             continue
-        results = json.loads((outcome.folder / "results.json").read_text())["results"]
-        delta = deltas.get(outcome.cell.row)
-        lines.append({
-            "row": outcome.cell.row, "like": like,
-            "pairs": [_pair(task, results, like["results"]) for task in tasks],
-            "delta": f"{100 * delta['mean']:+.2f}" if delta else "",
+        lines.insert(0, {
+            "row": row, "like": like,
+            "pairs": [_pair(task, ours.results, like["results"]) for task in tasks],
+            "delta": f"{100 * ours.delta['mean']:+.2f}" if ours.delta else "",
             "published_delta": "" if like["delta_m"] is None else f"{100 * like['delta_m']:+.2f}",
         })  # fmt: skip
     told = [line["like"]["differences"] for line in lines]
@@ -145,13 +144,13 @@ def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[
     return {"lines": lines, "tasks": tasks, "common": common}
 
 
-def _pair(task: str, results: dict[str, Any], published: dict[str, float]) -> tuple[str, str]:
+def _pair(task: str, results: Sequence[Any], published: dict[str, float]) -> tuple[str, str]:
     """A task's result and the published one, as text; of edges only by the same measure."""
     metric = PUBLISHED_METRICS[task]
     if task not in published:
         return "", ""
-    measured = results.get(task, {}).get(metric)
-    ours = "" if measured is None else formatted(metric, measured, task)
+    known = [seed[task][metric] for seed in results if metric in seed.get(task, ())]
+    ours = formatted(metric, statistics.fmean(known), task) if known else ""
     return ours, formatted(metric, published[task], task)
 
 

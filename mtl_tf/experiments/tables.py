@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mtl_tf.evaluation.report import formatted
@@ -33,6 +33,7 @@ class Row:
         architecture: its name.
         balancing: name of the method.
         results: of each seed, `{task: {metric: value}}`.
+        seeds: one for each of the results.
         costs: medians over seeds, see `COSTS`; of single-task networks the sums over tasks
             (memory: the largest).
         delta: `delta_m_of_seeds` against the single-task networks; empty for those.
@@ -41,44 +42,48 @@ class Row:
     architecture: str
     balancing: str
     results: Sequence[Mapping[str, Mapping[str, float]]]
+    seeds: Sequence[int]
     costs: Mapping[str, float]
     delta: Mapping[str, float]
 
 
 def collect(outcomes: Sequence[Outcome]) -> list[Row]:
     """The rows of the finished cells; the single-task networks come first, as one row."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for outcome in outcomes:
         if not outcome.problem:
             summary = json.loads((outcome.folder / "results.json").read_text())
-            found.setdefault(outcome.cell.row, []).append(summary)
+            found.setdefault(outcome.cell.row, {})[outcome.cell.config.seed] = summary
     alone = {task: s for (name, task), s in found.items() if name == SINGLE_TASK}
     rows, single = [], _single_task_results(alone)
     if single:
-        costs = [_costs(summaries) for summaries in alone.values()]
-        total = {cost: sum(one[cost] for one in costs) for cost in COSTS}
-        total["peak_memory_mib"] = max(one["peak_memory_mib"] for one in costs)
-        rows.append(Row(SINGLE_TASK, "", single, total, {}))
+        each = [_costs(summaries.values()) for summaries in alone.values()]
+        total = {cost: sum(one[cost] for one in each) for cost in COSTS}
+        total["peak_memory_mib"] = max(one["peak_memory_mib"] for one in each)
+        rows.append(Row(SINGLE_TASK, "", list(single.values()), list(single), total, {}))
+    baselines = list(single.values())
     for (architecture, balancing), summaries in found.items():
         if architecture == SINGLE_TASK:
             continue
-        results = [summary["results"] for summary in summaries]
-        tasks = [task for task in results[0] if single and task in single[0]]
-        delta = delta_m_of_seeds(results, single, tasks) if tasks == list(results[0]) else {}
-        rows.append(Row(architecture, balancing, results, _costs(summaries), delta))
+        results = [summary["results"] for summary in summaries.values()]
+        tasks = [task for task in results[0] if baselines and task in baselines[0]]
+        delta = delta_m_of_seeds(results, baselines, tasks) if tasks == list(results[0]) else {}
+        costs = _costs(summaries.values())
+        rows.append(Row(architecture, balancing, results, list(summaries), costs, delta))
     return rows
 
 
-def _single_task_results(alone: Mapping[str, Any]) -> list[dict[str, dict[str, float]]]:
-    """The results of all tasks for each seed, as far as every task has them."""
-    number = min((len(summaries) for summaries in alone.values()), default=0)
-    return [
-        {task: summaries[i]["results"][task] for task, summaries in alone.items()}
-        for i in range(number)
-    ]
+def _single_task_results(alone: Mapping[str, Any]) -> dict[int, dict[str, dict[str, float]]]:
+    """By seed the results of all tasks, for the seeds that every task has."""
+    first: Any = next(iter(alone.values()), ())
+    seeds = [seed for seed in first if all(seed in summaries for summaries in alone.values())]
+    return {
+        seed: {task: summaries[seed]["results"][task] for task, summaries in alone.items()}
+        for seed in seeds
+    }
 
 
-def _costs(summaries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _costs(summaries: Collection[Mapping[str, Any]]) -> dict[str, float]:
     return {
         cost: statistics.median(summary["environment"][cost] for summary in summaries)
         for cost in COSTS
@@ -164,13 +169,13 @@ def as_csv(rows: Sequence[Row]) -> str:
     """All metrics, not the main ones alone: a line for each row, seed, task and metric."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["architecture", "balancing", "seed_number", "task", "metric", "value"])
+    writer.writerow(["architecture", "balancing", "seed", "task", "metric", "value"])
     for row in rows:
-        for number, results in enumerate(row.results):
+        for seed, results in zip(row.seeds, row.results, strict=True):
             for task, metrics in results.items():
                 for metric, value in metrics.items():
                     writer.writerow(
-                        [row.architecture, row.balancing, number, task, metric, repr(value)]
+                        [row.architecture, row.balancing, seed, task, metric, repr(value)]
                     )
         for cost, value in row.costs.items():
             writer.writerow([row.architecture, row.balancing, "", "all", cost, repr(value)])

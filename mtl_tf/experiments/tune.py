@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.experiments import claim
 from mtl_tf.experiments.config import Config, make_config
 from mtl_tf.experiments.grid import Cell
 from mtl_tf.experiments.runner import run_cells
+from mtl_tf.experiments.selection import single_task_results
 
 SEARCHED = ("learning_rate", "loss_weights")
 _WIDTH = 10.0  # from the given value divided by this to the given value times this
@@ -33,7 +35,7 @@ def tune(
     The score is that by which the best epoch of a run is chosen (`best_by`): Delta-m, or a task's
     gain. The first trial has the given values; each other draws from a tenth to ten times of them.
     The weight of the first task stays as it is, for only ratios matter beside the learning rate.
-    Run again, it goes on to the number of trials asked for.
+    Run again, it goes on to the number of trials asked for; a trial that was killed is resumed.
 
     Source: Vandenhende et al., TPAMI 2021, section 5.3 (weights found by grid search); Akiba et
     al., KDD 2019 (Optuna), with its tree-structured Parzen estimator.
@@ -69,17 +71,17 @@ def tune(
     folder = pathlib.Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     config = config.model_copy(update={"best_of": max(2, config.best_of)})  # or nothing is judged
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = journal.JournalStorage(journal.JournalFileBackend(str(folder / "study.log")))
     study = optuna.create_study(
-        storage=storage, study_name="tune", direction="maximize", load_if_exists=True
-    )
-    _check_same(study, config)
-    number_before = len(study.trials)
-    study.sampler = optuna.samplers.TPESampler(seed=1000 * config.seed + number_before)
+        storage=storage, study_name="tune", direction="maximize", load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(),  # several machines must not draw the same numbers
+    )  # fmt: skip
+    _check_same(study, config, single_task_results(baseline))
     space = _space(config, searched)
-    if not number_before:
-        study.enqueue_trial(space)
+    study.enqueue_trial(space, skip_if_exists=True)
+    for drawn in _interrupted(study, folder):
+        study.enqueue_trial(drawn)
 
     def objective(trial: Any) -> float:
         drawn = {
@@ -91,16 +93,19 @@ def tune(
         (outcome,) = run_cells(
             [cell], folder, 1, time_limit_s, memory_limit_mib, lambda line: None, baseline
         )
-        if outcome.problem:
-            raise _TrialError(outcome.problem)
-        score = json.loads((outcome.folder / "results.json").read_text())["kept"]["score"]
+        problem, score = outcome.problem, None
+        if not problem:
+            score = json.loads((outcome.folder / "results.json").read_text())["kept"]["score"]
+        if score is None:
+            problem = problem or "no epoch had a score"
+            trial.set_user_attr("problem", problem)
+            tell(f"trial {trial.number} failed: {problem}")
+            raise _TrialError(problem)
         tell(f"trial {trial.number}: {100 * score:+.2f} % with {_text(drawn)}")
         return score
 
-    finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL)
-    enough = optuna.study.MaxTrialsCallback(trials, states=finished)
-    if len(study.get_trials(states=finished)) < trials:
-        study.optimize(objective, callbacks=[enough], catch=(_TrialError,))
+    while sum(map(_is_finished, study.trials)) < trials:
+        study.optimize(objective, n_trials=1, catch=(_TrialError,))
     done = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     if not done:
         raise ValueError(f"No trial of {folder} has finished: see the logs in {folder / 'cells'}")
@@ -115,16 +120,33 @@ class _TrialError(RuntimeError):
     """A trial that failed; the study goes on."""
 
 
-def _check_same(study: Any, config: Config) -> None:
-    """One study is of one configuration."""
-    ours = config.model_dump(mode="json")
-    theirs = study.user_attrs.get("config")
+def _is_finished(trial: Any) -> bool:
+    """Whether a trial has a score or failed by itself; one that was interrupted has neither."""
+    return trial.state.name == "COMPLETE" or "problem" in trial.user_attrs
+
+
+def _interrupted(study: Any, folder: pathlib.Path) -> list[dict[str, float]]:
+    """Values of trials that were begun, are not running now, and that none has taken up since."""
+    known = [t.params for t in study.trials if _is_finished(t) or t.state.name == "WAITING"]
+    found: list[dict[str, float]] = []
+    for trial in study.trials:
+        key = trial.user_attrs.get("key")
+        is_over = key is not None and not claim.is_held(folder / "cells" / key)
+        if is_over and trial.params not in [*known, *found]:
+            found.append(trial.params)
+    return found
+
+
+def _check_same(study: Any, config: Config, reference: Any) -> None:
+    """One study is of one configuration, and its scores are relative to the same results."""
+    ours = {"config": config.identity(), "reference": reference}
+    theirs = study.user_attrs.get("of")
     if theirs is None:
-        study.set_user_attr("config", ours)
-    elif make_config(**theirs) != config:
+        study.set_user_attr("of", ours)
+    elif theirs != json.loads(json.dumps(ours)):
         raise ValueError(
-            "The study in that folder began with another configuration: use the same options, or "
-            "another folder (--out)"
+            "The study in that folder began with another configuration or baseline: use the same "
+            "options, or another folder (--out)"
         )
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import resource
 import statistics
 import time
 from typing import Any
@@ -32,7 +33,8 @@ class Backup(keras.callbacks.Callback):
     Attributes:
         epoch: number of finished epochs in the backup: the epoch to begin with.
         history: list of the logs of the finished epochs, one dictionary each, with the seconds an
-            epoch took as `epoch_s` and the median of its training steps as `step_ms`.
+            epoch took as `epoch_s`, the median of its training steps as `step_ms`, and the largest
+            resident memory of the process so far as `peak_memory_mib`.
 
     Raises:
         ValueError: if the folder holds a backup whose metadata cannot be read.
@@ -92,6 +94,7 @@ class Backup(keras.callbacks.Callback):
         self.history = self.history[:epoch]
         entry["epoch_s"] = time.monotonic() - self._begun
         entry["step_ms"] = 1000 * statistics.median(self._steps_s) if self._steps_s else 0.0
+        entry["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         self.history.append(entry)
         states = [variable.numpy().tolist() for variable in self._random_states()]
         metadata = {"epoch": self.epoch, "history": self.history, "random_states": states}

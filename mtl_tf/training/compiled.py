@@ -119,6 +119,11 @@ def compiled(
         )
     if not isinstance(micro_batches, int) or micro_batches < 1:
         raise ValueError(f"micro_batches must be a positive integer. Received: {micro_batches!r}")
+    if weight_decay and update_every:
+        raise ValueError(
+            "weight_decay and update_every exclude each other: variables that wait would decay in "
+            "every step. Give the optimizer its own (decoupled) weight_decay"
+        )
     if not weight_decay >= 0:
         raise ValueError(f"weight_decay must not be negative. Received: {weight_decay!r}")
     if micro_batches > 1 and level == "features":

@@ -24,8 +24,8 @@ def new(folder: pathlib.Path, epoch: int) -> Iterator[pathlib.Path]:
     unfinished.mkdir(parents=True)
     yield unfinished
     finished = folder / f"epoch_{epoch:06d}"
-    if finished.exists():
-        shutil.rmtree(finished)
+    while finished.exists():  # a resumed run came to this epoch again: the old one goes afterwards
+        finished = finished.with_name(f"{finished.name}_again")
     unfinished.rename(finished)
     for other in folder.glob("epoch_*"):
         if other != finished:

@@ -17,7 +17,8 @@ _METADATA = "best.json"
 class KeepBest(keras.callbacks.Callback):
     """Saves the weights of the network after the epoch whose results have the highest score.
 
-    A resumed run goes on with the best epoch so far. With the survey's Delta-m as the score:
+    A resumed run goes on with the best epoch so far; put it before `Backup` among the callbacks, so
+    that no epoch is backed up before it is judged. With the survey's Delta-m as the score:
 
         best = mtl.training.KeepBest(
             "run/best",

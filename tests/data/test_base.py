@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pathlib
+import shutil
+
 import numpy as np
 import pytest
 
-from mtl_tf.data import TABLE, RenderedRooms
+from mtl_tf.data import TABLE, NYUDv2, RenderedRooms
 from mtl_tf.data.sample import DataError, make_sample
+from tests.data.nyud_folders import write_pack
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
 
@@ -49,3 +53,21 @@ def test_targets_get_a_channel_a_type_and_zeros_where_invalid(task: str, dtype: 
 def test_sizes_must_agree(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match=r"image_7.*depth"):
         make_sample(IMAGE, {"depth": np.zeros(shape)}, {}, "image_7")
+
+
+def test_the_fingerprint_is_of_what_is_asked_for(tmp_path: pathlib.Path) -> None:
+    """Wherever it lies, whatever other tasks' files are missing; other data have another."""
+    roots = [tmp_path / "here", tmp_path / "there"]
+    for root in roots:
+        write_pack(root)
+    shutil.rmtree(roots[1] / "normal")
+
+    def fingerprint(root: pathlib.Path, *tasks: str) -> str:
+        return NYUDv2(root, tasks, num_classes=13).fingerprint()
+
+    first = fingerprint(roots[0], "depth", "semseg")
+    assert len(first) == 16 and fingerprint(roots[1], "depth", "semseg") == first
+    assert fingerprint(roots[0], "depth") != first
+    (photo, *_) = sorted((roots[1] / "rgb").iterdir())
+    photo.write_bytes(photo.read_bytes() + b" ")
+    assert fingerprint(roots[1], "depth", "semseg") != first

@@ -13,7 +13,7 @@ from mtl_tf import cli
 from mtl_tf.data import DataError
 from mtl_tf.experiments import export
 from mtl_tf.experiments.export import export_model
-from mtl_tf.experiments.predict import Predictor, predict_files, side_by_side
+from mtl_tf.experiments.predict import Predictor, photographs, predict_files, side_by_side
 from tests.helpers.inputs import tiny_backbone
 
 TASKS = {"semseg": 3, "depth": 1, "normals": 3}
@@ -58,6 +58,19 @@ def test_a_folder(predictor, tmp_path):
     (together,) = predict_files(predictor, tmp_path / "a.jpg", tmp_path / "out", together=True)
     with Image.open(together) as image:
         assert together.name == "a_all.png" and image.size == (3 * 70, 2 * 50)
+
+
+def test_what_was_written_is_no_photograph_and_names_do_not_collide(predictor, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(photo()).save(tmp_path / folder / "a.jpg")
+    for _ in range(2):
+        written = list(predict_files(predictor, tmp_path / "one"))
+        assert {p.name for p in written} == {f"a_{task}.png" for task in TASKS}
+    both = [tmp_path / "one", tmp_path / "two"]
+    assert len(photographs(both, TASKS)) == 2
+    with pytest.raises(DataError, match=r"two.a\.jpg|one.a\.jpg"):
+        photographs(both, TASKS, tmp_path / "maps")
 
 
 def test_side_by_side_keeps_what_it_shows():

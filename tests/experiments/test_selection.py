@@ -1,6 +1,7 @@
 """Which epoch is kept, and what Delta-m is relative to."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -56,5 +57,25 @@ def test_the_task_that_decides_is_one_that_is_predicted():
         experiments.make_config(tasks=("semseg",), best_by="depth")
 
 
+def test_a_second_run_of_a_task_is_refused(tmp_path):
+    runs = [results_of(tmp_path / name, {"depth": {"rmse": 0.5}}) for name in "ab"]
+    with pytest.raises(ValueError, match=r"b is a second run of \['depth'\]"):
+        selection.single_task_results(runs)
+
+
 def test_the_state_of_the_source(tmp_path):
     assert environment.source_state(tmp_path) is None
+
+    def git(*arguments):
+        names = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *names, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "__init__.py").write_text("")
+    assert environment.source_state(tmp_path) is None  # lies there, but does not belong to it
+    git("add", ".")
+    git("commit", "-m", "first")
+    commit = environment.source_state(tmp_path)
+    assert len(commit) == 40
+    (tmp_path / "__init__.py").write_text("changed")
+    assert environment.source_state(tmp_path) == f"{commit}+"

@@ -29,7 +29,7 @@ def test_cells_are_baselines_and_rows_for_each_seed():
     assert {cell.config.seed for cell in cells[4:]} == {1}
     semseg, depth = cells[0].config, cells[1].config
     assert semseg.tasks == ("semseg",) and semseg.loss_weights == {}
-    assert depth.architecture == "single_task" and depth.loss_weights == {"depth": 2.0}
+    assert depth.architecture == "single_task" and depth.loss_weights == {}
 
 
 def test_configurations_that_differ_have_different_keys():
@@ -79,6 +79,9 @@ if config["architecture"] == ACTION[0]:
     exec(ACTION[1])
 results = json.loads(RESULTS)
 results["results"] = {task: results["results"][task] for task in config["tasks"]}
+relative_to = "single_task" if len(sys.argv) > 2 else "trivial_baseline"
+results["kept"] = {"relative_to": relative_to}
+(folder / "baselines").write_text(" ".join(sys.argv[2:]))
 results["results"].get("depth", {})["rmse"] = 0.8 - 0.1 * (config["architecture"] == "mtan")
 (folder / "results.json").write_text(json.dumps(results))
 """
@@ -91,10 +94,9 @@ def act(monkeypatch):
     def set_action(architecture="", code=""):
         text = SCRIPT.replace("ACTION", repr((architecture, code)))
         text = text.replace("RESULTS", repr(json.dumps(RESULTS)))
+        command = [sys.executable, "-c", text]
         monkeypatch.setattr(
-            runner,
-            "command_of",
-            lambda folder, baselines: [sys.executable, "-c", text, str(folder)],
+            runner, "command_of", lambda folder, runs: [*command, str(folder), *map(str, runs)]
         )
 
     monkeypatch.setattr(runner, "_POLL_S", 0.05)
@@ -116,23 +118,78 @@ def test_results_of_another_configuration_are_not_taken(tmp_path):
     changed = json.loads((folder / "config.json").read_text()) | {"learning_rate": 0.5}
     (folder / "config.json").write_text(json.dumps(changed))
     survey(tmp_path, ROWS[:1], [0], BASE, tell=lambda line: None)
-    assert sorted(times_run(tmp_path)) == [1, 1, 2]
+    assert sorted(times_run(tmp_path)) == [1, 1, 1, 1]
+    old = folder.with_name(f"{folder.name}.old1")
+    assert json.loads((old / "config.json").read_text()) == changed
+    assert json.loads((folder / "config.json").read_text())["learning_rate"] == 5e-4
+
+
+@pytest.mark.usefixtures("act")
+def test_a_damaged_configuration_ends_nothing(tmp_path):
+    survey(tmp_path, ROWS[:1], [0], BASE, tell=lambda line: None)
+    for path in tmp_path.glob("cells/*/config.json"):
+        path.write_text("{")
+    assert survey(tmp_path, ROWS[:1], [0], BASE, tell=lambda line: None) == []
+    assert times_run(tmp_path) == [1] * 6  # three of them out of the way
+
+
+def test_rows_are_compared_with_the_networks_of_their_seed(tmp_path, act):
+    base = {**BASE, "best_of": 2}
+    cells = grid.make_cells(ROWS[:1], [0, 1], base)
+    assert survey(tmp_path, ROWS[:1], [0, 1], base, workers=3, tell=lambda line: None) == []
+    for semseg, depth, row in (cells[:3], cells[3:]):
+        told = (tmp_path / "cells" / row.key / "baselines").read_text().split()
+        assert [pathlib.Path(folder).name for folder in told] == [semseg.key, depth.key]
+        assert not (tmp_path / "cells" / depth.key / "baselines").read_text()
+
+
+def test_a_row_without_its_networks_is_trained_again_when_they_are_there(tmp_path, act):
+    base = {**BASE, "best_of": 2}
+    *_, row = grid.make_cells(ROWS[:1], [0], base)
+    act("single_task", "sys.exit(1)")
+    assert len(survey(tmp_path, ROWS[:1], [0], base, tell=lambda line: None)) == 2
+    results = tmp_path / "cells" / row.key / "results.json"
+    assert json.loads(results.read_text())["kept"]["relative_to"] == "trivial_baseline"
+    assert len(survey(tmp_path, ROWS[:1], [0], base, tell=lambda line: None)) == 2
+    assert len(list(results.parent.parent.glob(f"{row.key}*"))) == 1  # nothing better to do yet
+    act()
+    assert survey(tmp_path, ROWS[:1], [0], base, tell=lambda line: None) == []
+    assert json.loads(results.read_text())["kept"]["relative_to"] == "single_task"
+
+
+@pytest.mark.usefixtures("act")
+def test_a_cell_is_there_once(tmp_path):
+    rows = [("mtan", "pcgrad"), ("mtan", "PCGrad")]
+    cells = grid.make_cells(rows, [0, 0], BASE)
+    assert [cell.row[0] for cell in cells] == ["single_task", "single_task", "mtan"]
+
+
+def test_options_of_the_user_override_those_of_rows_and_networks():
+    rows = [("shared_trunk", "dwa"), ("mtan + more", "dwa", {"architecture": "mtan", "epochs": 7})]
+    always = {"epochs": 3, "architecture_options": {"modulation": True}, "root": "/somewhere"}
+    *alone, first, second = grid.make_cells(rows, [0], BASE, {"epochs": 5}, always)
+    assert [cell.config.epochs for cell in (*alone, first, second)] == [3, 3, 3, 3]
+    assert alone[0].config.architecture_options == {}
+    assert second.config.architecture_options == {"modulation": True}
+    assert second.row == ("mtan + more", "dwa") and second.config.architecture == "mtan"
+    moved = grid.make_cells(rows, [0], BASE, {"epochs": 5}, always | {"root": "/elsewhere"})
+    assert [cell.key for cell in moved] == [cell.key for cell in (*alone, first, second)]
 
 
 @pytest.mark.usefixtures("act")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_second_run_does_nothing(tmp_path, workers):
     told = []
-    assert survey(tmp_path, ROWS, [0], BASE, None, workers, tell=told.append) == []
+    assert survey(tmp_path, ROWS, [0], BASE, None, None, workers, tell=told.append) == []
     assert times_run(tmp_path) == [1] * 4
     assert told[0] == "4 cells, 0 of them finished before"
     assert sum(line.startswith("done") for line in told) == 4
     table = (tmp_path / "table.md").read_text()
     told.clear()
-    assert survey(tmp_path, ROWS, [0], BASE, None, workers, tell=told.append) == []
+    assert survey(tmp_path, ROWS, [0], BASE, None, None, workers, tell=told.append) == []
     assert told == ["4 cells, 4 of them finished before"]
     assert times_run(tmp_path) == [1] * 4 and (tmp_path / "table.md").read_text() == table
-    survey(tmp_path, ROWS, [0, 1], BASE, None, workers, tell=told.append)
+    survey(tmp_path, ROWS, [0, 1], BASE, None, None, workers, tell=told.append)
     assert times_run(tmp_path) == [1] * 8
 
 
@@ -215,7 +272,7 @@ def test_the_table_by_hand(tmp_path):
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     (one,) = [
         r for r in rows
-        if (r["architecture"], r["seed_number"], r["metric"]) == ("mtan", "1", "rmse")
+        if (r["architecture"], r["seed"], r["metric"]) == ("mtan", "1", "rmse")
     ]  # fmt: skip
     assert float(one["value"]) == pytest.approx(0.7)
 

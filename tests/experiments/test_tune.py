@@ -1,5 +1,6 @@
 """The search: its first trial, its range, its journal, and what becomes of trials that fail."""
 
+import importlib
 import json
 import math
 import sys
@@ -12,6 +13,7 @@ from mtl_tf.experiments.config import read_config
 from mtl_tf.experiments.tune import tune
 
 pytest.importorskip("optuna")
+tune_module = importlib.import_module("mtl_tf.experiments.tune")
 BASE = {"tasks": ("semseg", "depth"), "learning_rate": 1e-3, "loss_weights": {"depth": 2.0}}
 # The score is best at a learning rate of 3e-3 and a weight of 0.5.
 SCRIPT = """
@@ -21,7 +23,7 @@ config = json.loads((folder / "request.json").read_text())
 (folder / "config.json").write_text(json.dumps(config))
 (folder / "baselines").write_text(" ".join(sys.argv[2:]))
 rate, weight = config["learning_rate"], config["loss_weights"]["depth"]
-if rate < FAILS_BELOW:
+if FAILS:
     sys.exit("diverged")
 score = -abs(math.log(rate / 3e-3)) - abs(math.log(weight / 0.5))
 results = {"results": {}, "kept": {"score": score}, "best_of": config["best_of"]}
@@ -31,8 +33,8 @@ results = {"results": {}, "kept": {"score": score}, "best_of": config["best_of"]
 
 @pytest.fixture(autouse=True)
 def scores(monkeypatch):
-    def fail_below(rate):
-        text = SCRIPT.replace("FAILS_BELOW", repr(rate))
+    def fail_if(condition):
+        text = SCRIPT.replace("FAILS", condition)
         monkeypatch.setattr(
             runner,
             "command_of",
@@ -46,8 +48,8 @@ def scores(monkeypatch):
         )
 
     monkeypatch.setattr(runner, "_POLL_S", 0.02)
-    fail_below(0.0)
-    return fail_below
+    fail_if("False")
+    return fail_if
 
 
 def searched(out, trials, **values):
@@ -88,21 +90,55 @@ def test_a_second_run_does_nothing_and_a_longer_one_goes_on(tmp_path):
 
 
 def test_failed_trials_count_and_the_search_goes_on(tmp_path, scores):
-    scores(2e-3)  # the given rate fails
-    best, told = searched(tmp_path, 8)
-    assert best.learning_rate > 2e-3 and not any(line.startswith("trial 0") for line in told)
+    scores("rate == 1e-3")
+    best, told = searched(tmp_path, 3)
+    assert best.learning_rate != 1e-3 and len(told) == 4
+    assert told[0].startswith("trial 0 failed") and "diverged" in told[0]
 
 
 def test_without_a_finished_trial_the_logs_are_named(tmp_path, scores):
-    scores(1.0)
+    scores("True")
     with pytest.raises(ValueError, match=r"No trial.*cells"):
         searched(tmp_path, 2)
 
 
-def test_baselines_are_handed_on(tmp_path):
-    searched(tmp_path, 1, baseline=[tmp_path / "semseg", tmp_path / "depth"])
-    (path,) = tmp_path.glob("cells/*/baselines")
+def test_baselines_are_handed_on_and_belong_to_the_study(tmp_path):
+    for task in ("semseg", "depth"):
+        (tmp_path / task).mkdir()
+        results = {"results": {task: {"main": 1.0}}}
+        (tmp_path / task / "results.json").write_text(json.dumps(results))
+    out, runs = tmp_path / "out", [tmp_path / "semseg", tmp_path / "depth"]
+    searched(out, 1, baseline=runs)
+    (path,) = out.glob("cells/*/baselines")
     assert path.read_text() == f"{tmp_path / 'semseg'} {tmp_path / 'depth'}"
+    with pytest.raises(ValueError, match="baseline"):
+        searched(out, 2)
+    searched(out, 2, baseline=runs)
+
+
+class KilledError(Exception):
+    """What ends a search in a test."""
+
+
+def test_a_killed_trial_is_taken_up_again(tmp_path, monkeypatch):
+    def killed(cells, *arguments):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tune_module, "run_cells", killed)
+        with pytest.raises(KilledError):
+            searched(tmp_path, 2)
+    _, told = searched(tmp_path, 2)
+    assert len(told) == 3 and "learning_rate 0.001, depth_weight 2" in told[0]
+
+
+def test_a_run_without_a_score_is_a_failed_trial(tmp_path, monkeypatch):
+    text = SCRIPT.replace("FAILS", "False").replace('{"score": score}', '{"score": None}')
+    monkeypatch.setattr(
+        runner, "command_of", lambda folder, runs: [sys.executable, "-c", text, str(folder)]
+    )
+    with pytest.raises(ValueError, match="No trial"):
+        searched(tmp_path, 2)
 
 
 def test_a_study_is_of_one_configuration(tmp_path):

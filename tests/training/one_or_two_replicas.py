@@ -46,6 +46,7 @@ def steps(strategy: tf.distribute.Strategy, name: str, level: str) -> dict:
             level=level,
             metrics={t: [] for t in THREE},
             loss={"normals": "mean_squared_error"},
+            weight_decay=0.1,
         )
         history = made.fit(dataset, epochs=2, verbose=0).history
     return {

@@ -71,6 +71,17 @@ def test_a_resumed_run_knows_what_was_best(tmp_path):
     assert not same(before, made.model.get_weights())
 
 
+def test_an_epoch_that_is_trained_again_replaces_itself(tmp_path):
+    trained(tmp_path, epochs=2)
+    worse = {"epoch": 1, "results": {"depth": {"score": 0}}}
+    (tmp_path / "epoch_000001" / "best.json").write_text(json.dumps(worse))
+    made, best, weights = trained(tmp_path, epochs=2, initial_epoch=1)
+    assert best.results["depth"]["score"] == 0.7
+    assert [path.name for path in tmp_path.glob("epoch_*")] == ["epoch_000001_again"]
+    best.restore(made.model)
+    assert same(made.model.get_weights(), weights[0])
+
+
 def test_damaged_metadata_is_told(tmp_path):
     trained(tmp_path, epochs=1)
     path = tmp_path / "epoch_000000" / "best.json"

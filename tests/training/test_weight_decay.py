@@ -47,6 +47,18 @@ def test_a_loss_scale_does_not_scale_it():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+def test_micro_batches_decay_once():
+    _, expected = moved("pcgrad", DECAY)
+    _, found = moved("pcgrad", DECAY, micro_batches=2)
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6)
+
+
+def test_variables_that_wait_would_decay_in_every_step():
+    with pytest.raises(ValueError, match=r"weight_decay.*update_every"):
+        tiny_trainer("fixed_weights", weight_decay=DECAY, update_every={"depth": 2})
+
+
 def test_a_negative_factor_is_refused():
     with pytest.raises(ValueError, match=r"weight_decay.*-1"):
         tiny_trainer("fixed_weights", weight_decay=-1)

@@ -1,0 +1,75 @@
+"""Whose folder it is: one run, one configuration, one data set, and one process at a time."""
+
+import contextlib
+import fcntl
+import pathlib
+from collections.abc import Iterator
+
+from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.experiments.config import Config, read_config
+
+
+def check(folder: pathlib.Path, config: Config, resume: bool) -> None:
+    """Refuses a folder that holds another run, or one that is not to be resumed.
+
+    Args:
+        folder: of the run.
+        config: what is to run.
+        resume: whether to go on with what is there.
+
+    Raises:
+        ValueError: if it holds a run and `resume` is not given, or one of another configuration.
+    """
+    stored = folder / "config.json"
+    if not stored.exists():
+        return
+    if not resume:
+        raise ValueError(
+            f"{folder} already holds a run: resume it (--resume) or choose another (--out)"
+        )
+    if read_config(stored).identity() != config.identity():
+        raise ValueError(
+            f"{folder} holds a run with another configuration (see {stored}): resume with the "
+            "same options or choose another folder (--out)"
+        )
+
+
+@contextlib.contextmanager
+def held(folder: pathlib.Path, config: Config, fingerprint: str) -> Iterator[None]:
+    """The folder for this process alone, with the configuration and the data written down.
+
+    Args:
+        folder: of the run; made if missing.
+        config: what runs.
+        fingerprint: of its data.
+
+    Raises:
+        ValueError: if another process holds it, or it was begun with other data.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(f"Another process is running in {folder}: wait for it") from error
+        stored = folder / "data.txt"
+        if stored.exists() and stored.read_text() != fingerprint:
+            raise ValueError(
+                f"{folder} was begun with other data (fingerprint {stored.read_text()}, now "
+                f"{fingerprint}): give that data (--root) or choose another folder (--out)"
+            )
+        write_atomically(folder / "config.json", config.to_json())
+        write_atomically(stored, fingerprint)
+        yield
+
+
+def is_held(folder: pathlib.Path) -> bool:
+    """Whether a process runs in the folder now."""
+    try:
+        with (folder / ".lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
