@@ -102,9 +102,10 @@ def _tuned_detector(tuning: Iterable[Any]) -> tuple[float, float]:
     settings = list(itertools.product(_SMOOTHING_PIXELS, _EDGE_SHARES))
     counts = {setting: np.zeros(3) for setting in settings}  # hits, edges found, edges there
     for images, targets, masks in tuning:
-        for image, target, mask in zip(images.numpy(), targets["edges"].numpy(),
-                                       masks["edges"].numpy() > 0, strict=True):  # fmt: skip
-            truth = (target[..., 0] >= 0.5) & mask
+        batch = map(np.asarray, (images, targets["edges"][..., 0], masks["edges"]))
+        for image, target, mask in zip(*batch, strict=True):
+            mask = mask > 0
+            truth = (target >= 0.5) & mask
             for smoothing in _SMOOTHING_PIXELS:
                 gradients = _gradients(image, smoothing)
                 for share in _EDGE_SHARES:
