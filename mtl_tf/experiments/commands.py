@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import yaml
 
-from mtl_tf import data, evaluation
+from mtl_tf import data
 from mtl_tf.evaluation import ImageStates, comparison
 from mtl_tf.evaluation.files import write_atomically
 from mtl_tf.experiments.check import check_data
@@ -20,7 +20,7 @@ from mtl_tf.experiments.doctor import diagnosis
 from mtl_tf.experiments.export import export_model
 from mtl_tf.experiments.grid import SURVEYS
 from mtl_tf.experiments.predict import Predictor, photographs, predict_files
-from mtl_tf.experiments.run import load_data, run
+from mtl_tf.experiments.run import judge, load_data, run
 from mtl_tf.experiments.survey import survey as run_survey
 from mtl_tf.experiments.tune import tune as search
 
@@ -117,14 +117,12 @@ def evaluate(options: Any) -> int:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the run has not finished training")
     model = keras.saving.load_model(path)
-    images = evaluation.evaluate_images(
-        model, dataset.test(), dataset.tasks, options.edge_tolerance, options.workers
-    )
-    images.save(options.run / "images.npz")
-    summary = json.loads((options.run / "results.json").read_text())
-    summary["results"] = images.results()
-    write_atomically(options.run / "results.json", json.dumps(summary, indent=2))
-    print(json.dumps(images.results(), indent=2))
+    results = judge(options.run, model, dataset, options.edge_tolerance, options.workers)
+    stored = options.run / "results.json"
+    if stored.is_file():  # not in a run that was killed before it judged
+        summary = json.loads(stored.read_text()) | {"results": results}
+        write_atomically(stored, json.dumps(summary, indent=2))
+    print(json.dumps(results, indent=2))
     return 0
 
 

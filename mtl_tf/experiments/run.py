@@ -137,8 +137,9 @@ def run(
         }
         write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
         _save_model(trainer.model, folder / "model.keras")
+        workers = os.cpu_count() or 1
         summary = {
-            "results": judge(config, folder, trainer.model, dataset),
+            "results": judge(folder, trainer.model, dataset, config.edge_tolerance, workers),
             "baseline": trivial,
             "kept": kept,
             **({"published": published} if (published := published_beside(config)) else {}),
@@ -184,11 +185,15 @@ def train(
 
 
 def judge(
-    config: Config, folder: pathlib.Path, model: keras.Model, dataset: data.DenseDataset
+    folder: pathlib.Path,
+    model: keras.Model,
+    dataset: data.DenseDataset,
+    edge_tolerance: float | None,
+    num_workers: int,
 ) -> dict[str, dict[str, float]]:
     """Evaluates on the test images and writes what each adds to the results, `images.npz`."""
     images = evaluation.evaluate_images(
-        model, dataset.test(), dataset.tasks, config.edge_tolerance, os.cpu_count() or 1
+        model, dataset.test(), dataset.tasks, edge_tolerance, num_workers
     )
     images.save(folder / "images.npz")
     return images.results()
