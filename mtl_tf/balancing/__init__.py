@@ -37,6 +37,7 @@ name                class              paper                        year
 `aligned_mtl`       `AlignedMTL`       Senushkin et al., CVPR       2023
 `upgrad`            `UPGrad`           Quinton & Rey                2024
 `dualproj`          `DualProj`         Lopez-Paz & Ranzato, NeurIPS 2017
+`config`            `ConFIG`           Liu et al., ICLR             2025
 =================== ================== ============================ ====
 
 Aggregators turn the task gradients `[K, P]` into a direction `[P]`, for the same passes.
@@ -45,7 +46,6 @@ Aggregators turn the task gradients `[K, P]` into a direction `[P]`, for the sam
 name                class              paper                        year
 =================== ================== ============================ ====
 `graddrop`          `GradDrop`         Chen et al., NeurIPS         2020
-`config`            `ConFIG`           Liu et al., ICLR             2025
 =================== ================== ============================ ====
 
 Every method is a pure function and a thin class that holds hyper-parameters and state.
@@ -53,7 +53,7 @@ Every method is a pure function and a thin class that holds hyper-parameters and
 
 import dataclasses
 
-from mtl_tf.balancing.aggregators import ConFIG, GradDrop
+from mtl_tf.balancing.aggregators import GradDrop
 from mtl_tf.balancing.base import Aggregator, Balancing, Scalarizer, Tasks, Weighting, exact
 from mtl_tf.balancing.scalarizers import (
     DTP,
@@ -73,6 +73,7 @@ from mtl_tf.balancing.weightings import (
     MGDA,
     AlignedMTL,
     CAGrad,
+    ConFIG,
     DualProj,
     FairGrad,
     GradNorm,
@@ -142,8 +143,8 @@ TABLE: dict[str, Row] = {
     "aligned_mtl": Row(AlignedMTL, "Senushkin et al., CVPR", 2023),
     "upgrad": Row(UPGrad, "Quinton & Rey", 2024),
     "dualproj": Row(DualProj, "Lopez-Paz & Ranzato, NeurIPS", 2017),
-    "graddrop": Row(GradDrop, "Chen et al., NeurIPS", 2020),
     "config": Row(ConFIG, "Liu et al., ICLR", 2025),
+    "graddrop": Row(GradDrop, "Chen et al., NeurIPS", 2020),
 }
 """The methods by name."""
 

@@ -186,7 +186,7 @@ class Aggregator(Balancing, abc.ABC):
     """Turns the gradients of K tasks, element by element, into the direction of the update.
 
     The same passes over the network as a `Weighting`; the combination itself looks at more than the
-    Gramian, or scales the result.
+    Gramian.
     """
 
     def call(self, jacobian: Any, training: bool = False) -> Any:

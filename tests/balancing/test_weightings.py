@@ -36,6 +36,7 @@ ORACLES = [
     (J2, b.AlignedMTL(), [0.55907, 0.40826], [0.21328, 0.96733, 0.96733]),
     (J2, b.UPGrad(), [10 / 9, 15 / 19], None),
     (J2, b.DualProj(), [11 / 18, 0.5], None),
+    (J2, b.ConFIG(), None, [0.15881, 2.07061, 2.07061]),
     (J2, b.PCGrad(), None, [0.584795, 3.80117, 3.80117]),
     (J2, b.GradVac(), None, [0.584795, 3.80117, 3.80117]),  # its targets begin at PCGrad's
     (J2, b.Sum(), [1, 1], [2, 2, 2]),
@@ -49,6 +50,7 @@ ORACLES = [
     (J3, b.FairGrad(alpha=2), [0.438018, 0.344775, 0.220676], None),
     (J3, b.AlignedMTL(), [0.37285, 0.31555, 0.2248], [-0.14585, 0.67868, 0.98996, 0.07675]),
     (J3, b.UPGrad(), [0.583333, 0.374677, 0.410853], None),
+    (J3, b.ConFIG(), None, [-0.02297, 2.51716, 3.25312, 0.13902]),
     (J3, b.DualProj(), [1 / 3, 1 / 3, 1 / 3], [-1 / 6, 0.5, 4 / 3, 1 / 3]),
 ]
 
@@ -88,6 +90,7 @@ HOMOGENEOUS = {
     **{f"aligned_mtl {s}": lambda s=s: b.AlignedMTL(s) for s in ("min", "median", "mean")},
     "upgrad": b.UPGrad,
     "dualproj": b.DualProj,
+    "config": b.ConFIG,
 }
 SCALES = (1e-12, 1e-6, 1.0, 1e6, 1e12)
 POWERS = {
@@ -136,6 +139,7 @@ UNHARMED = {
     "dualproj": b.DualProj(),
     **{f"mgda {n}": b.MGDA(n) for n in NORMALISATIONS},
     "nash_mtl": b.NashMTL(),
+    "config": b.ConFIG(),
 }
 
 

@@ -51,12 +51,18 @@ class GradDrop(Aggregator):
             raise ValueError(f"leak must be from 0 to 1. Received: {leak}")
         self.leak = leak
         self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
+
+    def make_state(self, num_tasks: int) -> None:
+        """The generator of the signs."""
+        self.generator = keras.random.SeedGenerator(self.seed)
 
     def combine(
         self, task_gradients: list[list[Any]], training: bool = False
     ) -> tuple[list[Any], tf.Tensor]:
         """The sum of the gradients of one sign."""
+        if not self.built:
+            self.build((len(task_gradients),))
+            self.built = True
         numbers = random_like(task_gradients, self.generator.next())
         directions = grad_drop(task_gradients, numbers, self.leak)
         return directions, tf.constant(int(BalanceStatus.CONVERGED))

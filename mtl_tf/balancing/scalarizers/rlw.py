@@ -55,7 +55,10 @@ class RLW(Scalarizer):
             )
         self.distribution = distribution
         self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
+
+    def make_state(self, num_tasks: int) -> None:
+        """The generator of the weights."""
+        self.generator = keras.random.SeedGenerator(self.seed)
 
     def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
         """The randomly weighted sum of the present tasks' losses."""

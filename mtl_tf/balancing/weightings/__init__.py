@@ -2,6 +2,7 @@
 
 from mtl_tf.balancing.weightings.aligned_mtl import AlignedMTL, aligned_mtl
 from mtl_tf.balancing.weightings.cagrad import CAGrad, cagrad
+from mtl_tf.balancing.weightings.con_fig import ConFIG, config_weights
 from mtl_tf.balancing.weightings.dualproj import DualProj, dualproj
 from mtl_tf.balancing.weightings.fairgrad import FairGrad, fairgrad
 from mtl_tf.balancing.weightings.gradnorm import GradNorm, gradnorm_gradient
@@ -18,6 +19,7 @@ __all__ = [
     "MGDA",
     "AlignedMTL",
     "CAGrad",
+    "ConFIG",
     "DualProj",
     "FairGrad",
     "GradNorm",
@@ -29,6 +31,7 @@ __all__ = [
     "UPGrad",
     "aligned_mtl",
     "cagrad",
+    "config_weights",
     "dualproj",
     "fairgrad",
     "gradnorm_gradient",

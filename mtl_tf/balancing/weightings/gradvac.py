@@ -47,10 +47,10 @@ class GradVac(Weighting):
             raise ValueError(f"beta must be from 0 to 1. Received: {beta}")
         self.beta = beta
         self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
 
     def make_state(self, num_tasks: int) -> None:
-        """The target cosines."""
+        """The target cosines, and the generator of the orders."""
+        self.generator = keras.random.SeedGenerator(self.seed)
         self.targets = self.add_state("targets", (num_tasks, num_tasks))
 
     def solve(self, tasks: Tasks) -> BalanceReport:

@@ -34,7 +34,10 @@ class PCGrad(Weighting):
     def __init__(self, seed: int | None = None, name: str | None = None) -> None:
         super().__init__(name=name)
         self.seed = seed
-        self.generator = keras.random.SeedGenerator(seed)
+
+    def make_state(self, num_tasks: int) -> None:
+        """The generator of the orders."""
+        self.generator = keras.random.SeedGenerator(self.seed)
 
     def solve(self, tasks: Tasks) -> BalanceReport:
         """The weights of the projected sum."""

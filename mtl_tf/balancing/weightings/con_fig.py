@@ -1,0 +1,43 @@
+"""ConFIG (Liu et al., ICLR 2025): the direction at equal angles to all task gradients."""
+
+import keras
+import tensorflow as tf
+
+from mtl_tf.balancing.base import Tasks, Weighting
+from mtl_tf.ops import BalanceReport, balance
+
+
+def config_weights(gramian: tf.Tensor) -> BalanceReport:
+    """The weights by which the task gradients add up to ConFIG's direction; Gramian `[K, K]`.
+
+    With unit gradients `U` and their cosines `C = U U'` the direction is that of `x = U' C^+ 1`,
+    and its length `sum_i <g_i, x> / |x|`. `C^+ 1`, at sum 1, is what IMTL-G takes of cosines.
+    """
+    norms = tf.sqrt(tf.linalg.diag_part(gramian))
+    inverse = tf.math.divide_no_nan(tf.ones_like(norms), norms)
+    cosines = gramian * inverse[:, None] * inverse[None, :]
+    report = balance(cosines, "imtl_g", with_report=True)
+    gains = tf.linalg.matvec(cosines, report.weights)  # <u_i, x>
+    squared = tf.reduce_sum(report.weights * gains)
+    length = tf.math.divide_no_nan(tf.reduce_sum(norms * gains), squared)
+    return report._replace(weights=report.weights * inverse * length)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class ConFIG(Weighting):
+    """The direction at equal angles to all task gradients, as long as their projections on it.
+
+    `ConFIG()(gramian [K, K])` -> weights `[K]`. The direction conflicts with no task gradient.
+    Where no direction is at equal angles to all, it is the one nearest to that, or 0 if gradients
+    cancel each other, counted as a fallback.
+
+    Source: Liu, Chu, Thuerey, "ConFIG: Towards Conflict-free Training of Physics Informed Neural
+    Networks", ICLR 2025, Eq. 2 and 3.
+
+    Args:
+        name: name of the layer.
+    """
+
+    def solve(self, tasks: Tasks) -> BalanceReport:
+        """The weights of the conflict-free direction."""
+        return config_weights(tasks.gramian)
