@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.architectures.graph import calls
+from mtl_tf.architectures.call_costs import multiply_adds
 
 PARTS = ("backbone", "exchange", "heads")
 
@@ -21,7 +21,7 @@ class Cost:
 
     Attributes:
         parameters: number of trainable numbers.
-        multiply_adds: of convolutions and dense layers for one image.
+        multiply_adds: of convolutions, dense layers and matrix products for one image.
     """
 
     parameters: int
@@ -63,7 +63,13 @@ def summary(model: keras.Model) -> Summary:
 
     Counted as Vandenhende et al., TPAMI 2021: one multiply-add per weight and position of
     convolutions and dense layers, for one image of the model's input size; batch normalisation,
-    activations, resizing and element-wise products are left out.
+    activations, pooling, resizing and element-wise arithmetic are free. Products of features with
+    features, which attention and affinities are made of, count too.
+
+    Every Keras layer is counted, and functions of `keras.ops`, `Lambda` and layers of your own by
+    the TensorFlow ops that they make. A layer that makes something else, such as a Python function,
+    can say what it costs in a method `multiply_adds(input_shapes, output_shapes)`: lists of shapes,
+    batch included, to the number for that batch.
 
     Args:
         model: an architecture of `mtl_tf.architectures`, or any functional model; print the result
@@ -71,15 +77,33 @@ def summary(model: keras.Model) -> Summary:
 
     Returns:
         The cost of each part.
+
+    Raises:
+        ValueError: naming a layer that cannot be counted; if the model is not functional, or its
+            input has no fixed size.
     """
+    outputs = _outputs(model)
     parameters = dict.fromkeys(PARTS, 0)
     costs = dict.fromkeys(PARTS, 0)
+    counted: set[int] = set()
     for layer in model.layers:
-        part = part_of(layer)
-        parameters[part] += sum(math.prod(v.shape) for v in layer.trainable_variables)
-    for layer, cost in multiply_adds(list(model.outputs)):
+        own = {id(v): v for v in layer.trainable_variables if id(v) not in counted}
+        counted |= own.keys()
+        parameters[part_of(layer)] += sum(math.prod(v.shape) for v in own.values())
+    for layer, cost in multiply_adds(outputs):
         costs[part_of(layer)] += cost
     return Summary({part: Cost(parameters[part], costs[part]) for part in PARTS})
+
+
+def _outputs(model: Any) -> list[Any]:
+    """The symbolic outputs of a functional model."""
+    try:
+        return list(model.outputs)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "summary needs a functional Keras model: keras.Model(inputs, outputs). Received: "
+            f"{type(model).__name__}{', use its .model' if hasattr(model, 'model') else ''}"
+        ) from error
 
 
 def part_of(layer: Any) -> str:
@@ -90,23 +114,7 @@ def part_of(layer: Any) -> str:
     return "heads" if is_head else "exchange"
 
 
-def multiply_adds(outputs: list[Any]) -> list[tuple[Any, int]]:
-    """The layers before symbolic tensors and the multiply-adds of each of their calls."""
-    return [(operation, _cost(operation, node)) for operation, node in calls(outputs)]
-
-
 def stage_costs(stage_maps: Iterable[list[Any]]) -> list[int]:
     """The multiply-adds of each of a chain of stages, from the maps after each of them."""
     totals = [sum(cost for _, cost in multiply_adds(maps)) for maps in stage_maps]
     return [after - before for before, after in itertools.pairwise([0, *totals])]
-
-
-def _cost(operation: Any, node: Any) -> int:
-    if isinstance(operation, keras.Model):
-        return sum(cost for _, cost in multiply_adds(list(operation.outputs)))
-    kernel = getattr(operation, "kernel", None)
-    if kernel is None:
-        return 0
-    is_transposed = isinstance(operation, keras.layers.Conv2DTranspose)
-    shape = (node.input_tensors if is_transposed else node.output_tensors)[0].shape
-    return math.prod(shape[1:-1]) * math.prod(kernel.shape)

@@ -1,0 +1,138 @@
+"""Multiply-adds of the layers that most networks are made of: one rule for each type of layer.
+
+Counted as in Vandenhende et al., TPAMI 2021: one multiply-add for each weight and position of a
+convolution or dense layer; biases, normalisation, activations, pooling, resizing and element-wise
+arithmetic are free. What attention and affinity layers multiply with each other counts likewise.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from mtl_tf import layers
+
+Shapes = Sequence[tuple[int, ...]]
+Rule = Callable[[Any, Shapes, Shapes], int]
+
+
+def rule_of(layer: Any) -> Rule | None:
+    """What counts a layer: its own `multiply_adds`, or the rule of its type.
+
+    Args:
+        layer: a layer or an operation of `keras.ops`.
+
+    Returns:
+        A function of the layer and the shapes of its inputs and outputs, batch included; `None` for
+        types without a rule and for subclasses with a `call` of their own.
+    """
+    if hasattr(layer, "multiply_adds"):
+        return lambda layer, inputs, outputs: int(layer.multiply_adds(inputs, outputs))
+    own: Any = type(layer)
+    for cls in own.__mro__:
+        if cls in _RULES:
+            return _RULES[cls] if own.call is cls.call else None
+    return None
+
+
+def _convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    channels = inputs[0][-1 if layer.data_format == "channels_last" else 1]
+    return math.prod(outputs[0]) * math.prod(layer.kernel_size) * (channels // layer.groups)
+
+
+def _transposed_convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    return math.prod(inputs[0]) * math.prod(layer.kernel_size) * layer.filters
+
+
+def _depthwise_convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    return math.prod(outputs[0]) * math.prod(layer.kernel_size)
+
+
+def _separable_convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    channels = inputs[0][-1 if layer.data_format == "channels_last" else 1]
+    each = math.prod(layer.kernel_size) + layer.filters
+    positions = math.prod(outputs[0]) // layer.filters
+    return positions * channels * layer.depth_multiplier * each
+
+
+def _dense(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    return math.prod(outputs[0]) * inputs[0][-1]
+
+
+def _recurrent(gates: int) -> Rule:
+    def rule(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+        batch, steps, channels = inputs[0]
+        return batch * steps * gates * layer.units * (channels + layer.units)
+
+    return rule
+
+
+def _free(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    return 0
+
+
+def _affinity_propagation(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    """In each step S products of embeddings and one with the features, for every pair of places."""
+    found = 0
+    for batch, height, width, channels in outputs:
+        embedded = sum(shape[-1] for shape in inputs[: len(inputs) - len(outputs)])
+        found += layer.steps * batch * (height * width) ** 2 * (embedded + channels)
+    return found
+
+
+def _local_affinity(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    return math.prod(inputs[0]) * layer.size**2
+
+
+def _local_diffusion(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    return math.prod(outputs[0]) * layer.size**2
+
+
+# Names, as not every version of Keras has all; the last ones change images in training alone.
+_FREE_IN_KERAS = """
+    InputLayer Identity Masking Embedding Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D
+    AlphaDropout GaussianDropout GaussianNoise ActivityRegularization
+    ReLU LeakyReLU PReLU ELU Softmax
+    BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization
+    Normalization Rescaling
+    Add Subtract Multiply Average Maximum Minimum Concatenate
+    Reshape Flatten Permute RepeatVector Resizing CenterCrop UpSampling1D UpSampling2D UpSampling3D
+    ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D
+    AveragePooling1D AveragePooling2D AveragePooling3D MaxPooling1D MaxPooling2D MaxPooling3D
+    GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
+    AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
+    AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
+    AugMix CutMix MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter
+    RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur
+    RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation
+    RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom
+"""
+
+_RULES: dict[Any, Rule] = {
+    **{
+        getattr(keras.layers, name): _free for name in _FREE_IN_KERAS if hasattr(keras.layers, name)
+    },
+    **{getattr(keras.layers, f"Conv{n}D"): _convolution for n in (1, 2, 3)},
+    **{getattr(keras.layers, f"Conv{n}DTranspose"): _transposed_convolution for n in (1, 2, 3)},
+    **{getattr(keras.layers, f"DepthwiseConv{n}D"): _depthwise_convolution for n in (1, 2)},
+    **{getattr(keras.layers, f"SeparableConv{n}D"): _separable_convolution for n in (1, 2)},
+    keras.layers.Dense: _dense,
+    keras.layers.SimpleRNN: _recurrent(1),
+    keras.layers.GRU: _recurrent(3),
+    keras.layers.LSTM: _recurrent(4),
+    # Of this library: mixtures are element-wise products; the discriminator works in training.
+    layers.AttentionDistillation: _free,
+    layers.BilinearResize: _free,
+    layers.BranchingChoices: _free,
+    layers.ChannelScaling: _free,
+    layers.CrossStitchUnit: _free,
+    layers.Mixture: _free,
+    layers.SoftmaxMixture: _free,
+    layers.SubspaceMixing: _free,
+    layers.TaskDiscriminator: _free,
+    layers.AffinityPropagation: _affinity_propagation,
+    layers.LocalAffinity: _local_affinity,
+    layers.LocalDiffusion: _local_diffusion,
+}
