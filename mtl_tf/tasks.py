@@ -1,6 +1,7 @@
 """The dense tasks: what each predicts, how it is trained and how it is judged."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ import keras
 import tensorflow as tf
 
 from mtl_tf import losses, metrics
+from mtl_tf.metrics import MetricInfo
+from mtl_tf.targets import KINDS, TargetKind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +22,22 @@ class Task:
     Attributes:
         name: `semseg`, `depth`, `normals`, `edges`, `saliency`, `human_parts`, `keypoints`,
             `principal_curvature`, or your own.
-        channels: channels of the raw prediction `[B, H, W, channels]`; classes for segmentation.
+        channels: channels of the raw prediction `[B, H, W, channels]` (of a whole image
+            `[B, channels]`); classes for segmentation.
         activation: raw prediction -> probabilities, metres or unit vectors, of the same shape.
         loss: makes the `keras.losses.Loss`.
         metrics: makes the Keras metrics of a task with that many channels.
         main_metric: the metric that stands for the task in Delta-m.
         higher_is_better: direction of the main metric.
+        kind: what the target is, and with it what a flip, a zoom and resizing do to it. Without it
+            the kind follows from the metrics and the loss; where they leave it open (a Keras loss
+            of numbers) it is `VALUES`.
+        colourise: `[H, W, C]` activated prediction or target -> RGB `[H, W, 3]` uint8; the usual
+            colours of the kind without it.
+
+    Raises:
+        ValueError: for a name that cannot be printed, or an object where a function that makes one
+            belongs.
     """
 
     name: str
@@ -34,6 +47,50 @@ class Task:
     metrics: Callable[[int], list[keras.metrics.Metric]]
     main_metric: str
     higher_is_better: bool
+    kind: TargetKind = None  # type: ignore[assignment]  # __post_init__ finds it
+    colourise: Callable[[Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
+            raise ValueError(f"name must be printable text. Received: {self.name!r}")
+        is_object = isinstance(self.loss, keras.losses.Loss)
+        if is_object or not all(map(callable, (self.activation, self.loss, self.metrics))):
+            raise ValueError(
+                f"Task {self.name!r} needs functions: activation(raw), loss() that makes a Keras "
+                "loss, metrics(channels) that makes a list of Keras metrics. Received: "
+                f"{self.activation!r}, {self.loss!r}, {self.metrics!r}. Write "
+                "loss=mtl_tf.losses.L1 or loss=lambda: MyLoss(0.5), not an object"
+            )
+        if self.kind is None:
+            object.__setattr__(self, "kind", _kind_of(self))
+        elif not isinstance(self.kind, TargetKind):
+            raise ValueError(
+                f"kind of task {self.name!r} must be one of {list(TargetKind)}. "
+                f"Received: {self.kind!r}"
+            )
+
+    @functools.cached_property
+    def metric_info(self) -> dict[str, MetricInfo]:
+        """How to read each result of the metrics, by name, the main one first."""
+        unknown = MetricInfo(None)
+        info = {self.main_metric: unknown}
+        for metric in self.metrics(self.channels):
+            info |= getattr(metric, "info", None) or {metric.name: unknown}
+        main = info[self.main_metric]
+        info[self.main_metric] = dataclasses.replace(main, higher_is_better=self.higher_is_better)
+        return info
+
+
+def _kind_of(task: Task) -> TargetKind:
+    """The kind that a task's metrics, or its loss, are for."""
+    kinds = [getattr(metric, "kind", None) for metric in task.metrics(task.channels)]
+    loss = task.loss()
+    kinds.append(getattr(loss, "kind", None))
+    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        kinds.append(TargetKind.CLASSES)
+    if isinstance(loss, keras.losses.BinaryCrossentropy | keras.losses.BinaryFocalCrossentropy):
+        kinds.append(TargetKind.BINARY)
+    return next((kind for kind in kinds if kind is not None), TargetKind.VALUES)
 
 
 def _unit_vectors(raw: Any) -> Any:
@@ -43,8 +100,9 @@ def _unit_vectors(raw: Any) -> Any:
 def _task(name: str, channels: int, activation: Any, loss: Any, task_metrics: Any) -> Task:
     main = metrics.MAIN_METRICS[name]
     return Task(
-        name, channels, activation, loss, task_metrics, main, metrics.HIGHER_IS_BETTER[name][main]
-    )
+        name, channels, activation, loss, task_metrics, main,
+        metrics.HIGHER_IS_BETTER[name][main], KINDS[name],
+    )  # fmt: skip
 
 
 TASKS: dict[str, Task] = {

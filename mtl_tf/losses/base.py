@@ -1,12 +1,13 @@
 """What all dense losses share: the validity mask and the mean over valid pixels."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
 from mtl_tf.ops import bilinear
+from mtl_tf.targets import TargetKind
 
 
 def shapes_fit(a: Any, b: Any) -> bool:
@@ -47,6 +48,9 @@ def weighted_mean(values: Any, weights: Any) -> Any:
 
 class DenseLoss(keras.losses.Loss, abc.ABC):
     """Base of the dense losses: a scalar from `(y_true, y_pred, sample_weight)`."""
+
+    kind: ClassVar[TargetKind | None] = None
+    """The kind of target it is for, where there is only one."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, weighted_mean
+from mtl_tf.targets import TargetKind
 
 
 def balanced_binary_cross_entropy(
@@ -49,6 +50,8 @@ class BalancedBinaryCrossEntropy(DenseLoss):
     Raises:
         ValueError: if `positive_weight` is not in (0, 1), or shapes do not fit together.
     """
+
+    kind = TargetKind.BINARY
 
     def __init__(
         self, positive_weight: float | None = None, name: str = "balanced_binary_cross_entropy"

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, weighted_mean
+from mtl_tf.targets import TargetKind
 
 _SQUARED_LENGTH_FLOOR = 1e-12
 
@@ -47,6 +48,8 @@ class NormalsL1(DenseLoss):
     Raises:
         ValueError: if shapes do not fit together.
     """
+
+    kind = TargetKind.DIRECTION
 
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
         """See `normals_l1`."""

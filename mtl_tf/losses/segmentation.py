@@ -7,6 +7,7 @@ from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, weighted_mean
 from mtl_tf.ops import upsample_cross_entropy
+from mtl_tf.targets import TargetKind
 
 
 def segmentation_cross_entropy(y_true: Any, y_pred: Any, weights: Any) -> Any:
@@ -40,6 +41,8 @@ class SegmentationCrossEntropy(DenseLoss):
     Raises:
         ValueError: if shapes do not fit together.
     """
+
+    kind = TargetKind.CLASSES
 
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
         """See `segmentation_cross_entropy`."""

@@ -18,7 +18,7 @@ thresholds. Shares are fractions, depth is in metres, angles are in degrees. The
 section 4). Sums are float64.
 """
 
-from mtl_tf.metrics.base import resized
+from mtl_tf.metrics.base import DenseMetric, MetricInfo, resized
 from mtl_tf.metrics.boundaries import EdgeMetrics
 from mtl_tf.metrics.depth import DepthMetrics
 from mtl_tf.metrics.edge_benchmark import (
@@ -42,8 +42,10 @@ from mtl_tf.metrics.segmentation import SegmentationMetrics
 __all__ = [
     "HIGHER_IS_BETTER",
     "MAIN_METRICS",
+    "DenseMetric",
     "DepthMetrics",
     "EdgeMetrics",
+    "MetricInfo",
     "NormalsMetrics",
     "RegressionMetrics",
     "SaliencyMetrics",

@@ -1,16 +1,42 @@
 """What all dense metrics share: float64 sums over valid pixels, and results as a dictionary."""
 
 import abc
-from typing import Any
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
 from mtl_tf.ops import bilinear
+from mtl_tf.targets import TargetKind
+
+
+@dataclasses.dataclass(frozen=True)
+class MetricInfo:
+    """How to read a result of a metric.
+
+    Source: this library.
+
+    Attributes:
+        higher_is_better: its direction; `None` where it is unknown.
+        unit: `"%"` for fractions that people write in percent, `"m"`, `"°"`, or `""`.
+        digits: after the point, of values without a unit or in metres.
+    """
+
+    higher_is_better: bool | None
+    unit: str = ""
+    digits: int = 3
 
 
 class DenseMetric(keras.metrics.Metric, abc.ABC):
     """Base of the dense metrics: `update_state` checks and masks, `add` accumulates."""
+
+    info: ClassVar[Mapping[str, MetricInfo]] = {}
+    """How to read each result, by name."""
+
+    kind: ClassVar[TargetKind | None] = None
+    """The kind of target it judges, where there is only one."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name, dtype="float32")
@@ -71,12 +97,14 @@ def resized(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Brings a raw prediction to the size of its target, bilinearly.
 
     Args:
-        prediction: `[B, h, w, C]`.
+        prediction: `[B, h, w, C]`; one of whole images, `[B, C]`, stays as it is.
         target: `[B, H, W, C']`.
 
     Returns:
         The prediction `[B, H, W, C]`.
     """
+    if prediction.shape.rank == 2:
+        return prediction
     if prediction.shape[1:3].is_fully_defined() and prediction.shape[1:3] == target.shape[1:3]:
         return prediction
     height, width = tf.unstack(tf.shape(target)[1:3])

@@ -12,14 +12,33 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtl_tf.metrics.base import DenseMetric, sum_where
+from mtl_tf.metrics.base import DenseMetric, MetricInfo, sum_where
+from mtl_tf.targets import TargetKind
 
 
-def dilate(mask: tf.Tensor, radius: int) -> tf.Tensor:
-    """Pixels `[B, H, W]` within `radius` (rows and columns) of a true pixel of `mask [B, H, W]`."""
-    size = 2 * radius + 1
-    grown = tf.nn.max_pool2d(tf.cast(mask, tf.float32)[..., None], size, 1, "SAME")
+def dilate(mask: tf.Tensor, radius: Any) -> tf.Tensor:
+    """Pixels `[B, H, W]` within `radius` (rows and columns) of a true pixel of `mask [B, H, W]`.
+
+    The radius is an integer, or an int32 scalar where the size is known only when the graph runs.
+    """
+    grown = tf.cast(mask, tf.float32)[..., None]
+    if isinstance(radius, int):
+        return tf.nn.max_pool2d(grown, 2 * radius + 1, 1, "SAME")[..., 0] > 0.5
+    _, grown = tf.while_loop(
+        lambda i, _: i < radius,
+        lambda i, grown: (i + 1, tf.nn.max_pool2d(grown, 3, 1, "SAME")),
+        [tf.constant(0), grown],
+    )
     return grown[..., 0] > 0.5
+
+
+def radius_pixels(tolerance: float, image: tf.Tensor) -> Any:
+    """`tolerance` times the diagonal of `image [B, H, W, ...]`, rounded; an integer if known."""
+    height, width = image.shape[1:3]
+    if height is not None and width is not None:
+        return round(tolerance * math.hypot(height, width))
+    sides = tf.cast(tf.shape(image)[1:3], tf.float64)
+    return tf.cast(tf.round(tolerance * tf.norm(sides)), tf.int32)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -45,6 +64,11 @@ class EdgeMetrics(DenseMetric):
             together.
     """
 
+    kind = TargetKind.BOUNDARY
+    info = dict.fromkeys(
+        ("f", "precision", "recall", "ods_f", "ois_f", "ap"), MetricInfo(True, "%")
+    )
+
     def __init__(
         self, threshold: float = 0.85, tolerance: float = 0.0025, name: str = "edge_metrics"
     ) -> None:
@@ -62,12 +86,7 @@ class EdgeMetrics(DenseMetric):
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
         """Adds a batch to the four counts."""
-        height, width = y_true.shape[1:3]
-        if height is None or width is None:
-            raise ValueError(
-                f"EdgeMetrics needs a known height and width. Received: y_true.shape={y_true.shape}"
-            )
-        radius = round(self.tolerance * math.hypot(height, width))
+        radius = radius_pixels(self.tolerance, y_true)
         target = (tf.cast(y_true[..., 0], tf.float32) >= 0.5) & valid
         predicted = (tf.sigmoid(y_pred[..., 0]) >= self.threshold) & valid
         self.num_predicted.assign_add(sum_where(predicted, valid))

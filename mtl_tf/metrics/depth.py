@@ -4,10 +4,14 @@ Metres, pooled over all valid pixels of all images. Predictions are clipped from
 not from above; no crop.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import keras
 import tensorflow as tf
 
-from mtl_tf.metrics.base import DenseMetric, sum_where
+from mtl_tf.metrics.base import DenseMetric, MetricInfo, sum_where
+from mtl_tf.targets import TargetKind
 
 _SMALLEST_DEPTH_M = 1e-9
 _SUMS = ("square", "log_square", "absolute", "relative", "delta1", "delta2", "delta3")
@@ -31,6 +35,15 @@ class DepthMetrics(DenseMetric):
     Raises:
         ValueError: if shapes do not fit together.
     """
+
+    kind = TargetKind.DISTANCE
+    info: ClassVar[Mapping[str, MetricInfo]] = {
+        "rmse": MetricInfo(False, "m"),
+        "log_rmse": MetricInfo(False),
+        "abs_error": MetricInfo(False, "m"),
+        "abs_rel": MetricInfo(False, "%"),
+        **dict.fromkeys(("delta1", "delta2", "delta3"), MetricInfo(True, "%")),
+    }
 
     def __init__(self, name: str = "depth_metrics") -> None:
         super().__init__(name=name)

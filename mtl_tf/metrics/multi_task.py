@@ -5,6 +5,15 @@ Three definitions are in use under one name; all are here (survey, Eq. 10; LibMT
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mtl_tf.metrics.base import DenseMetric
+from mtl_tf.metrics.boundaries import EdgeMetrics
+from mtl_tf.metrics.depth import DepthMetrics
+from mtl_tf.metrics.normals import NormalsMetrics
+from mtl_tf.metrics.regression import RegressionMetrics
+from mtl_tf.metrics.saliency import SaliencyMetrics
+from mtl_tf.metrics.segmentation import SegmentationMetrics
 
 MAIN_METRICS = {
     "semseg": "miou",
@@ -18,24 +27,15 @@ MAIN_METRICS = {
 }
 """The metric that stands for a task in Delta-m, by task."""
 
-HIGHER_IS_BETTER = {
-    "semseg": {"miou": True, "pixel_accuracy": True},
-    "human_parts": {"miou": True, "pixel_accuracy": True},
-    "saliency": {"miou": True, "max_f": True, "max_f_pooled": True},
-    "depth": {
-        "rmse": False, "log_rmse": False, "abs_error": False, "abs_rel": False,
-        "delta1": True, "delta2": True, "delta3": True,
-    },
-    "normals": {
-        "mean": False, "median": False, "rmse": False,
-        "within_11_25": True, "within_22_5": True, "within_30": True,
-    },
-    "edges": {
-        "f": True, "precision": True, "recall": True, "ods_f": True, "ois_f": True, "ap": True,
-    },
-    "keypoints": {"abs_error": False, "rmse": False},
-    "principal_curvature": {"abs_error": False, "rmse": False},
+_METRICS: dict[str, type[DenseMetric]] = {
+    "semseg": SegmentationMetrics, "human_parts": SegmentationMetrics,
+    "saliency": SaliencyMetrics, "depth": DepthMetrics, "normals": NormalsMetrics,
+    "edges": EdgeMetrics, "keypoints": RegressionMetrics, "principal_curvature": RegressionMetrics,
 }  # fmt: skip
+HIGHER_IS_BETTER: dict[str, dict[str, bool]] = {
+    task: {name: bool(info.higher_is_better) for name, info in metric.info.items()}
+    for task, metric in _METRICS.items()
+}
 """Direction of every metric, by task and metric."""
 
 _TABLE_METRICS = {
@@ -49,6 +49,7 @@ _TABLE_METRICS = {
     "principal_curvature": ("abs_error",),
 }
 _DEFINITIONS = ("survey", "libmtl", "nash_mtl")
+_ODS = "ods_f"
 
 Results = Mapping[str, Mapping[str, float]]
 
@@ -56,7 +57,7 @@ Results = Mapping[str, Mapping[str, float]]
 def delta_m(
     results: Results,
     single_task_results: Results,
-    tasks: Iterable[str],
+    tasks: Iterable[Any],
     definition: str = "survey",
 ) -> float:
     """Mean relative change against single-task results.
@@ -64,7 +65,8 @@ def delta_m(
     Args:
         results: `{task: {metric: value}}` of the multi-task model, as `evaluate` returns it.
         single_task_results: the same for the single-task models.
-        tasks: names of the tasks to count (a `{task: channels}` dictionary serves).
+        tasks: the tasks to count: names (a `{task: channels}` dictionary serves), or
+            `mtl_tf.Task` objects, whose own main metric and direction count.
         definition: `"survey"` (Vandenhende et al. 2021, Eq. 10): one metric a task, mean over
             tasks; of edges `ods_f` where both results have it. `"libmtl"`: mean over each task's
             table metrics, then over tasks. `"nash_mtl"` (Navon et al. 2022): mean over all table
@@ -87,7 +89,7 @@ def delta_m(
 def task_deltas(
     results: Results,
     single_task_results: Results,
-    tasks: Iterable[str],
+    tasks: Iterable[Any],
     definition: str = "survey",
 ) -> dict[str, float]:
     """What each task gains against its single-task results: what `delta_m` is the mean of.
@@ -113,7 +115,7 @@ def task_deltas(
 def delta_m_of_seeds(
     results: Sequence[Results],
     single_task_results: Sequence[Results],
-    tasks: Iterable[str],
+    tasks: Iterable[Any],
     definition: str = "survey",
 ) -> dict[str, float]:
     """Delta-m of a model trained with several seeds, and how much it varies.
@@ -156,31 +158,47 @@ def delta_m_of_seeds(
 
 
 def _changes(
-    results: Results, single_task_results: Results, tasks: Iterable[str], definition: str
+    results: Results, single_task_results: Results, tasks: Iterable[Any], definition: str
 ) -> dict[str, list[float]]:
     """Relative gains of each task's metrics that count; positive is better."""
     if definition not in _DEFINITIONS:
         raise ValueError(f"definition must be one of {_DEFINITIONS}. Received: {definition!r}")
-    names = [getattr(task, "name", task) for task in tasks]
-    unknown = [name for name in names if name not in MAIN_METRICS]
-    if unknown:
-        raise ValueError(f"Unknown tasks {unknown}. Known: {sorted(MAIN_METRICS)}")
-    if not names:
+    chosen = [_metrics_of(task) for task in tasks]
+    if not chosen:
         raise ValueError("tasks must name at least one task. Received none")
+    changes = {}
+    for task, main, in_tables, directions in chosen:
+        has_ods = all(_ODS in r.get(task, ()) for r in (results, single_task_results))
+        counted = (main,) if definition == "survey" else in_tables
+        if has_ods and directions.get(_ODS):
+            counted = (_ODS,)
+        changes[task] = [
+            _relative_gain(results, single_task_results, task, metric, directions[metric])
+            for metric in counted
+        ]
+    return changes
 
-    def metrics(task: str) -> tuple[str, ...]:
-        benchmarked = all("ods_f" in r.get(task, ()) for r in (results, single_task_results))
-        if task == "edges" and benchmarked:
-            return ("ods_f",)
-        return (MAIN_METRICS[task],) if definition == "survey" else _TABLE_METRICS[task]
 
-    return {
-        task: [_relative_gain(results, single_task_results, task, m) for m in metrics(task)]
-        for task in names
-    }
+def _metrics_of(task: Any) -> tuple[str, str, tuple[str, ...], Mapping[str, bool]]:
+    """Name of a task, its main metric, those that tables have, and all their directions."""
+    main = getattr(task, "main_metric", None)
+    if main is None:
+        if task not in MAIN_METRICS:
+            raise ValueError(
+                f"Unknown task {task!r}. Known: {sorted(MAIN_METRICS)}. Pass the mtl_tf.Task for "
+                "your own"
+            )
+        return task, MAIN_METRICS[task], _TABLE_METRICS[task], HIGHER_IS_BETTER[task]
+    directions = {name: info.higher_is_better for name, info in task.metric_info.items()}
+    in_tables = _TABLE_METRICS.get(task.name, ())
+    if main != MAIN_METRICS.get(task.name):
+        in_tables = (main,)
+    return task.name, main, in_tables, {**directions, main: task.higher_is_better}
 
 
-def _relative_gain(results: Results, baseline: Results, task: str, metric: str) -> float:
+def _relative_gain(
+    results: Results, baseline: Results, task: str, metric: str, higher_is_better: bool
+) -> float:
     values = []
     for name, source in (("results", results), ("single_task_results", baseline)):
         if task not in source or metric not in source[task]:
@@ -190,4 +208,4 @@ def _relative_gain(results: Results, baseline: Results, task: str, metric: str) 
     if single == 0.0:
         raise ValueError(f"single_task_results has {metric!r} = 0 for {task!r}: no relative change")
     gain = (ours - single) / single
-    return gain if HIGHER_IS_BETTER[task][metric] else -gain
+    return gain if higher_is_better else -gain

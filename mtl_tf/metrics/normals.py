@@ -4,10 +4,14 @@ Degrees, pooled over all valid pixels of all images; both vectors are normalised
 comes from a histogram of 0.01° bins, so it is exact to 0.005° for any number of pixels. No crop.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import keras
 import tensorflow as tf
 
-from mtl_tf.metrics.base import DenseMetric, sum_where
+from mtl_tf.metrics.base import DenseMetric, MetricInfo, sum_where
+from mtl_tf.targets import TargetKind
 
 _BIN_DEG = 0.01
 _NUM_BINS = 18_001
@@ -39,6 +43,12 @@ class NormalsMetrics(DenseMetric):
     Raises:
         ValueError: if shapes do not fit together.
     """
+
+    kind = TargetKind.DIRECTION
+    info: ClassVar[Mapping[str, MetricInfo]] = {
+        **dict.fromkeys(("mean", "median", "rmse"), MetricInfo(False, "°")),
+        **dict.fromkeys(("within_11_25", "within_22_5", "within_30"), MetricInfo(True, "%")),
+    }
 
     def __init__(self, name: str = "normals_metrics") -> None:
         super().__init__(name=name)

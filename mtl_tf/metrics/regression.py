@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtl_tf.metrics.base import DenseMetric, sum_where
+from mtl_tf.metrics.base import DenseMetric, MetricInfo, sum_where
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -26,6 +26,8 @@ class RegressionMetrics(DenseMetric):
     Raises:
         ValueError: if `num_channels` is below 1, or shapes do not fit together.
     """
+
+    info = dict.fromkeys(("abs_error", "rmse"), MetricInfo(False, digits=4))
 
     def __init__(self, num_channels: int = 1, name: str = "regression_metrics") -> None:
         super().__init__(name=name)

@@ -12,7 +12,8 @@ That of ATRC and InvPT: 19 thresholds from 0.05 to 0.95, pixels of all images po
 import keras
 import tensorflow as tf
 
-from mtl_tf.metrics.base import DenseMetric
+from mtl_tf.metrics.base import DenseMetric, MetricInfo
+from mtl_tf.targets import TargetKind
 
 _THRESHOLDS = tuple(0.2 + 0.05 * i for i in range(-3, 16))
 _SURVEY = slice(3, 18)  # of the thresholds
@@ -37,6 +38,9 @@ class SaliencyMetrics(DenseMetric):
     Raises:
         ValueError: if shapes do not fit together.
     """
+
+    kind = TargetKind.BINARY
+    info = dict.fromkeys(("miou", "max_f", "max_f_pooled"), MetricInfo(True, "%"))
 
     def __init__(self, name: str = "saliency_metrics") -> None:
         super().__init__(name=name)

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtl_tf.metrics.base import DenseMetric
+from mtl_tf.metrics.base import DenseMetric, MetricInfo
+from mtl_tf.targets import TargetKind
 
 
 def iou_per_class(confusion: tf.Tensor) -> tf.Tensor:
@@ -37,6 +38,9 @@ class SegmentationMetrics(DenseMetric):
     Raises:
         ValueError: if `num_classes` is below 2, or shapes do not fit together.
     """
+
+    kind = TargetKind.CLASSES
+    info = dict.fromkeys(("miou", "pixel_accuracy"), MetricInfo(True, "%"))
 
     def __init__(
         self,

@@ -52,12 +52,16 @@ def test_invalid_edges_match_nothing():
     assert results == {"f": 0.0, "precision": 0.0, "recall": 0.0}
 
 
-def test_unknown_height_and_width_are_refused():
-    """The tolerance is a fraction of the diagonal, which must be known when traced."""
+@pytest.mark.parametrize("tolerance", [0.0, 0.03, 0.1])
+def test_unknown_height_and_width_give_the_same_numbers(tolerance):
+    known, unknown = EdgeMetrics(tolerance=tolerance), EdgeMetrics(tolerance=tolerance)
     spec = tf.TensorSpec((None, None, None, 1))
-    update = tf.function(EdgeMetrics().update_state, input_signature=[spec, spec])
-    with pytest.raises(ValueError, match="height and width"):
-        update(*inputs("edges")[:2])
+    update = tf.function(unknown.update_state, input_signature=[spec, spec])
+    pair = inputs("edges")[:2]
+    update(*pair)
+    known.update_state(*pair)
+    assert known.result() == unknown.result()
+    assert 0 < float(known.result()["f"]) < 1
 
 
 @pytest.mark.parametrize("arguments", [{"threshold": 0.0}, {"threshold": 1}, {"tolerance": -0.1}])

@@ -1,0 +1,134 @@
+"""What a prediction target is: its dtype, its values, and what a flip or a zoom does to it.
+
+Everything that handles targets (loading, augmentation, checks, colours, metrics) asks for the kind,
+never for the name of a task.
+"""
+
+import enum
+from typing import Any
+
+import numpy as np
+
+LARGEST_DEPTH_M = 1000.0
+"""Depths beyond it are taken for another unit."""
+
+
+class TargetKind(enum.Enum):
+    """The kinds of targets.
+
+    ============ ================================ ============================== ===============
+    kind         values `[H, W, C]`               flip, zoom, rotation           resizing
+    ============ ================================ ============================== ===============
+    `CLASSES`    class ids, C = 1, int32          move pixels only               nearest
+    `BINARY`     regions, 0 to 1                  move pixels only               nearest
+    `BOUNDARY`   thin lines, 0 to 1               move pixels only               keeps every line
+    `DIRECTION`  unit vectors: x right, y up,     flip negates x, rotation       bicubic, then
+                 z towards the camera, C = 3      turns x and y                  unit length
+    `DISTANCE`   metres from the camera           zoom divides                   nearest
+    `VALUES`     any numbers                      move pixels only               nearest
+    ============ ================================ ============================== ===============
+
+    A target of a whole image is `[C]` in place of `[H, W, C]`; pixels do not move in it.
+    """
+
+    CLASSES = "classes"
+    BINARY = "binary"
+    BOUNDARY = "boundary"
+    DIRECTION = "direction"
+    DISTANCE = "distance"
+    VALUES = "values"
+
+    @property
+    def dtype(self) -> type[np.generic]:
+        """int32 for class ids, else float32."""
+        return np.int32 if self is TargetKind.CLASSES else np.float32
+
+    def target_channels(self, channels: int) -> int:
+        """Channels of the target of a task whose prediction has `channels`."""
+        return 1 if self is TargetKind.CLASSES else channels
+
+    def limits(self, channels: int) -> tuple[float, float]:
+        """The least and the greatest value that `measured` can have."""
+        return {
+            TargetKind.CLASSES: (0, channels - 1),
+            TargetKind.BINARY: (0, 1),
+            TargetKind.BOUNDARY: (0, 1),
+            TargetKind.DIRECTION: (0.81, 1.21),
+            TargetKind.DISTANCE: (-LARGEST_DEPTH_M, LARGEST_DEPTH_M),
+            TargetKind.VALUES: (-np.inf, np.inf),
+        }[self]
+
+    def measured(self, target: Any, channels: int) -> list[Any]:
+        """What must lie in `limits`: the channels, or the squared length of vectors.
+
+        Args:
+            target: `[..., C]`, a NumPy array or a TensorFlow tensor.
+            channels: of the prediction: the number of classes.
+
+        Returns:
+            Arrays `[...]`.
+        """
+        values = [target[..., i] for i in range(self.target_channels(channels))]
+        return [sum(v * v for v in values)] if self is TargetKind.DIRECTION else values
+
+    def problem(self, target: np.ndarray, mask: np.ndarray, channels: int) -> str | None:
+        """What is wrong with the valid values of a target, or `None`.
+
+        Args:
+            target: `[..., C]`.
+            mask: bool `[...]`.
+            channels: of the prediction: the number of classes.
+        """
+        low, high = self.limits(channels)
+        for value in self.measured(target, channels):
+            if low <= value.min(initial=low) and value.max(initial=low) <= high:
+                continue
+            is_wrong = ((value < low) | (value > high)) & mask
+            if is_wrong.any():
+                worst = value[is_wrong].flat[0]
+                return self.message(worst, channels).replace(":", f" ({is_wrong.sum()} times):", 1)
+        return None
+
+    def message(self, value: Any, channels: int) -> str:
+        """`has the value 255: class ids must be ...`, for errors."""
+        what = "vectors of squared length" if self is TargetKind.DIRECTION else "the value"
+        return f"has {what} {value}: {self.expectation(channels)}"
+
+    def expectation(self, channels: int) -> str:
+        """What values are expected, and what to do where they are not, for error messages."""
+        return {
+            TargetKind.CLASSES: f"class ids must be in 0..{channels - 1}: set the validity mask to "
+            "0 where there is no class (255, -1, ...), or shift the ids",
+            TargetKind.BINARY: "values must lie between 0 and 1: divide 0 and 255 by 255",
+            TargetKind.BOUNDARY: "values must lie between 0 and 1: divide 0 and 255 by 255",
+            TargetKind.DISTANCE: f"distances must be metres, at most {LARGEST_DEPTH_M:g}: divide "
+            "millimetres by 1000, and set the validity mask to 0 where depth is unknown",
+            TargetKind.DIRECTION: "vectors must have unit length: decode colours as 2 * rgb / 255 "
+            "- 1, normalise, and set the validity mask to 0 where there is no normal",
+            TargetKind.VALUES: "any finite number",
+        }[self]
+
+
+KINDS = {
+    "semseg": TargetKind.CLASSES, "human_parts": TargetKind.CLASSES,
+    "saliency": TargetKind.BINARY, "edges": TargetKind.BOUNDARY,
+    "normals": TargetKind.DIRECTION, "depth": TargetKind.DISTANCE,
+    "keypoints": TargetKind.VALUES, "principal_curvature": TargetKind.VALUES,
+}  # fmt: skip
+"""The kinds of the targets this library knows by name."""
+
+
+def kind_of(name: str, target: np.ndarray | None = None) -> TargetKind:
+    """The kind of a target of which nothing but a name, and perhaps an example, is known.
+
+    Args:
+        name: of the task; one of `KINDS` decides.
+        target: an example; whole numbers are class ids.
+
+    Returns:
+        The kind; `VALUES` where nothing tells.
+    """
+    if name in KINDS:
+        return KINDS[name]
+    is_whole = target is not None and np.asarray(target).dtype.kind in "iu"
+    return TargetKind.CLASSES if is_whole else TargetKind.VALUES
