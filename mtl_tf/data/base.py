@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
@@ -13,13 +14,13 @@ import tensorflow as tf
 
 from mtl_tf.data import files
 from mtl_tf.data.pipeline import make_pipeline
-from mtl_tf.data.sample import DataError, Sample
+from mtl_tf.data.sample import DataError, Sample, TargetSpec
 from mtl_tf.data.transforms import Augmentation
+from mtl_tf.targets import KINDS, TargetKind, kind_of
 
-CHANNELS = {
-    "semseg": 40, "human_parts": 7, "saliency": 1, "normals": 3, "edges": 1, "depth": 1,
-    "keypoints": 1, "principal_curvature": 2,
-}  # fmt: skip
+CHANNELS = {**dict.fromkeys(KINDS, 1), "semseg": 40, "human_parts": 7, "normals": 3,
+            "principal_curvature": 2}  # fmt: skip
+"""Channels of the predictions of the tasks this library knows by name."""
 
 
 def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -64,7 +65,9 @@ class DenseDataset(abc.ABC):
 
     Args:
         tasks: names of the tasks wanted; all there are for `None`.
-        available: `{task: channels}` of the tasks there are.
+        available: the tasks there are: `{task: channels}`, or `mtl_tf.Task` objects. What the
+            target of a task is (class ids, metres, ...) follows from a task's `kind`, from a name
+            this library knows, or else from the first sample: whole numbers are class ids.
         splits: ids of `"train"`, `"val"` and perhaps `"test"`.
         input_shape: `(H, W, 3)` of the images in a batch; the first image's own size for `None`.
         class_names: names of the semantic classes.
@@ -82,12 +85,17 @@ class DenseDataset(abc.ABC):
     def __init__(
         self,
         tasks: Iterable[str] | None,
-        available: Mapping[str, int],
+        available: Mapping[str, int] | Iterable[Any],
         splits: Mapping[str, list[str]],
         input_shape: Sequence[int] | None,
         class_names: Sequence[str] = (),
         **options: Any,
     ) -> None:
+        self._kinds: dict[str, TargetKind] = {}
+        if not isinstance(available, Mapping):
+            own = list(available)
+            self._kinds = {task.name: task.kind for task in own}
+            available = {task.name: task.channels for task in own}
         names = list(available if tasks is None else tasks)
         unknown = [name for name in names if name not in available]
         if unknown or not names:
@@ -117,6 +125,23 @@ class DenseDataset(abc.ABC):
         if input_shape is None:
             input_shape = self.load(self.splits["train"][0]).image.shape
         self.input_shape = checked_input_shape(input_shape)
+
+    @functools.cached_property
+    def specs(self) -> dict[str, TargetSpec]:
+        """What the target of each task is: `{task: (kind, channels, is_image_level)}`.
+
+        Of tasks with names of one's own the first training sample is looked at.
+        """
+        specs = {}
+        example = None
+        for task, channels in self.tasks.items():
+            target = None
+            if task not in KINDS:
+                example = example or self.load(self.splits["train"][0])
+                target = example.targets.get(task)
+            kind = self._kinds.get(task) or kind_of(task, target)
+            specs[task] = TargetSpec(kind, channels, target is not None and np.ndim(target) < 2)
+        return specs
 
     def ids(self, split: str) -> list[str]:
         """Ids of the images of `"train"`, `"val"` or `"test"`; `ValueError` for another split."""

@@ -13,6 +13,7 @@ from mtl_tf.data import files
 from mtl_tf.data.base import CHANNELS, DenseDataset
 from mtl_tf.data.borders import borders
 from mtl_tf.data.sample import DataError, Sample, make_sample
+from mtl_tf.targets import LARGEST_DEPTH_M
 
 CLASSES = {
     "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17,
@@ -32,8 +33,8 @@ class Cityscapes(DenseDataset):
     `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png`; semseg from `gtFine/.../*_gtFine_labelIds.png`;
     edges, borders between instances or classes, from `*_gtFine_instanceIds.png`; depth in metres,
     baseline times focal length over disparity, from `disparity/.../*_disparity.png` and
-    `camera/.../*_camera.json`. Labels of the test split are not public: `test()` gives the
-    validation images.
+    `camera/.../*_camera.json`. Beyond 1000 m (disparities below half a pixel) it
+    is invalid. Labels of the test split are not public: `test()` gives the validation images.
 
     Args:
         root: folder of the data.
@@ -93,8 +94,8 @@ class Cityscapes(DenseDataset):
         if "depth" in self.tasks:
             codes = files.read_map_16(paths["depth"])
             disparity = (codes.astype(np.float32) - 1) / 256
-            masks["depth"] = disparity > 0
             scale = _baseline_times_focal_length(paths["depth/camera"])
+            masks["depth"] = disparity > scale / LARGEST_DEPTH_M
             targets["depth"] = scale / np.where(masks["depth"], disparity, 1)
         return make_sample(files.read_image(paths["image"]), targets, masks, image_id)
 

@@ -1,5 +1,6 @@
 """Reading the files of data sets; whatever is wrong becomes a `DataError` that names the file."""
 
+import contextlib
 import io
 import pathlib
 from collections.abc import Iterable
@@ -7,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import scipy.io
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mtl_tf.data.sample import DataError
+from mtl_tf.targets import LARGEST_DEPTH_M
+
+_WHOLE_METRES = 100  # whole numbers above it are another unit
+_LONGEST_NORMAL = 2.0
 
 
 def first_that_exists(*paths: pathlib.Path) -> pathlib.Path:
@@ -68,7 +73,7 @@ def every_nth_for_validation(ids: list[str], n: int) -> dict[str, list[str]]:
 
 
 def read_image(path: pathlib.Path) -> np.ndarray:
-    """A colour image `[H, W, 3]` uint8 RGB."""
+    """A colour image `[H, W, 3]` uint8 RGB, turned as its EXIF orientation says."""
     return np.asarray(_decoded(path, "RGB"))
 
 
@@ -102,6 +107,8 @@ def _decoded(source: Any, mode: str | None, name: str = "") -> Image.Image:
             image.load()
             if mode is not None and image.mode.startswith(("I", "F")):  # would be cut off at 255
                 raise ValueError(f"it must have 8-bit channels, and has mode {image.mode!r}")
+            with contextlib.suppress(Exception):  # a damaged tag turns nothing
+                ImageOps.exif_transpose(image, in_place=True)
             return image if mode is None or image.mode == mode else image.convert(mode)
     except FileNotFoundError as error:
         raise DataError(f"{source} is missing") from error
@@ -150,6 +157,11 @@ def read_normals(path: pathlib.Path, shortest: float = 0.5) -> tuple[np.ndarray,
     if normals.ndim != 3 or normals.shape[2] != 3 or not (np.abs(normals) < 1e6).all():
         raise DataError(f"{path} must hold finite normals [H, W, 3]. It has shape {normals.shape}")
     length = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))
+    if length.max(initial=0) > _LONGEST_NORMAL:
+        raise DataError(
+            f"{path} must hold unit vectors. The longest has length {length.max():.4g}: decode "
+            "colours as 2 * rgb / 255 - 1"
+        )
     return normals / np.maximum(length, 1e-6)[..., None], length > shortest
 
 
@@ -163,7 +175,13 @@ def checked_classes(labels: np.ndarray, valid: np.ndarray, number: int, path: An
 
 
 def checked_depth(depth: np.ndarray, path: Any) -> np.ndarray:
-    """Depth `[H, W]` float32 in metres; `DataError` if it has NaN, infinite or negative values."""
+    """Depth `[H, W]` float32 in metres, 0 where unknown.
+
+    Raises:
+        DataError: if it has NaN, infinite or negative values, or must be of another unit: beyond
+            1000, or whole numbers beyond 100.
+    """
+    is_whole = depth.dtype.kind in "iu"
     with np.errstate(over="ignore"):
         depth = np.squeeze(depth).astype(np.float32)
     if depth.ndim != 2 or not np.isfinite(depth).all() or (depth < 0).any():
@@ -171,5 +189,11 @@ def checked_depth(depth: np.ndarray, path: Any) -> np.ndarray:
             f"{path} must hold one finite depth in metres per pixel, 0 where unknown. It has shape "
             f"{depth.shape} with {int((~np.isfinite(depth)).sum())} NaN or infinite and "
             f"{int((depth < 0).sum())} negative values"
+        )
+    farthest = depth.max(initial=0)
+    if farthest > (_WHOLE_METRES if is_whole else LARGEST_DEPTH_M):
+        raise DataError(
+            f"{path} must hold metres. It has depths up to {farthest:g}"
+            f"{' in whole numbers' if is_whole else ''}: divide millimetres by 1000"
         )
     return depth

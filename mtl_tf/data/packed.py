@@ -1,5 +1,6 @@
 """Any data set packed into sharded TFRecord files, with an index and checksums."""
 
+import functools
 import hashlib
 import json
 import os
@@ -13,8 +14,9 @@ import tensorflow as tf
 from mtl_tf.data.base import DenseDataset
 from mtl_tf.data.pipeline import make_stream
 from mtl_tf.data.records import decode_sample
-from mtl_tf.data.sample import DataError, Sample
+from mtl_tf.data.sample import DataError, Sample, TargetSpec
 from mtl_tf.data.transforms import Augmentation
+from mtl_tf.targets import TargetKind, kind_of
 
 VERSION = 1
 INDEX = "index.json"
@@ -76,6 +78,19 @@ class PackedDataset(DenseDataset):
                 if not tf.io.gfile.exists(path):
                     raise DataError(f"{path} is missing, but {INDEX} lists it")
 
+    @functools.cached_property
+    def specs(self) -> dict[str, TargetSpec]:
+        """What the target of each task is, as the index says."""
+        stored = self.index.get("targets", {})  # packs of early versions have none
+        return {
+            task: TargetSpec(
+                TargetKind(stored[task]["kind"]) if task in stored else kind_of(task),
+                channels,
+                task in stored and bool(stored[task]["is_image_level"]),
+            )
+            for task, channels in self.tasks.items()
+        }
+
     def files(self, split: str) -> list[str]:
         """Paths of the TFRecord files of a split.
 
@@ -86,7 +101,7 @@ class PackedDataset(DenseDataset):
 
     def load(self, image_id: str) -> Sample:
         """The image and the targets at their own size."""
-        return decode_sample(self.record(image_id), self.tasks, self._name(image_id))
+        return decode_sample(self.record(image_id), self.specs, self._name(image_id))
 
     def record(self, image_id: str) -> bytes:
         """The serialised `tf.train.Example` of an image.
@@ -126,7 +141,7 @@ class PackedDataset(DenseDataset):
         )
 
     def _decode(self, record: bytes) -> Sample:
-        return decode_sample(record, self.tasks, f"a record of {self.root}")
+        return decode_sample(record, self.specs, f"a record of {self.root}")
 
 
 def read_index(root: str) -> dict[str, Any]:

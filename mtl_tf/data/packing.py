@@ -24,6 +24,7 @@ from mtl_tf.data.packed import (
     file_checksum,
 )
 from mtl_tf.data.records import PNG, array_features, decode_array, encode_sample
+from mtl_tf.data.sample import checked_sample
 
 _KEPT = (".jpg", ".jpeg", ".png")
 _CHUNK = 32
@@ -69,6 +70,10 @@ def pack(
         "version": VERSION,
         "source": type(dataset).__name__,
         "tasks": dataset.tasks,
+        "targets": {
+            task: {"kind": spec.kind.value, "is_image_level": spec.is_image_level}
+            for task, spec in dataset.specs.items()
+        },
         "input_shape": dataset.input_shape,
         "class_names": dataset.class_names,
         "augmentation": dataclasses.asdict(dataset.options.augmentation),
@@ -117,7 +122,8 @@ def _records(dataset: DenseDataset, ids: Sequence[str]) -> Iterator[tuple[str, b
     def record(image_id: str) -> bytes:
         path = dataset.paths(image_id).get("image")
         kept = path.read_bytes() if path is not None and path.suffix.lower() in _KEPT else None
-        return encode_sample(image_id, dataset.load(image_id), kept)
+        sample = checked_sample(dataset.load(image_id), dataset.specs, image_id)
+        return encode_sample(image_id, sample, kept)
 
     with concurrent.futures.ThreadPoolExecutor(dataset.options.num_workers) as pool:
         for first in range(0, len(ids), _CHUNK):

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.data.sample import Sample, is_classes, target_dtype
+from mtl_tf.autotuning import without_autotuning
+from mtl_tf.data.python_calls import python_call
+from mtl_tf.data.sample import Sample, checked_sample
 from mtl_tf.data.transforms import augment, normalise, resize
 
 if TYPE_CHECKING:
     from mtl_tf.data.base import DenseDataset, Options
 
 _FILES_AT_ONCE = 4  # of a stream
+_NOBODY_LOOKS = -1  # position of an image of a batch that will be skipped
 _SHUFFLED = 256  # records of a stream that are held to be shuffled
 
 
@@ -23,16 +26,17 @@ class _Epochs:
     """Numbers the epochs: set by the trainer, else counted as the pipeline is iterated."""
 
     def __init__(self) -> None:
-        self._announced: int | None = None
+        self._announced: tuple[int, int] | None = None
         self._counted = 0
 
-    def set(self, epoch: int) -> None:
-        self._announced = int(epoch)
+    def set(self, epoch: int, first_batch: int = 0) -> None:
+        self._announced = int(epoch), int(first_batch)
 
-    def begin(self) -> int:
-        epoch = self._counted if self._announced is None else self._announced
+    def begin(self) -> tuple[int, int]:
+        """The number of the epoch, and its first batch that anyone looks at."""
+        begun = (self._counted, 0) if self._announced is None else self._announced
         self._counted += 1
-        return epoch
+        return begun
 
 
 class _Loader:
@@ -47,7 +51,8 @@ class _Loader:
     def __call__(self, position: int) -> Sample:
         if self._cache is not None and position in self._cache:
             return self._cache[position]
-        sample = self.source.load(self.ids[position])
+        image_id = self.ids[position]
+        sample = checked_sample(self.source.load(image_id), self.source.specs, image_id)
         if self._cache is not None:
             height, width = (round(n * self._largest) for n in self.source.input_shape[:2])
             if height < sample.image.shape[0] and width < sample.image.shape[1]:
@@ -75,7 +80,8 @@ def make_pipeline(
 
     Returns:
         Data set of `(image, targets, masks)`, see `DenseDataset.train`. Its attribute `set_epoch`
-        takes the number of the epoch that begins; without it epochs are counted.
+        takes the number of the epoch that begins, and how many of its batches nobody will look at:
+        they are zeros. Without it epochs are counted.
 
     Raises:
         ValueError: if there is no id, or less than a batch to train with.
@@ -84,27 +90,31 @@ def make_pipeline(
     epochs = _Epochs()
     loader = _Loader(source, ids, options.cache, max(options.augmentation.zoom) if training else 1)
 
-    def order() -> np.ndarray:
-        epoch = epochs.begin()
+    def order() -> list[np.ndarray]:
+        epoch, first_batch = epochs.begin()
         positions = np.arange(len(ids))
         if training:
             positions = source.epoch_order(ids, np.random.default_rng((options.seed, epoch)))
-        return np.stack([np.full(len(ids), epoch), positions], axis=1)
+            positions[: first_batch * options.batch_size] = _NOBODY_LOOKS
+        return [np.stack([np.full(len(ids), epoch), positions], axis=1)]
 
-    def sample(numbers: np.ndarray) -> tuple[Sample, tuple[int, ...]]:
+    def sample(numbers: np.ndarray) -> tuple[Sample, tuple[int, ...]] | None:
         epoch, position = map(int, numbers)
+        if position == _NOBODY_LOOKS:
+            return None
         return loader(position), (options.seed, epoch, position)
 
     # Not `from_generator`: its kernel (TensorFlow 2.21) lowers the C library's trim threshold, and
     # from then on every large tensor of the process costs page faults: half the speed of training.
     dataset = tf.data.Dataset.from_tensors(0).map(
-        lambda _: tf.ensure_shape(tf.numpy_function(order, [], tf.int64), (len(ids), 2))
+        lambda _: tf.ensure_shape(python_call(order, [], [tf.int64])[0], (len(ids), 2))
     )
     dataset = dataset.flat_map(tf.data.Dataset.from_tensor_slices)
     dataset = _batched(dataset, sample, source, options, training, native_targets)
     batches = len(ids) / options.batch_size
     count = int(batches) if training else int(np.ceil(batches))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(4)
+    dataset = without_autotuning(dataset)
     dataset.set_epoch = epochs.set
     return dataset
 
@@ -152,7 +162,9 @@ def make_stream(
             seed = (options.seed, checksum, visits[checksum])
         return decode(record), seed
 
-    return _batched(dataset, sample, source, options, training, False).prefetch(4)
+    return without_autotuning(
+        _batched(dataset, sample, source, options, training, False).prefetch(4)
+    )
 
 
 def _check_batch(count: int, options: "Options", training: bool) -> None:
@@ -165,18 +177,27 @@ def _check_batch(count: int, options: "Options", training: bool) -> None:
 
 def _batched(
     elements: tf.data.Dataset,
-    sample_of: Callable[..., tuple[Sample, tuple[int, ...]]],
+    sample_of: Callable[..., tuple[Sample, tuple[int, ...]] | None],
     source: "DenseDataset",
     options: "Options",
     training: bool,
     native_targets: bool,
 ) -> tf.data.Dataset:
-    """Batches of elements, from which `sample_of` makes a sample and a seed for augmentation."""
+    """Batches of elements, from which `sample_of` makes a sample and a seed for augmentation.
+
+    Where it gives `None` the batch holds zeros.
+    """
     height, width, _ = source.input_shape
-    tasks = list(source.tasks)
+    specs = source.specs
 
     def arrays(*element: Any) -> list[np.ndarray]:
-        sample, seed = sample_of(*element)
+        found = sample_of(*element)
+        if found is None:
+            absent = [spec.absent(height, width) for spec in specs.values()]
+            targets = [target for target, _ in absent]
+            masks = [mask.astype(np.float32) for _, mask in absent]
+            return [np.zeros((height, width, 3), np.float32), *targets, *masks]
+        sample, seed = found
         image = sample.image
         if training:
             generator = np.random.default_rng(seed)
@@ -187,24 +208,22 @@ def _batched(
         else:
             sample = resize(sample, height, width)
             image = sample.image
-        targets = [np.ascontiguousarray(sample.targets[task]) for task in tasks]
-        masks = [sample.masks[task].astype(np.float32) for task in tasks]
+        targets = [np.ascontiguousarray(sample.targets[task]) for task in specs]
+        masks = [np.asarray(sample.masks[task], np.float32) for task in specs]
         return [normalise(image), *targets, *masks]
 
-    dtypes = [tf.as_dtype(target_dtype(task)) for task in tasks]
-    size = (None, None) if native_targets else (height, width)
+    dtypes = [tf.as_dtype(spec.kind.dtype) for spec in specs.values()]
+    full_size = (None, None) if native_targets else (height, width)
 
     def as_batch_element(*element: tf.Tensor) -> tuple:
-        image, *rest = tf.numpy_function(
-            arrays,
-            list(element),
-            [tf.float32, *dtypes, *[tf.float32] * len(tasks)],
-            stateful=False,
+        image, *rest = python_call(
+            arrays, element, [tf.float32, *dtypes, *[tf.float32] * len(specs)]
         )
-        targets = dict(zip(tasks, rest[: len(tasks)], strict=True))
-        masks = dict(zip(tasks, rest[len(tasks) :], strict=True))
-        for task in tasks:
-            targets[task] = tf.ensure_shape(targets[task], (*size, _target_channels(source, task)))
+        targets = dict(zip(specs, rest[: len(specs)], strict=True))
+        masks = dict(zip(specs, rest[len(specs) :], strict=True))
+        for task, spec in specs.items():
+            size = () if spec.is_image_level else full_size
+            targets[task] = tf.ensure_shape(targets[task], (*size, spec.target_channels))
             masks[task] = tf.ensure_shape(masks[task], size)
         return tf.ensure_shape(image, source.input_shape), targets, masks
 
@@ -212,7 +231,3 @@ def _batched(
         as_batch_element, num_parallel_calls=options.num_workers, deterministic=True
     )
     return dataset.batch(options.batch_size, drop_remainder=training)
-
-
-def _target_channels(source: "DenseDataset", task: str) -> int:
-    return 1 if is_classes(task) else source.tasks[task]

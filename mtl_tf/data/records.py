@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mtl_tf.data import files
-from mtl_tf.data.sample import DataError, Sample, target_dtype
+from mtl_tf.data.sample import DataError, Sample, TargetSpec
 
 PNG = b"\x89PNG"
 
@@ -39,12 +39,12 @@ def encode_sample(image_id: str, sample: Sample, image: bytes | None) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def decode_sample(record: bytes, tasks: Mapping[str, int], name: str) -> Sample:
+def decode_sample(record: bytes, specs: Mapping[str, TargetSpec], name: str) -> Sample:
     """The sample of a serialised `tf.train.Example`, with some of its tasks.
 
     Args:
         record: as `encode_sample` returns it.
-        tasks: the tasks wanted.
+        specs: the tasks wanted, and what their targets are.
         name: what to call the record in an error.
 
     Raises:
@@ -54,15 +54,15 @@ def decode_sample(record: bytes, tasks: Mapping[str, int], name: str) -> Sample:
         found = array_features(record)
         image = files.decode_image(found["image"], name)
         targets, masks = {}, {}
-        for task in tasks:
-            target = decode_array(found[task]).astype(target_dtype(task))
+        for task, spec in specs.items():
+            target = decode_array(found[task]).astype(spec.kind.dtype)
             targets[task] = target[..., None] if target.ndim == 2 else target
             masks[task] = decode_array(found[f"{task}/mask"]).astype(bool)
     except DataError:
         raise
     except Exception as error:  # protobuf, Pillow, NumPy and zlib raise many kinds
         raise DataError(f"{name} is damaged or lacks a task: {error!r}") from error
-    return Sample(image, targets, masks)
+    return Sample(image, targets, masks, {task: spec.kind for task, spec in specs.items()})
 
 
 def encode_array(array: np.ndarray) -> bytes:

@@ -1,8 +1,12 @@
 """One image with its targets and validity masks, as NumPy arrays."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
+
+from mtl_tf.targets import TargetKind, kind_of
 
 
 class DataError(ValueError):
@@ -15,24 +19,46 @@ class Sample:
 
     Attributes:
         image: RGB `[H, W, 3]` uint8.
-        targets: `{task: [H, W, C]}`: class ids int32; all else float32 (depth in metres; normals
-            unit vectors with x right, y up, z towards the camera; edges and saliency 0 or 1).
-        masks: `{task: [H, W]}` bool. Invalid pixels hold 0 in the target.
+        targets: `{task: [H, W, C]}`, of whole images `[C]`: class ids int32; all else float32
+            (depth in metres; normals unit vectors with x right, y up, z towards the camera; edges
+            and saliency 0 or 1).
+        masks: `{task: [H, W]}` bool, of whole images a bool. Invalid pixels hold 0 in the target.
+        kinds: `{task: kind}` of targets whose kind their name and dtype do not tell.
     """
 
     image: np.ndarray
     targets: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
+    kinds: Mapping[str, TargetKind] = dataclasses.field(default_factory=dict)
+
+    def kind(self, task: str) -> TargetKind:
+        """The kind of a target."""
+        return self.kinds.get(task) or kind_of(task, self.targets[task])
 
 
-def is_classes(task: str) -> bool:
-    """Whether a task's target is one map of class ids, however many classes there are."""
-    return task in ("semseg", "human_parts")
+class TargetSpec(NamedTuple):
+    """What a data set promises about the target of a task.
 
+    Attributes:
+        kind: its kind.
+        channels: of the prediction.
+        is_image_level: whether it is one target `[C]` for the whole image.
+    """
 
-def target_dtype(task: str) -> type[np.generic]:
-    """What a task's target is made of: int32 class ids, else float32."""
-    return np.int32 if is_classes(task) else np.float32
+    kind: TargetKind
+    channels: int
+    is_image_level: bool = False
+
+    @property
+    def target_channels(self) -> int:
+        """Channels of the target."""
+        return self.kind.target_channels(self.channels)
+
+    def absent(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """The target and the mask of an image that has no label."""
+        size = () if self.is_image_level else (height, width)
+        target = np.zeros((*size, self.target_channels), self.kind.dtype)
+        return target, np.zeros(size, bool)
 
 
 def make_sample(
@@ -49,17 +75,96 @@ def make_sample(
     Raises:
         DataError: if a target's height and width are not the image's.
     """
-    checked: dict[str, np.ndarray] = {}
-    valid: dict[str, np.ndarray] = {}
+    shaped = {}
+    kinds = {task: kind_of(task, target) for task, target in targets.items()}
     for task, target in targets.items():
-        if target.shape[:2] != image.shape[:2]:
+        spec = TargetSpec(kinds[task], target.shape[2] if target.ndim == 3 else 1)
+        shaped[task] = _shaped(target, masks.get(task), spec, image, task, name)
+    zeroed = {task: target for task, (target, _) in shaped.items()}
+    return Sample(image, zeroed, {task: mask for task, (_, mask) in shaped.items()}, kinds)
+
+
+def checked_sample(sample: Sample, specs: Mapping[str, TargetSpec], name: str) -> Sample:
+    """A sample as a data set promised it, from one as a user's `load` returned it.
+
+    Targets `[H, W]` get their channel, numbers their dtype, and a task without a mask is valid
+    everywhere.
+
+    Args:
+        sample: what `load` returned.
+        specs: what each task's target is to be.
+        name: of the image, for errors.
+
+    Raises:
+        DataError: naming image and task, for arrays of another shape or dtype, labels outside the
+            classes, and values outside the limits of its kind.
+    """
+    image = sample.image
+    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+            and image.shape[2] == 3):  # fmt: skip
+        raise DataError(
+            f"{name}: the image must be RGB [H, W, 3] uint8. Received: {_kind_of_array(image)}"
+        )
+    targets, masks = {}, {}
+    for task, spec in specs.items():
+        if task not in sample.targets:
             raise DataError(
-                f"{name}: the {task} target is {'x'.join(map(str, target.shape[:2]))}, the image "
-                f"is {image.shape[0]}x{image.shape[1]}: they must have one size"
+                f"{name}: load returned no target for task {task!r}, only {list(sample.targets)}: "
+                "give zeros with a mask of False where an image has no label"
             )
-        target = target[..., None] if target.ndim == 2 else target
-        mask = masks.get(task)
-        mask = np.ones(image.shape[:2], bool) if mask is None else mask
-        checked[task] = np.where(mask[..., None], target, 0).astype(target_dtype(task))
-        valid[task] = mask
-    return Sample(image, checked, valid)
+        target, mask = sample.targets[task], sample.masks.get(task)
+        is_made = sample.kinds.get(task) is spec.kind  # by `make_sample`
+        if mask is None or not is_made or target.shape[-1] != spec.target_channels:
+            target, mask = _shaped(target, mask, spec, image, task, name)
+        if not (is_made and spec.kind is TargetKind.DIRECTION):
+            problem = spec.kind.problem(target, mask, spec.channels)
+            if problem is not None:
+                raise DataError(f"{name}: task {task!r} {problem}")
+        targets[task], masks[task] = target, mask
+    return Sample(image, targets, masks, {task: spec.kind for task, spec in specs.items()})
+
+
+def _shaped(
+    target: np.ndarray, mask: np.ndarray | None, spec: TargetSpec, image: np.ndarray, task: str,
+    name: str,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Target `[H, W, C]` in its dtype, 0 where invalid, and mask `[H, W]` bool."""
+    size = () if spec.is_image_level else image.shape[:2]
+    target = np.asarray(target)
+    if not spec.is_image_level and target.shape[:2] != size and target.ndim >= 2:
+        raise DataError(
+            f"{name}: the {task} target is {'x'.join(map(str, target.shape[:2]))}, the image is "
+            f"{image.shape[0]}x{image.shape[1]}: they must have one size"
+        )
+    target = target[..., None] if target.ndim == len(size) else target
+    expected = (*size, spec.target_channels)
+    if target.shape != expected or target.dtype.kind not in "biuf":
+        hint = ""
+        if spec.kind is TargetKind.CLASSES and target.shape == (*size, spec.channels):
+            hint = ": give class ids, not one-hot vectors (labels.argmax(-1))"
+        raise DataError(
+            f"{name}: the target of task {task!r} must be {list(expected)} "
+            f"{np.dtype(spec.kind.dtype).name}. Received: {_kind_of_array(target)}{hint}"
+        )
+    mask = np.ones(size, bool) if mask is None else np.asarray(mask)
+    if mask.shape != size or not (mask.dtype == bool or np.isin(mask, (0, 1)).all()):
+        raise DataError(
+            f"{name}: the validity mask of task {task!r} must be {list(size)} bool, or 0 and 1. "
+            f"Received: {_kind_of_array(mask)}"
+            + (f" with values up to {mask.max()}" if mask.size and mask.dtype != bool else "")
+        )
+    mask = mask.astype(bool)
+    is_whole = spec.kind is not TargetKind.CLASSES or target.dtype.kind != "f"
+    if not is_whole and (target[mask] % 1 != 0).any():
+        raise DataError(
+            f"{name}: task {task!r} needs whole class ids. Received: {_kind_of_array(target)} "
+            "with fractions"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(mask[..., None], target, 0).astype(spec.kind.dtype), mask
+
+
+def _kind_of_array(array: object) -> str:
+    if isinstance(array, np.ndarray):
+        return f"{list(array.shape)} {array.dtype}"
+    return type(array).__name__

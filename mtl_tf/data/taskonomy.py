@@ -127,8 +127,8 @@ class Taskonomy(DenseDataset):
         if "semseg" in self.tasks:
             codes = files.read_map(paths["semseg"])
             masks["semseg"] = codes != 0
+            files.checked_classes(codes, masks["semseg"], len(CLASSES) + 1, paths["semseg"])
             targets["semseg"] = codes.astype(np.int32) - 1
-            files.checked_classes(targets["semseg"], masks["semseg"], len(CLASSES), paths["semseg"])
         if "depth" in self.tasks:
             codes = files.read_map_16(paths["depth"])
             masks["depth"] = (codes > 0) & (codes < _FARTHEST_CODE)

@@ -1,7 +1,8 @@
 """Joint transforms of an image and its targets (survey, supplement: augmentation).
 
-A flip negates the x component of normals, a zoom divides depth, a rotation turns normals. Images
-and normals are interpolated bicubically and clipped, everything else is taken from the nearest
+What a transform does to a target follows from its kind (`mtl_tf.targets`): a flip negates the x
+component of directions, a zoom divides distances, a rotation turns directions. Images and
+directions are interpolated bicubically and clipped, everything else is taken from the nearest
 pixel; pixels that come from outside the image become invalid, they are not background.
 """
 
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 
 from mtl_tf.data.sample import Sample
+from mtl_tf.targets import TargetKind
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
@@ -74,19 +76,23 @@ def denormalise(image: np.ndarray) -> np.ndarray:
 
 
 def flip(sample: Sample) -> Sample:
-    """Mirrors left and right; the x component of normals changes its sign."""
-    targets = {task: target[:, ::-1] for task, target in sample.targets.items()}
-    if "normals" in targets:
-        targets["normals"] = targets["normals"] * np.array([-1, 1, 1], np.float32)
-    masks = {task: mask[:, ::-1] for task, mask in sample.masks.items()}
-    return Sample(np.ascontiguousarray(sample.image[:, ::-1]), targets, masks)
+    """Mirrors left and right; the x component of directions changes its sign."""
+    targets, masks = {}, {}
+    for task, target in sample.targets.items():
+        mask = sample.masks[task]
+        if target.ndim > 1:
+            target, mask = target[:, ::-1], mask[:, ::-1]
+        if sample.kind(task) is TargetKind.DIRECTION:
+            target = target * np.array([-1, 1, 1], np.float32)
+        targets[task], masks[task] = target, mask
+    return Sample(np.ascontiguousarray(sample.image[:, ::-1]), targets, masks, sample.kinds)
 
 
 def resize(sample: Sample, height: int, width: int) -> Sample:
     """The whole sample at another size.
 
-    Shrinking averages images and normals and keeps an edge in every pixel it touches; enlarging
-    interpolates images and normals bicubically.
+    Shrinking averages images and directions and keeps a boundary in every pixel it touches;
+    enlarging interpolates images and directions bicubically.
     """
     if sample.image.shape[:2] == (height, width):
         return sample
@@ -96,16 +102,19 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
     image = cv2.resize(sample.image, size, interpolation=smooth)
     targets, masks = {}, {}
     for task, target in sample.targets.items():
-        mask = sample.masks[task].astype(np.uint8)
+        if target.ndim == 1:
+            targets[task], masks[task] = target, sample.masks[task]
+            continue
+        kind, mask = sample.kind(task), sample.masks[task].astype(np.uint8)
         masks[task] = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
-        if task == "edges" and shrinks:
+        if kind is TargetKind.BOUNDARY and shrinks:
             resized = (cv2.resize(target, size, interpolation=cv2.INTER_AREA) > 1e-3) * 1.0
-        elif task == "normals":
+        elif kind is TargetKind.DIRECTION:
             resized = cv2.resize(target, size, interpolation=smooth)
         else:
             resized = cv2.resize(target, size, interpolation=cv2.INTER_NEAREST_EXACT)
-        targets[task] = _restored(resized, task, target, masks)
-    return Sample(image, targets, masks)
+        targets[task], masks[task] = _restored(resized, kind, target, masks[task])
+    return Sample(image, targets, masks, sample.kinds)
 
 
 def zoom_and_rotate(
@@ -122,8 +131,8 @@ def zoom_and_rotate(
         sample: of any size.
         height: new height.
         width: new width.
-        factor: magnification; depth is divided by it. Below 1 leaves an invalid border.
-        angle_deg: rotation; normals turn with the image.
+        factor: magnification; distances are divided by it. Below 1 leaves an invalid border.
+        angle_deg: rotation; directions turn with the image.
         position: where the visible part lies: (0, 0) at the top left, (1, 1) at the bottom right.
 
     Returns:
@@ -144,30 +153,36 @@ def zoom_and_rotate(
 
     image = warp(sample.image, cv2.INTER_CUBIC)
     targets, masks = {}, {}
+    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float32)
     for task, target in sample.targets.items():
-        # One dtype for all: OpenCV's rounding of the nearest pixel depends on it.
-        masks[task] = warp(sample.masks[task].astype(np.float32), cv2.INTER_NEAREST) > 0
-        if task == "normals":
-            turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float32)
-            warped = warp(target, cv2.INTER_CUBIC) @ turn.T
-        else:
-            warped = warp(target.astype(np.float32), cv2.INTER_NEAREST)
-        if task == "depth":
+        kind, mask, warped = sample.kind(task), sample.masks[task], target
+        if target.ndim > 1:
+            # One dtype for all: OpenCV's rounding of the nearest pixel depends on it.
+            mask = warp(mask.astype(np.float32), cv2.INTER_NEAREST) > 0
+            is_smooth = kind is TargetKind.DIRECTION
+            warped = (
+                warp(target, cv2.INTER_CUBIC)
+                if is_smooth
+                else warp(target.astype(np.float32), cv2.INTER_NEAREST)
+            )
+        if kind is TargetKind.DIRECTION:
+            warped = warped @ turn.T
+        if kind is TargetKind.DISTANCE:
             warped = warped / np.float32(factor)
-        targets[task] = _restored(warped, task, target, masks)
-    return Sample(image, targets, masks)
+        targets[task], masks[task] = _restored(warped, kind, target, mask)
+    return Sample(image, targets, masks, sample.kinds)
 
 
 def _restored(
-    array: np.ndarray, task: str, like: np.ndarray, masks: dict[str, np.ndarray]
-) -> np.ndarray:
-    """`[H, W, C]` in the dtype of `like`; normals made unit again, or invalid where too short."""
-    array = array[..., None] if array.ndim == 2 else array
-    if task == "normals":
+    array: np.ndarray, kind: TargetKind, like: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Target in shape and dtype of `like`, and its mask; too short a direction is invalid."""
+    array = array[..., None] if array.ndim < like.ndim else array
+    if kind is TargetKind.DIRECTION:
         length = np.linalg.norm(array, axis=-1, keepdims=True)
-        masks[task] &= length[..., 0] > 0.5
+        mask = mask & (length[..., 0] > 0.5)
         array = array / np.maximum(length, 1e-6)
-    return np.where(masks[task][..., None], array, 0).astype(like.dtype)
+    return np.where(mask[..., None], array, 0).astype(like.dtype), mask
 
 
 def augment(

@@ -1,5 +1,6 @@
 """Several data sets as one, of which each has labels for some of the tasks."""
 
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -7,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from mtl_tf.data.base import DenseDataset
-from mtl_tf.data.sample import Sample, is_classes, target_dtype
+from mtl_tf.data.sample import Sample, TargetSpec
 
 Sampling = Literal["balanced", "proportional"]
 
@@ -62,6 +63,18 @@ class UnionDataset(DenseDataset):
         names = next((d.class_names for d in self.datasets if "semseg" in d.tasks), ())
         super().__init__(tasks, tasks, splits, input_shape, names, **options)
 
+    @functools.cached_property
+    def specs(self) -> dict[str, TargetSpec]:
+        """What the target of each task is, as the data sets say."""
+        specs: dict[str, TargetSpec] = {}
+        for dataset in self.datasets:
+            for task, spec in dataset.specs.items():
+                if specs.setdefault(task, spec) != spec:
+                    raise ValueError(
+                        f"The data sets disagree on what {task!r} is: {specs[task]} and {spec}"
+                    )
+        return {task: specs[task] for task in self.tasks}
+
     def epoch_order(self, ids: Sequence[str], generator: np.random.Generator) -> np.ndarray:
         """Positions of the images of a training epoch, in order."""
         if self.sampling == "proportional":
@@ -87,14 +100,14 @@ class UnionDataset(DenseDataset):
         sample = self.datasets[int(number)].load(name)
         size = sample.image.shape[:2]
         targets, masks = {}, {}
-        for task, channels in self.tasks.items():
+        for task, spec in self.specs.items():
             if task in sample.targets:
-                targets[task], masks[task] = sample.targets[task], sample.masks[task]
-                continue
-            shape = (*size, 1 if is_classes(task) else channels)
-            targets[task] = np.zeros(shape, target_dtype(task))
-            masks[task] = np.zeros(size, bool)
-        return Sample(sample.image, targets, masks)
+                targets[task] = sample.targets[task]
+                if task in sample.masks:
+                    masks[task] = sample.masks[task]
+            else:
+                targets[task], masks[task] = spec.absent(*size)
+        return Sample(sample.image, targets, masks, sample.kinds)
 
 
 def union(datasets: Sequence[DenseDataset], **options: Any) -> UnionDataset:

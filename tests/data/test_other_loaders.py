@@ -91,7 +91,8 @@ def test_cityscapes(tmp_path: pathlib.Path) -> None:
         np.testing.assert_array_equal(ids[known], written["semseg"][known])
         expected = borders(written["edges"], np.ones(known.shape, bool))
         np.testing.assert_array_equal(sample.targets["edges"][..., 0], expected)
-        seen = written["depth"] > 1
+        disparity = (written["depth"].astype(float) - 1) / 256
+        seen = disparity > 0.2 * 2000 / 1000  # nearer than 1000 m
         np.testing.assert_array_equal(sample.masks["depth"], seen)
         metres = 0.2 * 2000 / ((written["depth"][seen].astype(float) - 1) / 256)
         np.testing.assert_allclose(sample.targets["depth"][seen][:, 0], metres, rtol=1e-5)

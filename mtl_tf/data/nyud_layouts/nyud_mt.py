@@ -45,8 +45,8 @@ class NyudMt(Layout):
             if task == "semseg":
                 codes = files.read_map(path)
                 masks[task] = codes != 0
+                files.checked_classes(codes, masks[task], 41, path)
                 targets[task] = np.where(masks[task], codes - 1, IGNORED).astype(np.uint8)
-                files.checked_classes(targets[task], masks[task], 40, path)
             elif task == "depth":
                 targets[task] = files.checked_depth(files.read_array(path), path)
                 masks[task] = targets[task] > 0
