@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtl_tf.training import replicas
-from mtl_tf.training.forward import Batch
+from mtl_tf.training.batch_checks import Batch
 from mtl_tf.training.task_losses import task_losses, valid_pixels
 from mtl_tf.training.updates import Update
 
@@ -19,10 +19,9 @@ def losses_of_outputs(compiled: Any, outputs: Any, batch: Batch) -> tuple[tf.Ten
         batch: that part.
     """
     losses = task_losses(
-        compiled.tasks, compiled.loss_functions, outputs, batch.targets, batch.masks,
-        compiled.initial_weight,
-    )  # fmt: skip
-    counts = valid_pixels(compiled.tasks, batch.targets, batch.masks)
+        compiled.tasks, compiled.loss_functions, outputs, batch, compiled.initial_weight
+    )
+    counts = valid_pixels(compiled.tasks, batch)
     sums, counts = replicas.total([counts * tf.stack(losses), counts])
     return tf.math.divide_no_nan(sums, counts), counts > 0
 

@@ -13,8 +13,9 @@ from mtl_tf.training import replicas
 from mtl_tf.training.asynchronous import AsynchronousUpdates
 from mtl_tf.training.logs import TaskLogs
 from mtl_tf.training.low_resolution import low_resolution
+from mtl_tf.training.masked_loss import as_loss
 from mtl_tf.training.representation import CutModel, cut_at_last_shared, own_variables
-from mtl_tf.training.task_losses import as_loss
+from mtl_tf.training.task_losses import symbolic_outputs
 from mtl_tf.training.updates import feature_update, parameter_update, scalar_update
 
 Level = Literal["parameters", "features"]
@@ -30,6 +31,7 @@ class Compiled:
         loss_factors: factors of the losses before balancing, K numbers.
         loss_functions: `{task: loss}`.
         initial_weight: factor of the losses of outputs `task/...`.
+        outputs: symbolic outputs of the model; `None` of a subclassed one.
         logs: the metrics.
         view: the model before its outputs are enlarged, which steps run.
         cut: the view as trunk and heads, where a step needs the gradients in between.
@@ -48,6 +50,7 @@ class Compiled:
     loss_factors: tuple[float, ...]
     loss_functions: dict[str, Any]
     initial_weight: float
+    outputs: Mapping[str, Any] | None
     logs: TaskLogs
     view: keras.Model
     cut: CutModel | None
@@ -140,8 +143,10 @@ def compiled(
         method.build((len(tasks),))
         method.built = True
     loss_functions = {
-        task.name: as_loss((loss or {}).get(task.name) or task.loss()) for task in tasks
+        task.name: as_loss((loss or {}).get(task.name) or task.loss(), task.name, task.kind)
+        for task in tasks
     }
+    outputs = symbolic_outputs(model)
     view = low_resolution(model, loss_functions)
     cut = None
     if level == "features" or gradient_penalties:
@@ -159,7 +164,8 @@ def compiled(
         loss_factors=tuple(float((loss_weights or {}).get(name, 1.0)) for name in names),
         loss_functions=loss_functions,
         initial_weight=float(initial_weight),
-        logs=TaskLogs(tasks, metrics or {}, model.output, method, diagnostics),
+        outputs=outputs,
+        logs=TaskLogs(tasks, metrics or {}, outputs, method, diagnostics),
         view=view,
         cut=cut,
         gradient_penalties=tuple(gradient_penalties),

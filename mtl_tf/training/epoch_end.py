@@ -1,6 +1,7 @@
-"""The end of an epoch: methods that think in epochs are told, and the user is warned, once."""
+"""Beginning and end of an epoch: data sets and methods are told, and the user is warned, once."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,6 +15,30 @@ _FAULTS = {
     "gradients cancel each other almost entirely",
 }
 _NEGLIGIBLE = 1e-6
+
+
+def as_list(callbacks: Any) -> list[Any]:
+    """Callbacks as a list, from one, a list or `None`."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    return [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
+
+
+class AnnounceEpoch(keras.callbacks.Callback):
+    """Tells a data set which epoch begins, and which of its batches will be skipped.
+
+    Args:
+        set_epoch: of the data set, or `None`.
+    """
+
+    def __init__(self, set_epoch: Callable[[int, int], None] | None) -> None:
+        super().__init__()
+        self._set_epoch = set_epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Tells the data set."""
+        if self._set_epoch is not None:
+            self._set_epoch(epoch, self.model.steps_to_skip)
 
 
 class EndOfEpoch(keras.callbacks.Callback):

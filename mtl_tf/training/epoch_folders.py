@@ -1,4 +1,4 @@
-"""Folders of one epoch each, of which a reader sees a whole one or none, and the last one only."""
+"""Folders of one epoch or step each, of which a reader sees the last one, whole, or none."""
 
 import contextlib
 import pathlib
@@ -7,23 +7,24 @@ from collections.abc import Iterator
 
 
 def latest(folder: pathlib.Path) -> pathlib.Path | None:
-    """The finished folder of the highest epoch in `folder`, if there is one."""
+    """The finished folder of the highest epoch and step in `folder`, if there is one."""
     return max(folder.glob("epoch_*"), default=None)
 
 
 @contextlib.contextmanager
-def new(folder: pathlib.Path, epoch: int) -> Iterator[pathlib.Path]:
+def new(folder: pathlib.Path, epoch: int, step: int = 0) -> Iterator[pathlib.Path]:
     """Gives a folder to write into; when it is left, it takes the place of all others.
 
     Args:
         folder: where the folders are; made if missing.
         epoch: number in the name.
+        step: of an epoch that has begun: number in the name, which then comes after the epoch's.
     """
     unfinished = folder / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     yield unfinished
-    finished = folder / f"epoch_{epoch:06d}"
+    finished = folder / f"epoch_{epoch:06d}{f'_step_{step:09d}' if step else ''}"
     while finished.exists():  # a resumed run came to this epoch again: the old one goes afterwards
         finished = finished.with_name(f"{finished.name}_again")
     unfinished.rename(finished)

@@ -4,21 +4,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from mtl_tf.training.batch_checks import Batch
 from mtl_tf.training.task_losses import task_losses, valid_pixels
-
-
-class Batch(NamedTuple):
-    """What a step trains on.
-
-    Attributes:
-        image: `[B, H, W, 3]`.
-        targets: `{task: [B, H, W, C]}`.
-        masks: `{task: [B, H, W]}` validity masks, or `None`.
-    """
-
-    image: Any
-    targets: Any
-    masks: Any
 
 
 class Whole(NamedTuple):
@@ -75,21 +62,16 @@ def forward(compiled: Any, model: Any, batch: Batch, whole: Whole) -> Forward:
             outputs = compiled.cut.heads(entrance, training=True)
             losses = _losses(compiled, outputs, batch, whole)
         penalties = _penalties(compiled, tape, losses, entrance)
-    compiled.logs.update_metrics(outputs, batch.targets, batch.masks)
+    compiled.logs.update_metrics(outputs, batch)
     extra = [loss / whole.num_parts for loss in [*model.losses, *penalties]]
     return Forward(losses, extra, representation, entrance)
 
 
 def _losses(compiled: Any, outputs: Any, batch: Batch, whole: Whole) -> list[tf.Tensor]:
     losses = task_losses(
-        compiled.tasks,
-        compiled.loss_functions,
-        outputs,
-        batch.targets,
-        batch.masks,
-        compiled.initial_weight,
+        compiled.tasks, compiled.loss_functions, outputs, batch, compiled.initial_weight
     )
-    own = valid_pixels(compiled.tasks, batch.targets, batch.masks)
+    own = valid_pixels(compiled.tasks, batch)
     shares = tf.unstack(tf.math.divide_no_nan(own, whole.counts), len(losses))
     return [share * loss for share, loss in zip(shares, losses, strict=True)]
 

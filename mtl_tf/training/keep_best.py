@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from mtl_tf.training import epoch_folders
+from mtl_tf.training.ownership import claim
 
 _WEIGHTS = "model.weights.h5"
 _METADATA = "best.json"
@@ -72,6 +73,10 @@ class KeepBest(keras.callbacks.Callback):
     def results(self) -> Any:
         """What `evaluate` found after that epoch; `None` before."""
         return self._best.get("results")
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Refuses a second trainer, whose epochs would be compared with the first one's."""
+        claim(self, self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluates the network, and saves it if it is better than before."""

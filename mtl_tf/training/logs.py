@@ -9,9 +9,12 @@ import tensorflow as tf
 from mtl_tf.balancing import Aggregator, Balancing, Weighting
 from mtl_tf.metrics import resized
 from mtl_tf.ops import BalanceStatus
+from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task
 from mtl_tf.training import replicas
+from mtl_tf.training.batch_checks import Batch
 from mtl_tf.training.diagnostics import GradientLogs
+from mtl_tf.training.masked_loss import masked_function
 
 
 class TaskLogs:
@@ -21,6 +24,7 @@ class TaskLogs:
         tasks: the tasks.
         metrics: `{task: metric or list of metrics}` for tasks that are not to use their own.
         predicted: names of the tasks the model has a final output for; others have no metrics.
+            All have for `None`.
         balancing: the method: it decides whether there are weights and what can go wrong.
         diagnostics: whether to log what the task gradients look like.
     """
@@ -29,7 +33,7 @@ class TaskLogs:
         self,
         tasks: Sequence[Task],
         metrics: Mapping[str, Any],
-        predicted: Collection[str],
+        predicted: Collection[str] | None,
         balancing: Balancing,
         diagnostics: bool,
     ) -> None:
@@ -41,9 +45,9 @@ class TaskLogs:
             t.name: keras.metrics.Mean(f"{t.name}_weight") for t in tasks if has_weights
         }
         self.metrics = {
-            task.name: _as_metrics(metrics.get(task.name, task.metrics(task.channels)))
+            task.name: as_metrics(metrics.get(task.name, task.metrics(task.channels)), task)
             for task in tasks
-            if task.name in predicted
+            if predicted is None or task.name in predicted
         }
         faults = ["not_finite"]
         if isinstance(balancing, Weighting):
@@ -88,15 +92,19 @@ class TaskLogs:
     def update_metrics(
         self,
         outputs: Mapping[str, tf.Tensor],
-        targets: Mapping[str, tf.Tensor],
-        masks: Mapping[str, tf.Tensor] | None,
+        batch: Batch,
     ) -> None:
         """Adds a batch to the metrics of the tasks with a final output."""
         for task, metrics in self.metrics.items():
+            if not metrics:
+                continue
+            target = batch.targets[task]
+            mask = None if batch.masks is None else batch.masks[task]
+            if mask is not None:
+                target = tf.where(mask[..., None] > 0, target, tf.zeros_like(target))
+            prediction = resized(tf.cast(outputs[task], tf.float32), target)
             for metric in metrics:
-                mask = None if masks is None else masks[task]
-                prediction = tf.cast(outputs[task], tf.float32)
-                metric.update_state(targets[task], resized(prediction, targets[task]), mask)
+                metric.update_state(target, prediction, mask)
 
     def results(self, is_training: bool) -> dict[str, tf.Tensor]:
         """The logs by name; of a metric with many results, the task's main one."""
@@ -108,7 +116,8 @@ class TaskLogs:
             for metric in self.metrics.get(task.name, ()):
                 value = metric.result()
                 if isinstance(value, dict):
-                    results[f"{task.name}_{task.main_metric}"] = value[task.main_metric]
+                    main = task.main_metric if task.main_metric in value else next(iter(value))
+                    results[f"{task.name}_{main}"] = value[main]
                 else:
                     results[f"{task.name}_{metric.name}"] = value
         if is_training:
@@ -118,12 +127,42 @@ class TaskLogs:
         return results
 
 
-def _as_metrics(metrics: Any) -> list[keras.metrics.Metric]:
+def as_metrics(metrics: Any, task: Task) -> list[keras.metrics.Metric]:
+    """Metrics of a task, from what a user may give: one or a list of objects, names, functions.
+
+    Args:
+        metrics: Keras metrics, their names, `"accuracy"` (of class ids, or of logits above 0), or
+            functions of `(y_true, y_pred)`.
+        task: their task.
+
+    Raises:
+        ValueError: for an unknown name, or `"accuracy"` where there are no classes.
+    """
     items = metrics if isinstance(metrics, list | tuple) else [metrics]
-    found = [keras.metrics.get(metric) for metric in items]
-    return [
-        metric
-        if isinstance(metric, keras.metrics.Metric)
-        else keras.metrics.MeanMetricWrapper(metric, name=metric.__name__)
-        for metric in found
-    ]
+    return [_as_metric(item, task) for item in items]
+
+
+def _as_metric(metric: Any, task: Task) -> keras.metrics.Metric:
+    if metric in ("accuracy", "acc"):
+        if task.kind is TargetKind.CLASSES:
+            return keras.metrics.SparseCategoricalAccuracy(name=metric)
+        if task.kind in (TargetKind.BINARY, TargetKind.BOUNDARY):
+            return keras.metrics.BinaryAccuracy(name=metric, threshold=0.0)
+        raise ValueError(
+            f"Task {task.name!r} ({task.kind.value}) has no accuracy: take its own metrics "
+            f"(leave metrics out), or for example keras.metrics.MeanAbsoluteError()"
+        )
+    try:
+        found = keras.metrics.get(metric)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"metrics of task {task.name!r} must be Keras metrics, their names, or functions of "
+            f"(y_true, y_pred). Received: {metric!r}"
+        ) from error
+    if isinstance(found, keras.metrics.Metric):
+        return found
+    if isinstance(found, type):
+        raise ValueError(
+            f"metrics of task {task.name!r} holds a class: give an object, {found.__name__}()"
+        )
+    return masked_function(found, task.name, task.kind)

@@ -7,6 +7,7 @@ import keras
 
 from mtl_tf.layers import BilinearResize
 from mtl_tf.losses import DenseLoss
+from mtl_tf.training.task_losses import symbolic_outputs, task_of
 
 
 def low_resolution(model: keras.Model, loss_functions: Mapping[str, Any]) -> keras.Model:
@@ -23,12 +24,12 @@ def low_resolution(model: keras.Model, loss_functions: Mapping[str, Any]) -> ker
         A model of the same layers and variables with outputs of the same names, or `model` itself
         where no output ends in a `BilinearResize`.
     """
-    outputs: Any = model.output
+    outputs: Any = symbolic_outputs(model)
     if not isinstance(outputs, Mapping):
         return model
     found = {
         name: _before_resize(tensor)
-        if isinstance(loss_functions.get(name.split("/")[0]), DenseLoss)
+        if isinstance(loss_functions.get(str(task_of(name, loss_functions))), DenseLoss)
         else tensor
         for name, tensor in outputs.items()
     }

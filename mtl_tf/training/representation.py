@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.training.task_losses import outputs_of
+from mtl_tf.training.task_losses import outputs_of, symbolic_outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ def cut_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> CutModel:
     Raises:
         ValueError: if the model is not functional or no tensor is shared.
     """
-    outputs: Any = model.output
+    outputs: Any = symbolic_outputs(model)
     is_functional = isinstance(outputs, Mapping) and all(
         hasattr(tensor, "_keras_history") for tensor in outputs.values()
     )
@@ -57,12 +57,12 @@ def cut_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> CutModel:
         )
     owners: dict[int, set[str]] = {}
     for task in tasks:
-        for name in outputs_of(task, outputs):
+        for name in outputs_of(task, outputs, tasks):
             for tensor in _ancestors(outputs[name]):
                 owners.setdefault(id(tensor), set()).add(task)
     frontier: dict[int, Any] = {}
     for task in tasks:
-        for name in outputs_of(task, outputs):
+        for name in outputs_of(task, outputs, tasks):
             for tensor in _ancestors(outputs[name]):
                 if len(owners[id(tensor)]) < 2:
                     shared = [t for t in _inputs(tensor) if len(owners[id(t)]) > 1]
@@ -71,6 +71,12 @@ def cut_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> CutModel:
                 frontier[id(outputs[name])] = outputs[name]
     tensors = list(frontier.values())
     depends = tuple(_depends_on_variables(tensor) for tensor in tensors)
+    if not any(depends) and any(map(_depends_on_weights, tensors)):
+        raise ValueError(
+            f"Nothing trainable stands before the last features that the tasks share in "
+            f"{model.name!r}: the backbone is frozen. Set trainable = True, or balance the losses "
+            "with a scalarizer"
+        )
     if not any(depends):
         raise ValueError(
             f"No representation of {model.name!r} is shared by two of the tasks {list(tasks)}: use "
@@ -96,7 +102,7 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[An
     owners: dict[int, set[str]] = {}
     variables: dict[int, Any] = {}
     for task in tasks:
-        for name in outputs_of(task, model.output):
+        for name in outputs_of(task, model.output, tasks):
             for tensor in _ancestors(model.output[name]):
                 operation = tensor._keras_history.operation
                 for variable in getattr(operation, "trainable_variables", ()):
@@ -128,3 +134,8 @@ def _ancestors(tensor: Any) -> list[Any]:
 def _depends_on_variables(tensor: Any) -> bool:
     operations = (t._keras_history.operation for t in _ancestors(tensor))
     return any(getattr(operation, "trainable_variables", ()) for operation in operations)
+
+
+def _depends_on_weights(tensor: Any) -> bool:
+    operations = (t._keras_history.operation for t in _ancestors(tensor))
+    return any(getattr(operation, "weights", ()) for operation in operations)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from mtl_tf.training import replicas
-from mtl_tf.training.forward import Batch, Forward, Whole, forward
+from mtl_tf.training.batch_checks import Batch
+from mtl_tf.training.forward import Forward, Whole, forward
 from mtl_tf.training.task_losses import valid_pixels
 
 Row = list[Any]
@@ -32,7 +33,7 @@ class TaskGradients(NamedTuple):
 
 def whole_batch(compiled: Any, batch: Batch) -> Whole:
     """The batch of all replicas, of which `batch` is this one's part."""
-    (counts,) = replicas.total([valid_pixels(compiled.tasks, batch.targets, batch.masks)])
+    (counts,) = replicas.total([valid_pixels(compiled.tasks, batch)])
     return Whole(counts, replicas.num_replicas() * compiled.micro_batches)
 
 
@@ -145,13 +146,16 @@ def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
     )
 
     def part(i: Any) -> Batch:
-        def own(x: tf.Tensor) -> tf.Tensor:
+        def own(x: Any) -> Any:
+            if x is None:
+                return None
             length = tf.shape(x)[0] // num_parts
             piece = x[i * length : (i + 1) * length]
             known = None if x.shape[0] is None else x.shape[0] // num_parts
             return tf.ensure_shape(piece, [known, *x.shape[1:]])
 
-        return tf.nest.map_structure(own, batch)
+        parts = tf.nest.map_structure(own, batch._replace(faults=None))
+        return parts._replace(faults=batch.faults)
 
     first = function(part(0))
     present = [x is not None for x in tf.nest.flatten(first)]

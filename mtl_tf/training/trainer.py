@@ -1,19 +1,24 @@
 """The trainer: one custom training step for every architecture and balancing method."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from mtl_tf.autotuning import without_autotuning
 from mtl_tf.balancing import Balancing, Scalarizer
+from mtl_tf.graph_errors import as_python_errors
+from mtl_tf.task_config import known_classes, task_config, tasks_from_config
 from mtl_tf.tasks import Task, as_tasks
 from mtl_tf.training.after_update import look_after_update, losses_of_outputs
+from mtl_tf.training.batch_checks import Batch, checked_batch
 from mtl_tf.training.compiled import Compiled, Level, compiled
-from mtl_tf.training.epoch_end import EndOfEpoch
-from mtl_tf.training.forward import Batch
+from mtl_tf.training.epoch_end import AnnounceEpoch, EndOfEpoch, as_list
 from mtl_tf.training.learning_rates import heed_multipliers
-from mtl_tf.training.task_losses import check_outputs
+from mtl_tf.training.ownership import owned
+from mtl_tf.training.task_losses import check_outputs, symbolic_outputs
 from mtl_tf.training.weight_decay import with_l2
 
 
@@ -51,9 +56,18 @@ class MultiTaskTrainer(keras.Model):
         super().__init__(name=name)
         self.model = model
         self.tasks: tuple[Task, ...] = as_tasks(tasks)
-        for task in self.tasks:
-            check_outputs(task, model.output)
+        outputs = symbolic_outputs(model)
+        if outputs is None and not model.built:
+            raise ValueError(
+                f"The network {model.name!r} is neither functional nor built: call it on a batch "
+                "of images first, so that its variables exist"
+            )
+        names = [task.name for task in self.tasks]
+        for task in self.tasks if outputs is not None else ():
+            check_outputs(task, outputs, names)
         self._compiled: Any = None  # a Compiled, once `compile` has been called
+        self._arguments: dict[str, Any] = {}  # of `compile`
+        self._steps_to_skip = 0
         self.built = True  # the wrapped model is; `call` makes nothing
 
     # === Compiling ===
@@ -80,6 +94,7 @@ class MultiTaskTrainer(keras.Model):
         Args:
             optimizer: a Keras optimizer or its name.
             balancing: a name from `mtl_tf.balancing.TABLE`, an object, or `None` for equal weights.
+                An object that another trainer has used is copied and begins with fresh state.
             level: what a weighting or aggregator balances: the task gradients of the shared
                 `"parameters"` (those whose gradient two or more tasks have), or of the last shared
                 `"features"`, which needs one backward pass through the trunk instead of K.
@@ -109,17 +124,28 @@ class MultiTaskTrainer(keras.Model):
         Raises:
             ValueError: for an unknown method or task, or options that exclude each other.
         """
-        super().compile(optimizer=optimizer, **kwargs)
-        self._compiled = compiled(
-            self.model, self.tasks, balancing, level, loss, metrics, loss_weights,
-            initial_weight, gradient_penalties, weight_own_variables, micro_batches, update_every,
-            weight_decay, diagnostics, self.optimizer,
-        )  # fmt: skip
-        heed_multipliers(self.optimizer, self.model.trainable_variables)
-        own = [v for layer in self._compiled.layers for v in layer.trainable_variables]
-        inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if own and not inner.built:
-            inner.exclude_from_weight_decay(var_list=own)
+        balancing = owned(balancing, self)
+        gradient_penalties = [owned(penalty, self) for penalty in gradient_penalties]
+        self._arguments = {
+            "optimizer": optimizer, "balancing": balancing, "level": level, "loss": loss,
+            "metrics": metrics, "loss_weights": loss_weights, "initial_weight": initial_weight,
+            "gradient_penalties": gradient_penalties,
+            "weight_own_variables": weight_own_variables, "micro_batches": micro_batches,
+            "update_every": update_every, "weight_decay": weight_decay, "diagnostics": diagnostics,
+            **kwargs,
+        }  # fmt: skip
+        with self.distribute_strategy.scope():  # or replicas would have no copies of the state
+            super().compile(optimizer=optimizer, **kwargs)
+            self._compiled = compiled(
+                self.model, self.tasks, balancing, level, loss, metrics, loss_weights,
+                initial_weight, gradient_penalties, weight_own_variables, micro_batches,
+                update_every, weight_decay, diagnostics, self.optimizer,
+            )  # fmt: skip
+            heed_multipliers(self.optimizer, self.model.trainable_variables)
+            own = [v for layer in self._compiled.layers for v in layer.trainable_variables]
+            inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            if own and not inner.built:
+                inner.exclude_from_weight_decay(var_list=own)
 
     @property
     def balancing(self) -> Balancing | None:
@@ -163,7 +189,9 @@ class MultiTaskTrainer(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One update: losses of all tasks, balancing, gradients, optimizer."""
         made: Compiled = self._compiled
-        batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
+        batch = self._checked(data)
+        if not self.model.trainable_variables:
+            return self._step_without_update(batch, training=True)
         update = made.update(made, self.model, self.optimizer, batch)
         variables = self.trainable_variables
         if made.weight_decay:
@@ -179,9 +207,11 @@ class MultiTaskTrainer(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Losses and metrics of a batch, without an update."""
+        return self._step_without_update(self._checked(data), training=False)
+
+    def _step_without_update(self, batch: Batch, training: bool) -> dict[str, Any]:
         made: Compiled = self._compiled
-        batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
-        outputs = self.model(batch.image, training=False)
+        outputs = self.model(batch.image, training=training)
         losses, is_present = losses_of_outputs(made, outputs, batch)
         factored = losses * tf.constant(made.loss_factors)
         if isinstance(made.balancing, Scalarizer):
@@ -189,21 +219,37 @@ class MultiTaskTrainer(keras.Model):
         else:
             loss = tf.reduce_sum(factored)
         made.logs.update_losses(tf.add_n([loss, *self.model.losses]), losses, is_present)
-        made.logs.update_metrics(outputs, batch.targets, batch.masks)
+        made.logs.update_metrics(outputs, batch)
         return made.logs.results(is_training=False)
+
+    def _checked(self, data: Any) -> Batch:
+        made: Compiled = self._compiled
+        image, targets, masks = keras.utils.unpack_x_y_sample_weight(data)
+        return checked_batch(image, targets, masks, self.tasks, made.outputs, made.loss_functions)
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The logs of the epoch so far."""
-        return self._compiled.logs.results(is_training=True)
+        return self._compiled.logs.results(is_training=bool(self.model.trainable_variables))
 
     def last_gradients(self) -> dict[str, float]:
         """What `compile(diagnostics=True)` knows of the last step, by name; empty without it."""
         logs = self._compiled.logs
         return {} if logs.gradients is None else logs.gradients.last()
 
-    # === Epochs and saving ===
+    # === Epochs ===
 
-    def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         """`keras.Model.fit`; tells a data set of `mtl_tf.data` which epoch begins.
 
         So the order and augmentation of an epoch depend on its number alone, and a resumed run sees
@@ -211,37 +257,163 @@ class MultiTaskTrainer(keras.Model):
 
         Args:
             x: a data set of batches, or the images.
-            *args: as in `keras.Model.fit`.
-            callbacks: list of Keras callbacks.
-            **kwargs: as in `keras.Model.fit`.
+            y: `{task: targets}` where `x` holds images.
+            batch_size: as in `keras.Model.fit`.
+            epochs: as in `keras.Model.fit`.
+            verbose: as in `keras.Model.fit`.
+            callbacks: a Keras callback or a list of them.
+            validation_split: as in `keras.Model.fit`.
+            validation_data: a data set of batches, or a triple of arrays.
+            **kwargs: the other arguments of `keras.Model.fit`.
 
         Returns:
             Keras' `History`.
+
+        Raises:
+            ValueError: before the first step for batches that do not fit the tasks, later for
+                values that cannot be: labels outside the classes, depth in millimetres.
+            DataError: for a file of a data set of `mtl_tf.data` that cannot be read.
         """
+        self._assert_compile_called("fit")
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)
-        own: list[Any] = [EndOfEpoch()]
-        set_epoch = getattr(x, "set_epoch", None)
-        if set_epoch is not None:
-            own.append(
-                keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: set_epoch(epoch))
-            )
-        callbacks = [*own, *(callbacks or [])]
-        if not self.optimizer.built:  # variables made by the first step would make it trace twice
-            with self.distribute_strategy.scope():
+        with self.distribute_strategy.scope():
+            if self.model.trainable_variables and not self.optimizer.built:
+                # Variables made by the first step would make it trace twice.
                 self.optimizer.build(self.trainable_variables)
-        return super().fit(x, *args, callbacks=callbacks, **kwargs)
+        if not self.model.trainable_variables:
+            warnings.warn("The network has no trainable variable: fit only logs", stacklevel=2)
+        own = [EndOfEpoch(), AnnounceEpoch(getattr(x, "set_epoch", None))]
+        with as_python_errors():
+            return super().fit(
+                without_autotuning(x),
+                y,
+                batch_size,
+                epochs,
+                verbose,
+                [*own, *as_list(callbacks)],
+                validation_split,
+                without_autotuning(validation_data),
+                **kwargs,
+            )
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`: losses and metrics at the size of the targets in the batches.
+
+        Args:
+            x: a data set of batches, or the images.
+            *args: as in `keras.Model.evaluate`.
+            **kwargs: as in `keras.Model.evaluate`.
+
+        Raises:
+            ValueError: for batches that do not fit the tasks, and values that cannot be.
+        """
+        with as_python_errors():
+            return super().evaluate(without_autotuning(x), *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.predict`: `{task: raw predictions}`.
+
+        Args:
+            x: a data set of batches, or the images.
+            *args: as in `keras.Model.predict`.
+            **kwargs: as in `keras.Model.predict`.
+        """
+        with as_python_errors():
+            return super().predict(without_autotuning(x), *args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.train_on_batch`.
+
+        Args:
+            *args: as in `keras.Model.train_on_batch`.
+            **kwargs: as in `keras.Model.train_on_batch`.
+        """
+        with as_python_errors():
+            return super().train_on_batch(*args, **kwargs)
+
+    def skip_steps(self, count: int) -> None:
+        """Lets the next steps of `fit` take their batches without training on them.
+
+        So a run goes on in the middle of an epoch: see `mtl_tf.training.Backup`.
+
+        Args:
+            count: number of steps.
+        """
+        self._steps_to_skip = count
+
+    @property
+    def steps_to_skip(self) -> int:
+        """How many of the next steps take their batch without training on it."""
+        return self._steps_to_skip
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """`keras.Model.make_train_function`, whose steps can be skipped.
+
+        Args:
+            force: make it again.
+        """
+        super().make_train_function(force)
+        function: Any = self.__dict__["train_function"]
+        if not hasattr(function, "of_trainer"):
+
+            def skip_or_train(iterator: Any) -> Any:
+                if not self._steps_to_skip:
+                    return function(iterator)
+                for _ in range(min(self._steps_to_skip, self.steps_per_execution)):
+                    next(iterator)
+                    self._steps_to_skip -= 1
+                return self.get_metrics_result()
+
+            skip_or_train.of_trainer = True  # type: ignore[attr-defined]
+            self.train_function: Any = skip_or_train
+        return self.train_function
+
+    # === Saving ===
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration: the wrapped model and `{task: channels}`."""
+        """Keras configuration: the wrapped model and the tasks."""
         return {
             "model": keras.saving.serialize_keras_object(self.model),
-            "tasks": {task.name: task.channels for task in self.tasks},
+            "tasks": [task_config(task) for task in self.tasks],
             "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "MultiTaskTrainer":
-        """Builds the trainer again from `get_config`; compile it before training."""
-        model = keras.saving.deserialize_keras_object(config["model"], custom_objects)
-        return cls(model, config["tasks"], name=config["name"])
+        """Builds the trainer again from `get_config`."""
+        with keras.saving.custom_object_scope(known_classes(config)):
+            model = keras.saving.deserialize_keras_object(config["model"], custom_objects)
+            return cls(model, tasks_from_config(config["tasks"]), name=config["name"])
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments of `compile`, and learning-rate multipliers of single variables."""
+        if not self._arguments:
+            return {}
+        multipliers = {
+            variable.path: variable.learning_rate_multiplier
+            for variable in self.model.trainable_variables
+            if getattr(variable, "learning_rate_multiplier", 1.0) != 1.0
+        }
+        return {
+            name: keras.saving.serialize_keras_object(value)
+            for name, value in self._arguments.items()
+        } | {
+            "learning_rate_multipliers": multipliers,
+            "optimizer_has_state": self.optimizer.built,
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as `get_compile_config` says; the optimizer is ready for its state."""
+        if not config:
+            return
+        with keras.saving.custom_object_scope(known_classes(config)):
+            arguments = keras.saving.deserialize_keras_object(config)
+        multipliers = arguments.pop("learning_rate_multipliers")
+        has_state = arguments.pop("optimizer_has_state")
+        for variable in self.model.trainable_variables:
+            if variable.path in multipliers:
+                variable.learning_rate_multiplier = multipliers[variable.path]
+        self.compile(**arguments)
+        if has_state:
+            self.optimizer.build(self.trainable_variables)

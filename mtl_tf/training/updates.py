@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from mtl_tf import ops
 from mtl_tf.training import replicas
+from mtl_tf.training.batch_checks import Batch
 from mtl_tf.training.combine import Balanced, combine, gramian_of, scalarized, zero_if
-from mtl_tf.training.forward import Batch, forward
+from mtl_tf.training.forward import forward
 from mtl_tf.training.task_gradients import (
     Row,
     TaskGradients,
@@ -92,17 +93,23 @@ def parameter_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) ->
 def feature_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Update:
     """Balances the task gradients of the last shared representation: one backward of the trunk.
 
-    Every replica has the representation of its own images, so only the Gramian is summed over them.
+    Every replica has the representation of its own images, so only the Gramian is summed over them;
+    of variables that the heads of several tasks share it has a part of the gradient, as always.
     """
     scale = optimizer.scale_loss(tf.ones([]))
     found, heads, through_trunk = of_features(compiled, model, batch, scale)
     columns, own_columns = _shared_columns(heads)
     n = len(found.rows[0])
-    rows = [[*row, *(head[v] for v in columns)]
-            for row, head in zip(found.rows, heads, strict=True)]  # fmt: skip
-    (gramian,) = replicas.total([gramian_of(compiled, rows, scale)])
+    common = [replicas.total([head[v] for v in columns]) for head in heads]
+    (gramian,) = replicas.total([gramian_of(compiled, found.rows, scale)])
+    if columns and gramian is not None:
+        gramian += gramian_of(compiled, common, scale)
+    rows = [[*row, *of_heads] for row, of_heads in zip(found.rows, common, strict=True)]
     balanced = combine(compiled, optimizer, found, rows, gramian)
-    head_gradients = dict(zip(columns, balanced.directions[n:], strict=True))
+    head_gradients: dict[int, Any] = {
+        v: direction / replicas.num_replicas()
+        for v, direction in zip(columns, balanced.directions[n:], strict=True)
+    }
     for v, k in own_columns.items():
         head_gradients[v] = _own(balanced, heads[k][v], k)
     cut = compiled.cut

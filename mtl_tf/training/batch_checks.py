@@ -1,0 +1,165 @@
+"""The entrance of a step: a batch as users give it becomes one the step can rely on, or an error.
+
+Shapes are checked when the step is traced, values in every step: class ids outside the classes,
+depth in millimetres, normals that are colours. (Compiled by XLA a step cannot stop; the loss of the
+task is NaN there.)
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from mtl_tf.graph_errors import require
+from mtl_tf.targets import TargetKind
+from mtl_tf.tasks import Task
+
+
+class Batch(NamedTuple):
+    """What a step trains on.
+
+    Attributes:
+        image: `[B, H, W, 3]`.
+        targets: `{task: [B, H, W, C]}`, of whole images `[B, C]`.
+        masks: `{task: [B, H, W]}` float32 validity masks, of whole images `[B]`, or `None`.
+        faults: `{task: bool scalar}`: whether a valid pixel has a value that cannot be.
+    """
+
+    image: Any
+    targets: Any
+    masks: Any
+    faults: Any
+
+
+def checked_batch(
+    image: Any,
+    targets: Any,
+    masks: Any,
+    tasks: Sequence[Task],
+    outputs: Mapping[str, Any] | None,
+    loss_functions: Mapping[str, Any],
+) -> Batch:
+    """A batch with targets `[B, H, W, C]` and masks `[B, H, W]` float32, or `[B, C]` and `[B]`.
+
+    Args:
+        image: `[B, H, W, 3]`.
+        targets: `{task: [B, H, W, C]}`; one channel may be left out.
+        masks: `{task: [B, H, W]}` of bool or 0 to 1, or `None`.
+        tasks: the tasks.
+        outputs: symbolic outputs of the model by name, `None` if it is not functional.
+        loss_functions: `{task: loss}`; an `ignore_class` of a Keras loss is invalid.
+
+    Raises:
+        ValueError: naming task, expected and received shape, and the remedy.
+    """
+    checked: dict[str, tf.Tensor] = {}
+    valid: dict[str, tf.Tensor | None] = {}
+    faults: dict[str, tf.Tensor] = {}
+    for task in tasks:
+        target = entry(targets, task.name, "targets")
+        mask = None if masks is None else entry(masks, task.name, "weights")
+        target = _shaped_target(target, task, _rank(task.name, outputs))
+        if mask is not None:
+            mask = _shaped_mask(mask, target, task)
+        mask = _without_ignored(mask, target, loss_functions[task.name])
+        faults[task.name], tests = _tests(task, target, mask)
+        with tf.control_dependencies(tests):
+            checked[task.name] = tf.identity(target)
+        valid[task.name] = mask
+    if all(mask is None for mask in valid.values()):
+        return Batch(image, checked, None, faults)
+    full = {name: tf.ones(tf.shape(target)[:-1]) for name, target in checked.items()}
+    return Batch(image, checked, {n: full[n] if m is None else m for n, m in valid.items()}, faults)
+
+
+def entry(batch: Any, task: str, kind: str) -> Any:
+    """What `targets` or `weights` have for a task; `ValueError` if nothing."""
+    if not isinstance(batch, Mapping) or task not in batch:
+        received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
+        raise ValueError(
+            f"A batch must be (image, targets, weights) with one entry per task in targets and "
+            f"weights. {kind} has none for {task!r}. Received: {received}"
+        )
+    return batch[task]
+
+
+def _rank(task: str, outputs: Mapping[str, Any] | None) -> int | None:
+    """Rank of a task's targets, as its output has it."""
+    output = None if outputs is None else outputs.get(task)
+    return None if output is None else len(output.shape)
+
+
+def _shaped_target(target: Any, task: Task, rank: int | None) -> tf.Tensor:
+    target = tf.convert_to_tensor(target)
+    if task.kind is not TargetKind.CLASSES and not target.dtype.is_floating:
+        target = tf.cast(target, tf.float32)
+    elif target.dtype.is_unsigned or target.dtype.is_bool:
+        target = tf.cast(target, tf.int32)
+    has = target.shape.rank
+    if rank is None and has is not None:
+        rank = 4 if has > 2 else 2
+    channels = task.kind.target_channels(task.channels)
+    if has is not None and has + 1 == rank and channels == 1:
+        target = target[..., None]
+    last = target.shape[-1] if target.shape.rank else None
+    if target.shape.rank != rank or last not in (None, channels):
+        names = "[B, H, W, " if rank == 4 else "[B, "
+        is_one_hot = task.kind is TargetKind.CLASSES and last == task.channels
+        hint = ": give class ids, tf.argmax(one_hot, -1)" if is_one_hot else ""
+        raise ValueError(
+            f"The target of task {task.name!r} must be {names}{channels}]. Received: "
+            f"{target.shape}{hint}"
+        )
+    return target
+
+
+def _shaped_mask(mask: Any, target: tf.Tensor, task: Task) -> tf.Tensor:
+    mask = tf.cast(tf.convert_to_tensor(mask), tf.float32)
+    if not mask.shape.is_compatible_with(target.shape[:-1]):
+        names = "[B, H, W]" if target.shape.rank == 4 else "[B]"
+        raise ValueError(
+            f"sample_weight must be the validity mask {names} of task {task.name!r}, one number "
+            f"per pixel. Received: sample_weight.shape={mask.shape}, target.shape={target.shape}"
+        )
+    return tf.ensure_shape(mask, target.shape[:-1])
+
+
+def _without_ignored(mask: Any, target: tf.Tensor, loss: Any) -> Any:
+    """The mask without pixels of the class that a Keras loss is told to ignore."""
+    ignored = getattr(getattr(loss, "original", None), "ignore_class", None)
+    if ignored is None:
+        return mask
+    is_class = tf.cast(target[..., 0] != tf.cast(ignored, target.dtype), tf.float32)
+    return is_class if mask is None else mask * is_class
+
+
+def _tests(task: Task, target: tf.Tensor, mask: Any) -> tuple[tf.Tensor, list[Any]]:
+    """Whether a value cannot be, and the operations that fail then."""
+    is_wrong, worst = tf.constant(False), tf.zeros([], target.dtype)
+    limits = task.kind.limits(task.channels)
+    low, high = (tf.constant(_within(x, target.dtype), target.dtype) for x in limits)
+    for value in task.kind.measured(target, task.channels):
+        is_outside = (value < low) | (value > high)
+        if value.dtype.is_floating:  # infinity is left out of the step, and counted
+            is_outside &= tf.math.is_finite(value)
+        if mask is not None:
+            is_outside &= mask > 0
+        is_wrong |= tf.reduce_any(is_outside)
+        outside = tf.where(is_outside, value, tf.zeros_like(value))
+        for extreme in (tf.reduce_max(outside), tf.reduce_min(outside)):
+            worst = tf.where(tf.abs(extreme) > tf.abs(worst), extreme, worst)
+    message = f"Task {task.name!r} {task.kind.message('{}', task.channels)}"
+    tests = [require(~is_wrong, ValueError, message, worst)]
+    if mask is not None:
+        message = (
+            f"The validity mask of task {task.name!r} has values between {{}} and {{}}: they must "
+            "lie between 0 and 1. Divide masks of 0 and 255 by 255"
+        )
+        least, most = tf.reduce_min(mask), tf.reduce_max(mask)
+        tests.append(require((least >= 0) & (most <= 1), ValueError, message, least, most))
+    return is_wrong, [test for test in tests if test is not None]
+
+
+def _within(limit: float, dtype: tf.DType) -> float:
+    """A limit as near as a dtype can have it."""
+    return limit if dtype.is_floating else max(dtype.min, min(limit, dtype.max))

@@ -1,0 +1,32 @@
+"""Memory of processes; platforms that do not tell it give `None`, and the number is left out."""
+
+import pathlib
+import sys
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+_KIB_A_UNIT = 1 / 1024 if sys.platform == "darwin" else 1.0  # macOS counts bytes, Linux KiB
+
+
+def peak_memory_mib() -> float | None:
+    """The largest resident memory of this process so far, MiB; `None` if the platform hides it."""
+    if resource is None:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB_A_UNIT / 1024
+
+
+def resident_mib(pid: int) -> float | None:
+    """The resident memory of a process now, MiB; `None` if it has ended or there is no `/proc`.
+
+    Args:
+        pid: of the process.
+    """
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(found[0]) / 1024 if found else None

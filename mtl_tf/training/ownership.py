@@ -1,0 +1,52 @@
+"""Objects with state belong to one trainer: state must not leak from one run into the next."""
+
+import inspect
+import weakref
+from typing import Any
+
+_owners: "weakref.WeakKeyDictionary[Any, weakref.ref[Any]]" = weakref.WeakKeyDictionary()
+
+
+def owned(state: Any, owner: Any) -> Any:
+    """The object itself, or a fresh one with the same arguments if another trainer used it.
+
+    Args:
+        state: a balancing method or gradient penalty; names and `None` have no state.
+        owner: the trainer.
+
+    Raises:
+        ValueError: if it was used and its `get_config` does not hold its arguments.
+    """
+    if state is None or isinstance(state, str):
+        return state
+    if not _is_of_another(state, owner):
+        _owners[state] = weakref.ref(owner)
+        return state
+    config = state.get_config()
+    arguments = inspect.signature(type(state).__init__).parameters.values()
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [a.name for a in arguments if a.kind in plain and a.name != "self"]
+    if set(names) - set(config):
+        kind = type(state).__name__
+        raise ValueError(
+            f"This {kind} object was used with another trainer and carries its state, and its "
+            f"get_config lacks {sorted(set(names) - set(config))}: make a new {kind} for each "
+            "trainer, or add them to get_config"
+        )
+    return owned(type(state).from_config(config), owner)
+
+
+def claim(callback: Any, owner: Any) -> None:
+    """Makes a callback `owner`'s; `ValueError` if another trainer has used it."""
+    if _is_of_another(callback, owner):
+        kind = type(callback).__name__
+        raise ValueError(
+            f"This {kind} was used with another trainer and carries its state: make a new {kind} "
+            "for each trainer"
+        )
+    _owners[callback] = weakref.ref(owner)
+
+
+def _is_of_another(state: Any, owner: Any) -> bool:
+    previous = _owners.get(state)
+    return previous is not None and previous() is not owner
