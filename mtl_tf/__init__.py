@@ -17,6 +17,16 @@
 ========================= =====================================================
 """
 
+import importlib
+
+try:
+    importlib.import_module("tensorflow")
+except ImportError as error:
+    raise ImportError(
+        'mtl_tf needs TensorFlow: pip install ".[cpu]", or ".[cuda]" for NVIDIA GPUs, in the '
+        f"source folder of mtl_tf ({error})"
+    ) from error
+
 from mtl_tf import (
     architectures,
     backbones,

@@ -7,13 +7,29 @@ import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; a wrong input is told on standard error, with exit code 2."""
+    """Runs a command.
+
+    Returns:
+        0; 1 if data are damaged; 2 for invalid input, with an error on standard error; 130 after
+        Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
+    from mtl_tf.data import DataError
+
     try:
         return options.command(options)
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        print(f"mtl-tf: {error}", file=sys.stderr)
-        return 2
+    except (TypeError, ValueError, OSError, ImportError, RuntimeError) as error:
+        text = str(error) or type(error).__name__
+        print(f"mtl-tf: {printable(text)}", file=sys.stderr)
+        return 1 if isinstance(error, DataError) else 2
+    except KeyboardInterrupt:
+        print("mtl-tf: stopped. A run goes on with --resume", file=sys.stderr)
+        return 130
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: what would move its cursor or change its colours is escaped."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     export = subparsers.add_parser("export", help="write a model for other programs and check it")
     export.add_argument("model", type=pathlib.Path, help="model.keras of a run")
     export.add_argument("out", type=pathlib.Path, help="file (savedmodel: folder) to write")
-    export.add_argument("--format", default="onnx", help="savedmodel, onnx or litert")
+    export.add_argument(
+        "--format", help="savedmodel, onnx or litert (default: by suffix: none, .onnx, .tflite)"
+    )
     export.add_argument(
         "--with-preprocessing", action="store_true", help="take RGB 0 to 255, not normalised images"
     )

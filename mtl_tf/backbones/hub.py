@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from mtl_tf.optional_packages import needed
+
 _FINEST_STRIDE = 4
 
 
@@ -53,7 +55,7 @@ class HubBackbone(keras.Model):
 def keras_hub(preset: Any, input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
     """A KerasHub backbone with pyramid outputs as a backbone for architectures.
 
-    Needs KerasHub (`pip install "mtl_tf[hub]"`), which downloads presets with its progress bar.
+    Needs KerasHub (`pip install ".[hub]"`), which downloads presets with its progress bar.
     Images are normalised as everywhere here; a preset that was trained on others needs a rescaling
     in front.
 
@@ -73,10 +75,7 @@ def keras_hub(preset: Any, input_shape: tuple[int, int, int], **options: Any) ->
     """
     backbone = preset
     if not isinstance(preset, keras.Model):
-        try:
-            import keras_hub as library
-        except ImportError as error:
-            raise ImportError('This needs KerasHub: pip install "mtl_tf[hub]"') from error
+        library = needed("keras_hub", "A preset of KerasHub")
         backbone = library.models.Backbone.from_preset(preset, image_shape=input_shape, **options)
     sizes = [tuple(x.shape[1:]) for x in getattr(backbone, "inputs", ())]
     if hasattr(backbone, "pyramid_outputs") and sizes != [tuple(input_shape)]:

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from mtl_tf.optional_packages import needed
+
 _SUFFIXES = {
     "kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias",
     "moving_mean": "running_mean", "moving_variance": "running_var",
@@ -85,12 +87,7 @@ def _read_safetensors(path: pathlib.Path) -> Any:
 
 
 def _read_torch(path: pathlib.Path) -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            f"Reading {path.name} needs PyTorch: pip install torch, or convert it to .safetensors"
-        ) from error
+    torch = needed("torch", f"Reading {path.name}", ", or convert it to .safetensors")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -1,7 +1,7 @@
 """What can be had without a network: the bar every task of a trained model has to clear.
 
-Semantic classes and body parts: the most frequent class at each pixel position. Depth: the mean at
-each position. Normals: the mean direction. Saliency: the share of salient pixels. Edges: a gradient
+Classes: the most frequent one at each pixel position. Distances, directions and other values: the
+mean at each position. Regions (saliency): the share of their pixels. Boundaries (edges): a gradient
 magnitude detector on the image, its smoothing and threshold tuned on training images.
 """
 
@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from mtl_tf.autotuning import without_autotuning
 from mtl_tf.evaluation.evaluate import judged_images
+from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, as_tasks
 
 _SMOOTHING_PIXELS = (0.5, 1.0, 1.5, 2.0)
@@ -31,29 +33,28 @@ def trivial_baseline(
         test: batches to judge, as for `evaluate`.
         tasks: `{task: channels}`, names, or `mtl_tf.Task` objects.
         tuning: training batches whose targets have the size of those in `test`, for the gradient
-            detector; needed where `edges` is a task.
+            detector; needed where a task predicts boundaries (`edges`).
 
     Returns:
         `{task: {metric: value}}`, as `evaluate` returns it.
 
     Raises:
-        ValueError: if `edges` is a task and there are no `tuning` batches.
+        ValueError: if a task predicts boundaries and there are no `tuning` batches.
     """
     resolved = as_tasks(tasks)
-    constants = _constant_predictions(train, [t for t in resolved if t.name != "edges"])
-    detector: tuple[float, float] | None = None
-    if any(task.name == "edges" for task in resolved):
-        if tuning is None:
-            raise ValueError("The baseline of edges needs tuning batches")
-        detector = _tuned_detector(tuning)
+    boundaries = [task.name for task in resolved if task.kind is TargetKind.BOUNDARY]
+    constants = _constant_predictions(train, [t for t in resolved if t.name not in boundaries])
+    if boundaries and tuning is None:
+        raise ValueError(f"The baseline of {boundaries} needs tuning batches")
+    detectors = {name: _tuned_detector(tuning or (), name) for name in boundaries}
 
     def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = {
             name: tf.repeat(constant[None], tf.shape(image)[0], axis=0)
             for name, constant in constants.items()
         }
-        if detector is not None:
-            outputs["edges"] = _gradient_logits(image.numpy(), *detector)
+        for name, detector in detectors.items():
+            outputs[name] = _gradient_logits(image.numpy(), *detector)
         return outputs
 
     return judged_images(predict, test, resolved).results()
@@ -63,17 +64,17 @@ def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, 
     """`{task: [H, W, C]}` raw predictions that are the same for every image."""
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, np.ndarray] = {}
-    for _, targets, masks in train:
+    for _, targets, masks in without_autotuning(train):
         for task in tasks:
             target, mask = targets[task.name].numpy(), masks[task.name].numpy()[..., None]
-            if task.name in ("semseg", "human_parts"):
+            if task.kind is TargetKind.CLASSES:
                 target = target == np.arange(task.channels)
             sums[task.name] = sums.get(task.name, 0) + (target * mask).sum(0)
             counts[task.name] = counts.get(task.name, 0) + mask.sum(0)
     predictions = {}
     for task in tasks:
         mean = sums[task.name] / np.maximum(counts[task.name], 1)
-        if task.name == "saliency":
+        if task.kind is TargetKind.BINARY:
             mean = np.clip(mean, 1e-6, 1 - 1e-6)
             mean = np.log(mean / (1 - mean))
         predictions[task.name] = tf.constant(mean, tf.float32)
@@ -97,12 +98,12 @@ def _gradient_logits(images: np.ndarray, smoothing: float, share: float) -> tf.T
     return tf.constant(np.where(is_edge, _CERTAIN, -_CERTAIN)[..., None], tf.float32)
 
 
-def _tuned_detector(tuning: Iterable[Any]) -> tuple[float, float]:
+def _tuned_detector(tuning: Iterable[Any], task: str) -> tuple[float, float]:
     """Smoothing and share of edge pixels with the largest F."""
     settings = list(itertools.product(_SMOOTHING_PIXELS, _EDGE_SHARES))
     counts = {setting: np.zeros(3) for setting in settings}  # hits, edges found, edges there
     for images, targets, masks in tuning:
-        batch = map(np.asarray, (images, targets["edges"][..., 0], masks["edges"]))
+        batch = map(np.asarray, (images, targets[task][..., 0], masks[task]))
         for image, target, mask in zip(*batch, strict=True):
             mask = mask > 0
             truth = (target >= 0.5) & mask

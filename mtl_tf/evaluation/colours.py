@@ -1,14 +1,17 @@
 """Predictions and targets as pictures, in the colours the field uses.
 
-Semantic classes: the NYU-40 palette by class name (ScanNet's), more colours for other names. Depth:
-a colour map from near to far. Normals: `(n + 1) / 2` as RGB. Edges and saliency: grey. Key points:
-a heat map. Principal curvature: its two values as red and green.
+Classes: the NYU-40 palette by class name (ScanNet's), more colours for other names. Distances: a
+colour map from near to far. Directions: `(n + 1) / 2` as RGB. Regions and boundaries: grey. Other
+values: a heat map of the first channel; of two channels (principal curvature) red and green.
 """
 
 from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
+
+from mtl_tf.targets import TargetKind
+from mtl_tf.tasks import TASKS, Task, as_tasks
 
 _NYU_40 = {
     "wall": (174, 199, 232), "floor": (152, 223, 138), "cabinet": (31, 119, 180),
@@ -35,6 +38,9 @@ DEPTH_COLOURS = "plasma"
 
 _LARGEST_CURVATURE = 3.0  # standard deviations
 
+PARTS = "human_parts"
+"""The task whose classes have no names but colours of their own."""
+
 INVALID = (0, 0, 0)
 """Colour of pixels without a label."""
 
@@ -48,7 +54,7 @@ def class_colours(names: Sequence[str]) -> np.ndarray:
 
 
 def colourise(
-    task: str,
+    task: str | Task,
     values: np.ndarray,
     class_names: Sequence[str] = (),
     depth_range_m: tuple[float, float] = (0.0, 10.0),
@@ -57,10 +63,11 @@ def colourise(
     """A picture of one prediction or target.
 
     Args:
-        task: name of the task.
+        task: the task, or the name of one the library knows. Its `colourise` makes the picture if
+            it has one, else the kind of its targets decides.
         values: `[H, W, C]`: class ids (C = 1) or class scores (C > 1) for segmentation, metres,
             unit vectors, or probabilities.
-        class_names: names of the semantic classes, for `semseg`.
+        class_names: names of the classes, for tasks with that many classes.
         depth_range_m: depths shown in the first and the last colour.
         mask: `[H, W]`, invalid pixels become black.
 
@@ -68,36 +75,52 @@ def colourise(
         RGB `[H, W, 3]` uint8.
 
     Raises:
-        ValueError: for an unknown task.
+        ValueError: for an unknown name, or values that are no map.
     """
-    if task in ("semseg", "human_parts"):
-        ids = values[..., 0].astype(int) if values.shape[-1] == 1 else values.argmax(-1)
-        colours = np.array(_PARTS, np.uint8)
-        if task == "semseg":
-            names = class_names or [
-                str(i) for i in range(int(max(values.shape[-1], ids.max() + 1)))
-            ]
-            colours = class_colours(names)
-        picture = colours[ids]
-    elif task == "depth":
-        near, far = depth_range_m
-        share = np.clip((values[..., 0] - near) / max(far - near, 1e-6), 0, 1)
-        picture = matplotlib.colormaps[DEPTH_COLOURS](share)[..., :3] * 255
-    elif task == "normals":
-        length = np.linalg.norm(values, axis=-1, keepdims=True)
-        picture = (values / np.maximum(length, 1e-6) + 1) / 2 * 255
-    elif task in ("edges", "saliency"):
-        picture = np.repeat(np.clip(values, 0, 1), 3, axis=-1) * 255
-    elif task == "keypoints":
-        picture = matplotlib.colormaps["magma"](np.clip(values[..., 0], 0, 1))[..., :3] * 255
-    elif task == "principal_curvature":
-        near_zero = np.clip(values / _LARGEST_CURVATURE, -1, 1)
-        picture = (
-            np.concatenate([near_zero, -near_zero.mean(-1, keepdims=True)], -1) * 127.5 + 127.5
+    (task,) = as_tasks([task])
+    if values.ndim != 3:
+        raise ValueError(
+            f"Task {task.name!r}: only maps [H, W, C] have colours. Received: {list(values.shape)}"
         )
-    else:
-        raise ValueError(f"Unknown task {task!r}: it has no usual colours")
+    picture = task.colourise(values) if task.colourise else _usual(
+        task, values, class_names, depth_range_m
+    )  # fmt: skip
     picture = np.rint(picture).astype(np.uint8)
     if mask is not None:
         picture = np.where(np.asarray(mask)[..., None] > 0, picture, np.uint8(INVALID[0]))
     return picture
+
+
+def names_of(task: Task, class_names: Sequence[str]) -> tuple[str, ...]:
+    """`class_names` if they can be those of a task: it has classes, and as many."""
+    is_like = task.kind is TargetKind.CLASSES and len(class_names) == task.channels
+    return tuple(class_names) if is_like else ()
+
+
+def _usual(
+    task: Task, values: np.ndarray, class_names: Sequence[str], depth_range_m: tuple[float, float]
+) -> np.ndarray:
+    """The usual colours of a kind of target, `[H, W, 3]` 0 to 255."""
+    if task.kind is TargetKind.CLASSES:
+        ids = values[..., 0].astype(int) if values.shape[-1] == 1 else values.argmax(-1)
+        number = max(values.shape[-1], int(ids.max(initial=0)) + 1, len(class_names))
+        if task.name == PARTS and not class_names and number <= len(_PARTS):
+            return np.array(_PARTS)[ids]
+        names = [*class_names, *map(str, range(len(class_names), number))]
+        return class_colours(names)[ids]
+    if task.kind is TargetKind.DISTANCE:
+        near, far = depth_range_m
+        share = np.clip((values[..., 0] - near) / max(far - near, 1e-6), 0, 1)
+        return matplotlib.colormaps[DEPTH_COLOURS](share)[..., :3] * 255
+    if task.kind is TargetKind.DIRECTION:
+        length = np.linalg.norm(values, axis=-1, keepdims=True)
+        return (values / np.maximum(length, 1e-6) + 1) / 2 * 255
+    if task.kind in (TargetKind.BINARY, TargetKind.BOUNDARY):
+        return np.repeat(np.clip(values[..., :1], 0, 1), 3, axis=-1) * 255
+    if values.shape[-1] == 2:
+        near_zero = np.clip(values / _LARGEST_CURVATURE, -1, 1)
+        third = -near_zero.mean(-1, keepdims=True)
+        return np.concatenate([near_zero, third], -1) * 127.5 + 127.5
+    low, high = (0.0, 1.0) if task.name in TASKS else (values.min(), values.max())
+    share = np.clip((values[..., 0] - low) / max(high - low, 1e-6), 0, 1)
+    return matplotlib.colormaps["magma"](share)[..., :3] * 255

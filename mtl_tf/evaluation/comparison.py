@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mtl_tf.evaluation.image_states import ImageStates
-from mtl_tf.metrics import HIGHER_IS_BETTER, delta_m
+from mtl_tf.metrics import delta_m
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Comparison:
         low: lower end of the interval of the difference.
         high: upper end of the interval of the difference.
         p_value: two-sided: twice the share of resamples in which the difference has the other sign.
-        higher_is_better: direction of the metric.
+        higher_is_better: direction of the metric; `None` where it is unknown.
     """
 
     task: str
@@ -36,13 +36,18 @@ class Comparison:
     low: float
     high: float
     p_value: float
-    higher_is_better: bool
+    higher_is_better: bool | None
 
     @property
     def verdict(self) -> str:
-        """`"better"`, `"worse"` or `"same"`: the first model's, if the interval leaves out 0."""
+        """`"better"`, `"worse"` (`"different"` for a metric of unknown direction) or `"same"`.
+
+        The first model's, if the interval leaves out 0.
+        """
         if self.low <= 0 <= self.high:
             return "same"
+        if self.higher_is_better is None:
+            return "different"
         return "better" if (self.difference > 0) == self.higher_is_better else "worse"
 
 
@@ -79,9 +84,10 @@ def compare(
             "num_resamples must be at least 2 and confidence in (0, 1). Received: "
             f"{num_resamples}, {confidence}"
         )
-    tasks = [task for task in first.tasks if first.tasks[task] == second.tasks.get(task)]
+    channels = [{name: t.channels for name, t in x.tasks.items()} for x in (first, second)]
+    tasks = [task for task, number in channels[0].items() if number == channels[1].get(task)]
     if not tasks:
-        raise ValueError(f"The models share no task: {first.tasks} and {second.tasks}")
+        raise ValueError(f"The models share no task: {channels[0]} and {channels[1]}")
     if len(first) != len(second):
         raise ValueError(f"Judged on {len(first)} and {len(second)} images: they must be the same")
     if first.tasks.keys() == second.tasks.keys() and not np.array_equal(
@@ -98,9 +104,9 @@ def compare(
         for metric in pairs[0][0][task]:
             if metric in pairs[0][1][task]:
                 values = [(a[task][metric], b[task][metric]) for a, b in pairs]
-                better = HIGHER_IS_BETTER[task][metric]
+                better = first.tasks[task].metric_info[metric].higher_is_better
                 found.append(_comparison(task, metric, values, confidence, better))
-    changes = [(delta_m(a, b, tasks), 0.0) for a, b in pairs]
+    changes = [(delta_m(a, b, [first.tasks[task] for task in tasks]), 0.0) for a, b in pairs]
     return [*found, _comparison("all", "delta_m", changes, confidence, True)]
 
 
@@ -109,7 +115,7 @@ def _comparison(
     metric: str,
     values: Sequence[tuple[float, float]],
     confidence: float,
-    higher_is_better: bool,
+    higher_is_better: bool | None,
 ) -> Comparison:
     """From the values over all images, and then over each draw."""
     differences = np.array([a - b for a, b in values[1:]])

@@ -1,6 +1,5 @@
 """Metrics of a model on a data set, computed at the size of the targets."""
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -8,8 +7,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.evaluation.image_states import EDGE_COUNTS, ImageStates, compact, fingerprint
+from mtl_tf.autotuning import without_autotuning
+from mtl_tf.evaluation.image_states import EDGE_COUNTS, ImageStates, fingerprint
+from mtl_tf.evaluation.task_judge import TaskJudge
+from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.metrics import count_in_processes, resized
+from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, as_tasks
 
 Predictor = Callable[[tf.Tensor], dict[str, tf.Tensor]]
@@ -44,7 +47,8 @@ def evaluate(
         `{task: {metric: value}}`: shares as fractions, depth in metres, angles in degrees.
 
     Raises:
-        ValueError: if the data set is empty, or the model has an output for none of the tasks.
+        ValueError: if the data set is empty, the model has an output for none of the tasks, a
+            valid target has a value that cannot be, or a metric is no function of sums over images.
     """
     return evaluate_images(model, dataset, tasks, edge_tolerance, num_workers).results()
 
@@ -89,59 +93,66 @@ def judged_images(
     num_workers: int = 1,
 ) -> ImageStates:
     """`evaluate_images` for any function from images to raw predictions."""
-    sums: dict[str, dict[str, list[np.ndarray]]] = {}
+    judges: dict[str, TaskJudge] = {}
     fingerprints: list[int] = []
-    metric_of = functools.cache(lambda task: task.metrics(task.channels)[0])
+    benchmarked: list[str] = []  # the task of each item of the edge benchmark
 
-    def edges() -> Iterator[Any]:
-        """Adds all else to the sums on the way, and hands on what the benchmark needs."""
+    def boundaries() -> Iterator[Any]:
+        """Judges one image after the other, and hands on what the edge benchmark needs."""
         for prediction, target, mask in _images(predict, dataset, tasks):
             fingerprints.append(fingerprint(target))
             for task in tasks:
                 if task.name not in prediction:
                     continue
-                metric = metric_of(task)
-                metric.reset_state()
-                one = (x[task.name][None] for x in (target, prediction, mask))
-                metric.update_state(*one)
-                found = sums.setdefault(task.name, {v.name: [] for v in metric.variables})
-                for variable in metric.variables:
-                    found[variable.name].append(compact(np.asarray(variable)))
-            if edge_tolerance is not None and "edges" in prediction:
-                score = tf.sigmoid(prediction["edges"][..., 0]).numpy()
-                yield score, [target["edges"][..., 0] >= 0.5], np.asarray(mask["edges"]) > 0
+                one = target[task.name], prediction[task.name], mask[task.name]
+                if task.name not in judges:
+                    judges[task.name] = TaskJudge(task)
+                judges[task.name].add(*one)
+                if edge_tolerance is not None and task.kind is TargetKind.BOUNDARY:
+                    benchmarked.append(task.name)
+                    score = tf.sigmoid(one[1][..., 0]).numpy()
+                    yield score, [one[0][..., 0] >= 0.5], one[2]
 
-    counts = list(count_in_processes(edges(), edge_tolerance or 1.0, num_workers))
+    with as_python_errors():
+        counts = list(count_in_processes(boundaries(), edge_tolerance or 1.0, num_workers))
     if not fingerprints:
         raise ValueError("The data set is empty: there is nothing to evaluate")
-    if counts:
-        sums["edges"][EDGE_COUNTS] = counts
+    sums = {name: judge.sums() for name, judge in judges.items()}
+    for name in dict.fromkeys(benchmarked):
+        of_task = [c for c, task in zip(counts, benchmarked, strict=True) if task == name]
+        sums[name][EDGE_COUNTS] = np.stack(of_task)
     return ImageStates(
-        {task.name: task.channels for task in tasks if task.name in sums},
-        {task: {name: np.stack(x) for name, x in found.items()} for task, found in sums.items()},
+        {task.name: task for task in tasks if task.name in sums},
+        sums,
         np.array(fingerprints, np.uint32),
     )
 
 
 def _images(predict: Predictor, dataset: Iterable[Any], tasks: tuple[Task, ...]) -> Iterator[Any]:
     """Raw predictions at the size of the targets, targets and masks of one image at a time."""
-    for batch in dataset:
+    for batch in without_autotuning(dataset):
         image, targets, masks = keras.utils.unpack_x_y_sample_weight(batch)
         outputs = predict(image)
-        judged = [task.name for task in tasks if task.name in outputs]
+        judged = [task for task in tasks if task.name in outputs]
         if not judged:
             raise ValueError(
                 f"The model predicts none of {[t.name for t in tasks]}. It has {sorted(outputs)}"
             )
-        targets = {task: np.asarray(targets[task]) for task in judged}
-        enlarged = {task: resized(outputs[task], tf.convert_to_tensor(targets[task]))
-                    for task in judged}  # fmt: skip
+        truth, valid, enlarged = {}, {}, {}
+        for task in judged:
+            truth[task.name] = _with_channel(np.asarray(targets[task.name]), outputs[task.name])
+            mask = None if masks is None else masks[task.name]
+            size = truth[task.name].shape[:-1]
+            valid[task.name] = np.ones(size, bool) if mask is None else np.asarray(mask) > 0
+            problem = task.kind.problem(truth[task.name], valid[task.name], task.channels)
+            if problem is not None:
+                raise ValueError(f"Task {task.name!r} {problem}")
+            like = tf.convert_to_tensor(truth[task.name])
+            enlarged[task.name] = resized(tf.convert_to_tensor(outputs[task.name]), like)
         for i in range(len(image)):
-            yield (
-                {task: enlarged[task][i] for task in judged},
-                {task: targets[task][i] for task in judged},
-                {
-                    task: np.ones(targets[task].shape[1:3]) if masks is None else masks[task][i]
-                    for task in judged
-                },
-            )
+            yield tuple({name: x[i] for name, x in y.items()} for y in (enlarged, truth, valid))
+
+
+def _with_channel(target: np.ndarray, output: Any) -> np.ndarray:
+    """A target `[B, H, W]` as `[B, H, W, 1]`."""
+    return target[..., None] if target.ndim == len(output.shape) - 1 else target

@@ -13,8 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.task_judge import TaskMetrics
 from mtl_tf.metrics import edge_scores
-from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.task_config import task_config, tasks_from_config
+from mtl_tf.tasks import TASKS, Task, as_tasks
 
 Sums = Mapping[str, Mapping[str, np.ndarray]]
 _AT_ONCE = 64  # selections
@@ -29,13 +31,13 @@ class ImageStates:
     Source: this library.
 
     Attributes:
-        tasks: `{task: channels}`.
+        tasks: `{name: task}`.
         sums: `{task: {variable of its metric: [N, ...]}}` of N images.
         fingerprints: `[N]`, a checksum of each image's targets, which tells whether two runs were
             judged on the same images.
     """
 
-    tasks: dict[str, int]
+    tasks: dict[str, Task]
     sums: Sums
     fingerprints: np.ndarray
 
@@ -56,7 +58,7 @@ class ImageStates:
             `{task: {metric: value}}` of one selection after the other.
         """
         many = len(weights) > 1
-        judges = {task.name: _judge(task, compiled=many) for task in as_tasks(self.tasks)}
+        judges = {name: _judge(task, compiled=many) for name, task in self.tasks.items()}
         for begin in range(0, len(weights), _AT_ONCE):
             rows = weights[begin : begin + _AT_ONCE].astype(np.float64)
             totals = {
@@ -85,7 +87,8 @@ class ImageStates:
             for name, array in sums.items()
         }  # fmt: skip
         buffer = io.BytesIO()
-        arrays["tasks"] = np.frombuffer(json.dumps(self.tasks).encode(), np.uint8)
+        tasks = {name: _stored(task) for name, task in self.tasks.items()}
+        arrays["tasks"] = np.frombuffer(json.dumps(tasks).encode(), np.uint8)
         np.savez_compressed(buffer, fingerprints=self.fingerprints, **arrays)
         write_atomically(path, buffer.getvalue())
 
@@ -103,12 +106,11 @@ class ImageStates:
         file = file / "images.npz" if file.is_dir() else file
         try:
             with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
-                tasks = json.loads(stored["tasks"].tobytes())
+                tasks = _read_tasks(json.loads(stored["tasks"].tobytes()))
                 sums: dict[str, dict[str, np.ndarray]] = {task: {} for task in tasks}
-                for key in stored.files:
-                    if "/" in key:
-                        task, name = key.split("/", 1)
-                        sums[task][name] = stored[key]
+                for key in set(stored.files) - {"tasks", "fingerprints"}:
+                    task = max((t for t in tasks if key.startswith(f"{t}/")), key=len)
+                    sums[task][key.removeprefix(f"{task}/")] = stored[key]
                 return cls(tasks, sums, stored["fingerprints"])
         except FileNotFoundError as error:
             raise ValueError(f"{file} is missing: evaluate the run first") from error
@@ -117,15 +119,24 @@ class ImageStates:
 
 
 def _judge(task: Task, compiled: bool) -> Callable[[dict[str, np.ndarray]], dict[str, Any]]:
-    """The results of a task's metric from its sums by name."""
-    metric = task.metrics(task.channels)[0]
+    """The results of a task's metrics from their sums by name."""
+    metrics = TaskMetrics(task)
+    return tf.function(metrics.of_sums, autograph=False) if compiled else metrics.of_sums
 
-    def result(sums: dict[str, Any]) -> dict[str, Any]:
-        for variable in metric.variables:
-            variable.assign(sums[variable.name])
-        return metric.result()
 
-    return tf.function(result, autograph=False) if compiled else result
+def _stored(task: Task) -> Any:
+    """A task as JSON: its channels if the library knows the rest, else its configuration."""
+    known = TASKS.get(task.name)
+    is_known = known is not None and dataclasses.replace(known, channels=task.channels) == task
+    return task.channels if is_known else task_config(task)
+
+
+def _read_tasks(stored: Mapping[str, Any]) -> dict[str, Task]:
+    tasks = [
+        *(as_tasks({n: c})[0] for n, c in stored.items() if isinstance(c, int)),
+        *tasks_from_config([c for c in stored.values() if not isinstance(c, int)]),
+    ]
+    return {name: next(task for task in tasks if task.name == name) for name in stored}
 
 
 def _weighted(rows: np.ndarray, sums: np.ndarray) -> np.ndarray:
@@ -140,10 +151,3 @@ def fingerprint(targets: Mapping[str, Any]) -> int:
     for task in sorted(targets):
         checksum = zlib.crc32(np.ascontiguousarray(targets[task]).tobytes(), checksum)
     return checksum
-
-
-def compact(array: np.ndarray) -> np.ndarray:
-    """Counts as small integers; other sums as they are."""
-    if array.size > 1 and (array == np.rint(array)).all() and array.min() >= 0:
-        return array.astype(np.uint32 if array.max() < 2**32 else np.float64)
-    return array

@@ -12,15 +12,13 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from mtl_tf.evaluation.colours import class_colours, colourise
+from mtl_tf.evaluation.colours import class_colours, colourise, names_of
 from mtl_tf.evaluation.curves import curve, depth_bar
 from mtl_tf.evaluation.files import write_atomically
-from mtl_tf.metrics import HIGHER_IS_BETTER, MAIN_METRICS
-from mtl_tf.tasks import TASKS
+from mtl_tf.metrics import MAIN_METRICS, MetricInfo
+from mtl_tf.targets import TargetKind
+from mtl_tf.tasks import Task, as_tasks
 
-_UNITS = {
-    "rmse": "m", "abs_error": "m", "log_rmse": "", "mean": "°", "median": "°",
-}  # fmt: skip
 _PICTURE_WIDTH = 256
 PUBLISHED_METRICS = {**MAIN_METRICS, "edges": "ods_f"}
 """The metric that papers print, by task."""
@@ -31,6 +29,7 @@ def write_report(
     summary: Mapping[str, Any],
     pictures: Sequence[Mapping[str, Any]] = (),
     class_names: Sequence[str] = (),
+    tasks: Any = None,
 ) -> pathlib.Path:
     """Writes `results.json`, `report.md` and the self-contained `report.html`.
 
@@ -39,75 +38,87 @@ def write_report(
         summary: `results` and `baseline` (`{task: {metric: value}}`), `history` (a dictionary of
             logs for each epoch), `config` and `environment` (flat dictionaries); optionally
             `kept` (`epoch`, `relative_to`) and `published` (`preset`, `results` by task, `delta_m`,
-            `source`, `differences`).
+            `source`, `differences`; `why_not` where the protocols do not allow a comparison).
         pictures: of images: `image [H, W, 3]` uint8, raw `outputs`, `targets` and `masks` by task.
         class_names: names of the semantic classes.
+        tasks: `{task: channels}`, names, or `mtl_tf.Task` objects; those of the results that the
+            library knows by name without it.
 
     Returns:
         Path of `report.html`.
     """
     folder = pathlib.Path(folder)
-    rows = _table(summary["results"], summary["baseline"], summary.get("published"))
+    tasks = as_tasks(list(summary["results"]) if tasks is None else tasks)
+    known = {task.name: task for task in tasks}
+    judged = [known[name] for name in summary["results"]]
+    rows = _table(judged, summary["results"], summary["baseline"], summary.get("published"))
     write_atomically(folder / "results.json", json.dumps(summary, indent=2))
-    write_atomically(folder / "report.md", _markdown(rows))
+    note = published_note(summary.get("published"))
+    write_atomically(folder / "report.md", _markdown(rows) + (f"\n{note}\n" if note else ""))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    tasks = list(summary["results"])
-    depth_range_m = depth_range(pictures) if "depth" in tasks else (0.0, 10.0)
+    distances = [task.name for task in judged if task.kind is TargetKind.DISTANCE]
+    legend = [name for task in judged for name in names_of(task, class_names)]
+    depth_range_m = depth_range(pictures, distances)
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         rows=rows,
+        published_note=note,
+        has_published=any(row["published"] for row in rows),
         better=sum(1 for row in rows if row["is_main"] and row["is_better"]),
-        tasks=tasks,
-        curves=_curves(summary["history"], tasks),
-        pictures=[_embedded_pictures(p, tasks, class_names, depth_range_m) for p in pictures],
+        tasks=[task.name for task in judged],
+        curves=_curves(summary["history"], [task.name for task in judged]),
+        pictures=[_embedded_pictures(p, judged, class_names, depth_range_m) for p in pictures],
         depth_range=[f"{metres:g}" for metres in depth_range_m],
         legend=[
             (name, "rgb({},{},{})".format(*colour))
-            for name, colour in zip(class_names, class_colours(class_names), strict=True)
-        ] if "semseg" in tasks else [],
-        depth_bar=depth_bar(*depth_range_m) if "depth" in tasks else None,
+            for name, colour in zip(legend, class_colours(legend), strict=True)
+        ],
+        depth_bar=depth_bar(*depth_range_m) if distances else None,
     )  # fmt: skip
     write_atomically(folder / "report.html", page)
     return folder / "report.html"
 
 
-def formatted(metric: str, value: float, task: str) -> str:
+def formatted(metric: str, value: float, task: Task | str) -> str:
     """A metric as people write it: shares in percent, depth in metres, angles in degrees."""
-    if task == "normals" and metric == "rmse":
+    (task,) = as_tasks([task])
+    info = task.metric_info.get(metric, MetricInfo(None))
+    if info.unit == "%":
+        return f"{100 * value:.1f} %"
+    if info.unit == "°":
         return f"{value:.2f}°"
-    if task in ("keypoints", "principal_curvature"):
-        return f"{value:.4f}"
-    if metric in _UNITS:
-        unit = _UNITS[metric]
-        number = f"{value:.2f}" if unit == "°" else f"{value:.3f}"
-        return number + ("" if unit in ("", "°") else " ") + unit
-    return f"{100 * value:.1f} %"
+    return f"{value:.{info.digits}f} {info.unit}".rstrip()
 
 
 def _table(
-    results: Mapping[str, Any], baseline: Mapping[str, Any], published: Mapping[str, Any] | None
+    tasks: Sequence[Task],
+    results: Mapping[str, Any],
+    baseline: Mapping[str, Any],
+    published: Mapping[str, Any] | None,
 ) -> list[dict[str, Any]]:
     rows = []
     theirs = published["results"] if published else {}
-    for task, metrics in results.items():
-        for metric, value in metrics.items():
-            higher = HIGHER_IS_BETTER[task][metric]
+    for known in tasks:
+        task = known.name
+        for metric, value in results[task].items():
+            higher = known.metric_info[metric].higher_is_better
             trivial = baseline[task][metric]
             rows.append(
                 {
                     "task": task,
                     "metric": metric,
-                    "direction": "↑" if higher else "↓",
-                    "ours": formatted(metric, value, task),
-                    "baseline": formatted(metric, trivial, task),
-                    "published": formatted(metric, theirs[task], task)
+                    "direction": {True: "↑", False: "↓", None: ""}[higher],
+                    "ours": formatted(metric, value, known),
+                    "baseline": formatted(metric, trivial, known),
+                    "published": formatted(metric, theirs[task], known)
                     if task in theirs and metric == PUBLISHED_METRICS[task]
                     else "",
-                    "is_main": metric == MAIN_METRICS[task],
-                    "is_better": value > trivial if higher else value < trivial,
+                    "is_main": metric == known.main_metric,
+                    "is_better": higher is not None
+                    and (value > trivial if higher else value < trivial),
                 }
             )
     return rows
@@ -126,6 +137,19 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         last = f" {row['published']} |" if has_published else ""
         lines.append(f"| {row['task']} | {metric} | {ours} | {row['baseline']} |{last}")
     return "\n".join(lines) + "\n"
+
+
+def published_note(published: Mapping[str, Any] | None) -> str:
+    """What is to be known of published numbers beside a run's, or why there are none."""
+    if published is None:
+        return ""
+    preset, why_not = published["preset"], published.get("why_not")
+    if why_not:
+        return f"No published numbers beside these: {why_not} (nearest: {preset})."
+    delta = published["delta_m"]
+    gain = "" if delta is None else f" (Δm {100 * delta:+.2f} %)"
+    here = "; ".join(published["differences"]) or "the same protocol"
+    return f"Published: {preset}{gain}, {published['source']}. Here: {here}."
 
 
 def _curves(history: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> list[dict[str, str]]:
@@ -178,28 +202,30 @@ def _description(title: str, lines: Mapping[str, Sequence[float]]) -> str:
     return f"{title}: from the first to the last epoch {ends}"
 
 
-def depth_range(pictures: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+def depth_range(pictures: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> tuple[float, float]:
     """Metres from 0 to above 99 % of the shown targets, for one colour scale in all pictures."""
-    shown = [p["targets"]["depth"][p["masks"]["depth"] > 0] for p in pictures]
+    shown = [p["targets"][task][p["masks"][task] > 0] for p in pictures for task in tasks]
     depths = np.concatenate(shown) if shown else np.zeros(0)
     return (0.0, float(np.ceil(np.percentile(depths, 99)))) if depths.size else (0.0, 10.0)
 
 
 def _embedded_pictures(
     picture: Mapping[str, Any],
-    tasks: Sequence[str],
+    tasks: Sequence[Task],
     class_names: Sequence[str],
     depth_range_m: tuple[float, float],
 ) -> dict[str, Any]:
     """The image, and for each task the coloured prediction and target, as data URIs."""
     found: dict[str, Any] = {"image": embedded(picture["image"]), "predicted": {}, "target": {}}
     for task in tasks:
-        predicted = TASKS[task].activation(picture["outputs"][task]).numpy()
-        target, mask = picture["targets"][task], picture["masks"][task]
+        target, mask = picture["targets"][task.name], picture["masks"][task.name]
+        if target.ndim < 3:  # of the whole image: there is nothing to draw
+            continue
+        predicted = np.asarray(task.activation(picture["outputs"][task.name]))
         for kind, values, valid in (("predicted", predicted, None), ("target", target, mask)):
-            names = class_names if task == "semseg" else ()
+            names = names_of(task, class_names)
             coloured = colourise(task, values, names, depth_range_m, valid)
-            found[kind][task] = embedded(coloured)
+            found[kind][task.name] = embedded(coloured)
     return found
 
 

@@ -8,7 +8,10 @@ import numpy as np
 from PIL import Image
 
 from mtl_tf import data, evaluation
+from mtl_tf.data.sample import checked_sample
+from mtl_tf.evaluation.colours import names_of
 from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.tasks import as_tasks
 
 _ROWS = 12
 _CELL_WIDTH = 192
@@ -42,14 +45,14 @@ def check_data(
     valid: dict[str, list[float]] = {task: [] for task in dataset.tasks}
     for number, image_id in enumerate(ids):
         try:
-            sample = dataset.load(image_id)
+            sample = checked_sample(dataset.load(image_id), dataset.specs, image_id)
         except data.DataError as error:
             problems.append(str(error))
             continue
         for task in dataset.tasks:
             valid[task].append(float(sample.masks[task].mean()))
         if number % step == 0 and len(rows) < _ROWS:
-            rows.append(_row(sample, dataset.class_names))
+            rows.append(_row(sample, dataset))
     for task, shares in valid.items():
         share = 100 * np.mean(shares) if shares else 0.0
         print(f"  {task:8} {len(shares)} images, {share:.1f} % of pixels valid")  # noqa: T201
@@ -62,11 +65,12 @@ def check_data(
     return problems
 
 
-def _row(sample: data.Sample, class_names: tuple[str, ...]) -> np.ndarray:
+def _row(sample: data.Sample, dataset: data.DenseDataset) -> np.ndarray:
     pictures = [sample.image]
-    for task, target in sample.targets.items():
-        names = class_names if task == "semseg" else ()
-        pictures.append(evaluation.colourise(task, target, names, mask=sample.masks[task]))
+    for task in as_tasks(dataset.tasks):
+        target, mask = sample.targets[task.name], sample.masks[task.name]
+        names = names_of(task, dataset.class_names)
+        pictures.append(evaluation.colourise(task, target, names, mask=mask))
     height = round(_CELL_WIDTH * sample.image.shape[0] / sample.image.shape[1])
     cells = [cv2.resize(p, (_CELL_WIDTH, height), interpolation=cv2.INTER_AREA) for p in pictures]
     return np.concatenate(cells, axis=1)

@@ -1,11 +1,11 @@
 """Whose folder it is: one run, one configuration, one data set, and one process at a time."""
 
 import contextlib
-import fcntl
 import pathlib
 from collections.abc import Iterator
 
 from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.experiments import lock
 from mtl_tf.experiments.config import Config, read_config
 
 
@@ -44,32 +44,51 @@ def held(folder: pathlib.Path, config: Config, fingerprint: str) -> Iterator[Non
         fingerprint: of its data.
 
     Raises:
-        ValueError: if another process holds it, or it was begun with other data.
+        ValueError: if another process holds it, it was begun with other data, or it cannot be
+            written. Without file locks there is a warning instead of the first.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(f"Another process is running in {folder}: wait for it") from error
-        stored = folder / "data.txt"
-        if stored.exists() and stored.read_text() != fingerprint:
-            raise ValueError(
-                f"{folder} was begun with other data (fingerprint {stored.read_text()}, now "
-                f"{fingerprint}): give that data (--root) or choose another folder (--out)"
-            )
-        write_atomically(folder / "config.json", config.to_json())
-        write_atomically(stored, fingerprint)
+    with contextlib.ExitStack() as stack:
+        with _written(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / ".lock").open("w"))
+            if not lock.take(file):
+                raise ValueError(f"Another process is running in {folder}: wait for it")
+            stored = folder / "data.txt"
+            if stored.exists() and stored.read_text() != fingerprint:
+                raise ValueError(
+                    f"{folder} was begun with other data (fingerprint {stored.read_text()}, now "
+                    f"{fingerprint}): give that data (--root) or choose another folder (--out)"
+                )
+            write_atomically(folder / "config.json", config.to_json())
+            write_atomically(stored, fingerprint)
         yield
 
 
 def is_held(folder: pathlib.Path) -> bool:
-    """Whether a process runs in the folder now."""
+    """Whether a process runs in the folder now; `False`, with a warning, without file locks.
+
+    Args:
+        folder: of a run.
+
+    Raises:
+        ValueError: if its lock cannot be opened.
+    """
+    with _written(folder):
+        try:
+            with (folder / ".lock").open("r+") as file:
+                return not lock.take(file)
+        except FileNotFoundError:
+            return False
+
+
+@contextlib.contextmanager
+def _written(folder: pathlib.Path) -> Iterator[None]:
+    """Inside, what the file system refuses is an error that names the folder."""
     try:
-        with (folder / ".lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"{folder} is not a folder: choose another (--out)") from error
+    except OSError as error:
+        raise ValueError(
+            f"{folder} cannot be written ({error.strerror or error}): choose another folder (--out)"
+        ) from error

@@ -3,6 +3,7 @@
 `options` is what the parser of `mtl_tf.cli` gives.
 """
 
+import datetime
 import json
 import pathlib
 import sys
@@ -19,14 +20,18 @@ from mtl_tf.experiments.config import make_config, read_config
 from mtl_tf.experiments.doctor import diagnosis
 from mtl_tf.experiments.export import export_model
 from mtl_tf.experiments.grid import SURVEYS
-from mtl_tf.experiments.predict import Predictor, photographs, predict_files
+from mtl_tf.experiments.predict import Predictor, photographs, predict_all
 from mtl_tf.experiments.run import judge, load_data, run
 from mtl_tf.experiments.survey import survey as run_survey
 from mtl_tf.experiments.tune import tune as search
 
+_TEXTS = ("root", "pretrained", "preset")  # whatever stands there: a folder may be called 795
 
-def _option(text: str) -> Any:
-    """A value of the command line: JSON where it is JSON, else the text."""
+
+def _option(text: str, name: str = "") -> Any:
+    """The value of an option: JSON where it is JSON, else the text."""
+    if name in _TEXTS:
+        return text
     try:
         return json.loads(text)
     except ValueError:
@@ -38,12 +43,14 @@ def _options_of(path: pathlib.Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values, as_written = yaml.safe_load(text), yaml.load(text, yaml.BaseLoader)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path} is neither YAML nor JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold an object of options")
-    return values
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise ValueError(f"{path} must hold an object of options by name")
+    texts = {key for key in _TEXTS if isinstance(values.get(key), int | float | datetime.date)}
+    return values | {key: as_written[key] for key in texts}
 
 
 def _chosen(options: Any) -> tuple[str | None, Any]:
@@ -54,7 +61,7 @@ def _chosen(options: Any) -> tuple[str | None, Any]:
         if key.startswith("option_") and text is not None:
             name = key.removeprefix("option_")
             is_list = name in ("tasks", "auxiliary_tasks", "zoom") and not text.startswith("[")
-            values[name] = text.split(",") if is_list else _option(text)
+            values[name] = text.split(",") if is_list else _option(text, name)
     return preset, make_config(preset, **values)
 
 
@@ -140,9 +147,9 @@ def predict(options: Any) -> int:
         if not photo.exists():
             raise FileNotFoundError(f"{photo} is missing")
     predictor = Predictor(options.model)
-    for file in photographs(options.photos, predictor.model.output, options.out):
-        for path in predict_files(predictor, file, options.out, options.side_by_side):
-            print(path)
+    files = photographs(options.photos, predictor.model.output, options.out)
+    for path in predict_all(predictor, files, options.out, options.side_by_side):
+        print(path)
     return 0
 
 

@@ -1,6 +1,7 @@
 """The configuration of a run: flat, frozen, validated; unknown names and bad values are errors."""
 
 import json
+import os
 import pathlib
 from typing import Any, Literal
 
@@ -113,7 +114,9 @@ class Config(pydantic.BaseModel):
     def _absolute(cls, path: Any) -> Any:
         if path is None or "://" in str(path):
             return path
-        return str(pathlib.Path(path).expanduser().resolve())
+        if not isinstance(path, str | int | os.PathLike):
+            raise ValueError("must be the path of a file or folder")
+        return str(pathlib.Path(str(path)).expanduser().resolve())
 
     @pydantic.field_validator("data", "architecture", "backbone", "head")
     @classmethod

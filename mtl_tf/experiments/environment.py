@@ -2,11 +2,13 @@
 
 import dataclasses
 import importlib.metadata
+import math
 import os
 import pathlib
 import platform
 import statistics
 import subprocess
+import warnings
 from typing import Any
 
 import keras
@@ -28,18 +30,18 @@ def environment(
         history: logs of its epochs.
 
     Returns:
-        Time, memory while training, and costs; versions; `source`, the commit of this library where
-        it runs from a git checkout (with `+` if files differ from it); `data`, the fingerprint;
-        `native_ops`.
+        Time, memory while training (where the platform tells it), and costs (multiply-adds where
+        every layer can be counted, else there is a warning); versions; `source`, the commit of this
+        library where it runs from a git checkout (with `+` if files differ from it); `data`, the
+        fingerprint; `native_ops`.
     """
-    cost = architectures.summary(model)
     steps = [epoch["step_ms"] for epoch in history[1:] or history]  # the first compiles
+    peaks = [epoch["peak_memory_mib"] for epoch in history if "peak_memory_mib" in epoch]
     return {
         "training_s": round(sum(epoch["epoch_s"] for epoch in history), 1),
         "step_ms": round(statistics.median(steps), 1),
-        "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
-        "parameters": cost.parameters,
-        "multiply_adds": cost.multiply_adds,
+        **({"peak_memory_mib": round(max(peaks))} if peaks else {}),
+        **_costs(model),
         "processors": os.cpu_count(),
         "python": platform.python_version(),
         "mtl_tf": mtl_tf.__version__,
@@ -48,6 +50,16 @@ def environment(
         "data": fingerprint,
         "native_ops": dataclasses.asdict(ops.native_status()),
     }
+
+
+def _costs(model: keras.Model) -> dict[str, int]:
+    """Parameters, and multiply-adds if they can be counted: a trained model is worth more."""
+    try:
+        cost = architectures.summary(model)
+    except ValueError as error:
+        warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+        return {"parameters": sum(math.prod(v.shape) for v in model.trainable_variables)}
+    return {"parameters": cost.parameters, "multiply_adds": cost.multiply_adds}
 
 
 def _versions() -> dict[str, str]:

@@ -14,15 +14,19 @@ import tensorflow as tf
 from mtl_tf import data, ops
 from mtl_tf.data.files import read_image
 from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from mtl_tf.optional_packages import needed
 
 FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
 """Names of the formats, and what Keras calls them."""
+SUFFIXES = {".onnx": "onnx", ".tflite": "litert", "": "savedmodel"}
+"""The formats that names of files stand for; a SavedModel is a folder without a suffix."""
+_PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime")}
 
 
 def export_model(
     model: keras.Model,
     out: str | os.PathLike[str],
-    file_format: str = "onnx",
+    file_format: str | None = None,
     with_preprocessing: bool = False,
     photos: Sequence[str | os.PathLike[str]] = (),
 ) -> dict[str, float]:
@@ -36,7 +40,8 @@ def export_model(
         model: an architecture of `mtl_tf.architectures`, or any functional model with a dictionary
             of outputs.
         out: file to write (`savedmodel`: folder).
-        file_format: `"savedmodel"`, `"onnx"` (needs tf2onnx, checked in onnxruntime) or `"litert"`.
+        file_format: `"savedmodel"`, `"onnx"` (needs the extra `export`) or `"litert"`; `None` takes
+            it from the suffix of `out`: `.onnx`, `.tflite`, or none for a SavedModel.
         with_preprocessing: take RGB images `[B, H, W, 3]` of numbers 0 to 255 instead of normalised
             ones.
         photos: image files to compare on; a rendered room without one.
@@ -46,15 +51,19 @@ def export_model(
         prediction.
 
     Raises:
-        ValueError: for an unknown format, or if `out` is a folder.
-        ImportError: if the format needs a package that is not installed.
+        ValueError: for an unknown format or suffix, or if `out` is a folder.
+        ImportError: if the format needs a package that is not installed, with what to install.
         DataError: if a photograph is missing or damaged.
         RuntimeError: if what was made computes something else, by more than 1e-3 of the output's
             standard deviation; nothing is written then.
     """
+    out = pathlib.Path(out)
+    if file_format is None:
+        file_format = _format_of(out)
     if file_format not in FORMATS:
         raise ValueError(f"file_format must be one of {list(FORMATS)}. Received: {file_format!r}")
-    out = pathlib.Path(out)
+    for package in _PACKAGES.get(file_format, ()):
+        needed(package, f"Export to {file_format}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder that exists: choose another name")
     images = _images(photos, *model.input_shape[1:3])
@@ -71,6 +80,16 @@ def export_model(
         )  # fmt: skip
         unfinished.replace(out)
     return differences
+
+
+def _format_of(out: pathlib.Path) -> str:
+    """The format that the suffix of a file stands for."""
+    if out.suffix.lower() not in SUFFIXES:
+        raise ValueError(
+            f"{out.name} does not tell the format: let it end with .onnx or .tflite, or give "
+            f"file_format (--format), one of {list(FORMATS)}"
+        )
+    return SUFFIXES[out.suffix.lower()]
 
 
 def _compared(
@@ -121,9 +140,7 @@ def _run_saved_model(path: pathlib.Path, image: np.ndarray, tasks: list[str]) ->
 
 
 def _run_onnx(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path))
+    session = needed("onnxruntime", "Checking an ONNX file").InferenceSession(str(path))
     outputs = session.run(tasks, {session.get_inputs()[0].name: image})
     return dict(zip(tasks, outputs, strict=True))
 

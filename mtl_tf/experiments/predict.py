@@ -1,10 +1,12 @@
 """Predictions for photographs, folders of them and videos, written as coloured maps."""
 
+import dataclasses
 import io
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import keras
@@ -14,12 +16,14 @@ from PIL import Image
 
 from mtl_tf import data, evaluation
 from mtl_tf.data.files import read_image
+from mtl_tf.evaluation.colours import names_of
 from mtl_tf.evaluation.files import write_atomically
-from mtl_tf.tasks import TASKS
+from mtl_tf.tasks import TASKS, as_tasks
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 _LARGEST_ROW = 3  # pictures side by side before another row begins
+_LARGEST_FRAME = 4096  # pixels a side of a video; codecs end not far above
 
 
 class Predictor:
@@ -58,12 +62,11 @@ class Predictor:
         image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
         outputs = self._forward(data.normalise(image)[None])
         pictures = {}
-        for task, raw in outputs.items():
-            if task in TASKS:
-                full = tf.image.resize(raw, photo.shape[:2])[0]
-                values = TASKS[task].activation(full).numpy()
-                names = self.class_names if task == "semseg" else ()
-                pictures[task] = evaluation.colourise(task, values, names)
+        for task in as_tasks([name for name in outputs if name in TASKS]):
+            full = tf.image.resize(outputs[task.name], photo.shape[:2])[0]
+            task = dataclasses.replace(task, channels=full.shape[-1])
+            names = names_of(task, self.class_names)
+            pictures[task.name] = evaluation.colourise(task, task.activation(full).numpy(), names)
         return pictures
 
 
@@ -100,7 +103,7 @@ def photographs(
     Raises:
         DataError: if a folder holds no photograph, or two files have one name.
     """
-    written = tuple(f"_{task}" for task in (*tasks, "all"))
+    written = tuple(f"_{as_file_name(task)}" for task in (*tasks, "all"))
     found: list[pathlib.Path] = []
     for path in map(pathlib.Path, paths):
         files = [path]
@@ -128,7 +131,7 @@ def predict_files(
     """Predicts a photograph, all photographs in a folder, or a video.
 
     Writes `STEM_TASK.png` at the size of the photograph, or `STEM_all.png` with everything side by
-    side; of a video `STEM_all.mp4`, side by side.
+    side; of a video `STEM_all.mp4`, side by side, scaled down to at most 4096 pixels a side.
 
     Source: this library.
 
@@ -142,12 +145,14 @@ def predict_files(
         Paths of the files, as they are written.
 
     Raises:
-        DataError: if a file is missing or damaged, or the folder holds no photograph.
+        DataError: if a file is missing or damaged (of a folder: after all others are predicted), or
+            the folder holds no photograph.
+        RuntimeError: if this OpenCV cannot write videos.
     """
     path = pathlib.Path(path)
     if path.is_dir():
-        for file in photographs([path], predictor.model.output, out):
-            yield from predict_files(predictor, file, out, together)
+        files = photographs([path], predictor.model.output, out)
+        yield from predict_all(predictor, files, out, together)
         return
     folder = path.parent if out is None else pathlib.Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,9 +166,42 @@ def predict_files(
     for name, picture in pictures.items():
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "PNG")
-        written = folder / f"{path.stem}_{name}.png"
+        written = folder / f"{path.stem}_{as_file_name(name)}.png"
         write_atomically(written, buffer.getvalue())
         yield written
+
+
+def predict_all(
+    predictor: Predictor,
+    files: Sequence[pathlib.Path],
+    out: str | os.PathLike[str] | None = None,
+    together: bool = False,
+) -> Iterator[pathlib.Path]:
+    """`predict_files` of many files; a damaged one does not stop the others.
+
+    Args:
+        predictor: as for `predict_files`.
+        files: from `photographs`.
+        out: as for `predict_files`.
+        together: as for `predict_files`.
+
+    Raises:
+        DataError: after all others are predicted, naming and counting the damaged files.
+    """
+    damaged = []
+    for file in files:
+        try:
+            yield from predict_files(predictor, file, out, together)
+        except data.DataError as error:
+            damaged.append(str(error))
+    if damaged:
+        count = f"{len(damaged)} of {len(files)} files cannot be read:\n" if len(files) > 1 else ""
+        raise data.DataError(count + "\n".join(damaged))
+
+
+def as_file_name(text: str) -> str:
+    """A name as part of a file name: nothing in it leads to another folder."""
+    return re.sub(r"[^\w.-]|^\.+", "_", text)
 
 
 def _predict_video(predictor: Predictor, path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
@@ -176,18 +214,37 @@ def _predict_video(predictor: Predictor, path: pathlib.Path, out: pathlib.Path) 
             if not is_there:
                 break
             photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            shown = side_by_side(photo, predictor(photo))
+            shown = _within_limits(side_by_side(photo, predictor(photo)))
             if writer is None:
                 rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-                size = shown.shape[1], shown.shape[0]
-                codec = cv2.VideoWriter.fourcc(*"mp4v")
-                writer = cv2.VideoWriter(str(unfinished), codec, rate, size)
+                writer = _video_writer(unfinished, rate, shown.shape[1], shown.shape[0])
             writer.write(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
+        if writer is None:
+            raise data.DataError(f"{path} is damaged or no video: it has no frame that can be read")
+        writer.release()
+        unfinished.replace(out)
     finally:
         video.release()
         if writer is not None:
             writer.release()
-    if writer is None:
-        raise data.DataError(f"{path} is damaged or no video: it has no frame that can be read")
-    unfinished.replace(out)
+        unfinished.unlink(missing_ok=True)
     return out
+
+
+def _video_writer(path: pathlib.Path, rate: float, width: int, height: int) -> cv2.VideoWriter:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
+    if not writer.isOpened():
+        raise RuntimeError(
+            f"{path} cannot be written as a video of {width}x{height} pixels: this OpenCV has no "
+            "MPEG-4 encoder for it, or the folder cannot be written. Predict single frames instead"
+        )
+    return writer
+
+
+def _within_limits(frame: np.ndarray) -> np.ndarray:
+    """A frame scaled down to what codecs take."""
+    scale = _LARGEST_FRAME / max(frame.shape[:2])
+    if scale >= 1:
+        return frame
+    size = [2 * round(scale * side / 2) for side in frame.shape[1::-1]]  # codecs want even sides
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)

@@ -89,6 +89,7 @@ PUBLISHED: dict[str, Published] = {
 _IRRELEVANT = (
     "root", "pretrained", "seed", "diagnostics", "train_size", "val_size", "level", "cache",
 )  # fmt: skip
+_NETWORK = ("backbone", "head", "output_stride", "architecture_options")
 
 
 def published_row(config: Config) -> str | None:
@@ -98,11 +99,15 @@ def published_row(config: Config) -> str | None:
         config: of the run.
 
     Returns:
-        The name of a preset of the same data, architecture and method, with the fewest other
-        options; `None` if there is none.
+        The name of a preset of the same data, architecture and method, with the most alike protocol
+        and then the fewest other options; `None` if there is none.
     """
+
+    def distance(name: str) -> tuple[int, int]:
+        return len(unlike(config, name)), len(differences(config, name))
+
     rows = [name for name in PUBLISHED if _is_like(config, _config_of(name))]
-    return min(rows, key=lambda name: len(differences(config, name)), default=None)
+    return min(rows, key=distance, default=None)
 
 
 def differences(config: Config, preset: str) -> list[str]:
@@ -124,13 +129,62 @@ def differences(config: Config, preset: str) -> list[str]:
     return found
 
 
+def unlike(config: Config, preset: str) -> list[str]:
+    """Why the numbers of a published row say nothing about those of a run.
+
+    Results can be compared where data, tasks, classes, image size and network are the same; how
+    long and how the network was trained is what may differ.
+
+    Args:
+        config: of the run.
+        preset: name of the row.
+
+    Returns:
+        Texts such as `13 classes instead of 40`; empty if the numbers may stand side by side.
+    """
+    theirs = _config_of(preset)
+    found = []
+    if config.data != theirs.data:
+        found.append(f"data {config.data} instead of {theirs.data}")
+    for name in ("tasks", "auxiliary_tasks"):
+        ours, others = getattr(config, name), getattr(theirs, name)
+        if set(ours) != set(others):
+            found.append(f"{name.replace('_', ' ')} {_text(ours)} instead of {_text(others)}")
+    if config.num_classes != theirs.num_classes and "semseg" in config.tasks:
+        found.append(f"{config.num_classes} classes instead of {theirs.num_classes}")
+    sizes = [f"{one.height}×{one.width}" for one in (config, theirs)]
+    if sizes[0] != sizes[1]:
+        found.append(f"images of {sizes[0]} instead of {sizes[1]}")
+    for name in _NETWORK:
+        ours, others = getattr(config, name), getattr(theirs, name)
+        if ours != others:
+            found.append(f"{name.replace('_', ' ')} {_text(ours)} instead of {_text(others)}")
+    return found
+
+
 def published_beside(config: Config) -> dict[str, Any] | None:
-    """What is stored with a run and shown in its report; `None` without a like row."""
+    """What is stored with a run and shown in its report.
+
+    Args:
+        config: of the run.
+
+    Returns:
+        `preset`, `results`, `delta_m`, `source`, `differences` and `why_not` of the nearest
+        published row. Where that has another protocol, `why_not` says in what, and there are no
+        `results` and no `delta_m`. `None` if nothing is published of that architecture and method
+        on these data.
+    """
     name = published_row(config)
     if name is None:
         return None
-    row = dataclasses.asdict(PUBLISHED[name])
-    return {"preset": name, **row, "differences": differences(config, name)}
+    reasons = unlike(config, name)
+    row = Published({}, None, PUBLISHED[name].source) if reasons else PUBLISHED[name]
+    return {
+        "preset": name,
+        **dataclasses.asdict(row),
+        "differences": differences(config, name),
+        "why_not": "; ".join(reasons),
+    }
 
 
 def _config_of(preset: str) -> Config:
@@ -147,7 +201,7 @@ def _is_like(ours: Config, theirs: Config) -> bool:
 
 def _text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {number:g}" for key, number in value.items()) or "none"
+        return ", ".join(f"{key} {_text(one)}" for key, one in value.items()) or "none"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -16,12 +16,13 @@ from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.published import published_beside
 
+_BACKUP_MINUTES = 5.0  # within an epoch
 _TUNING_IMAGES = 50
 _PICTURES = 6
 
 
 def load_data(config: Config) -> data.DenseDataset:
-    """The data set of a configuration."""
+    """The data set of a configuration; `ValueError` if its folder does not hold it."""
     arguments: dict[str, Any] = {
         "tasks": config.tasks,
         "input_shape": (config.height, config.width, 3),
@@ -37,9 +38,12 @@ def load_data(config: Config) -> data.DenseDataset:
         "cache": config.cache,
     }
     if config.root is not None and data.TABLE[config.data].needs_root:
-        return data.open_folder(
-            config.data, config.root, num_classes=config.num_classes, **arguments
-        )
+        try:
+            return data.open_folder(
+                config.data, config.root, num_classes=config.num_classes, **arguments
+            )
+        except data.DataError as error:  # of the folder, not of a file of a known data set
+            raise ValueError(str(error)) from error
     return data.RenderedRooms(train_size=config.train_size, val_size=config.val_size, **arguments)
 
 
@@ -148,7 +152,7 @@ def run(
             "environment": environment(trainer.model, fingerprint, history),
         }
         pictures = _pictures(trainer.model, dataset)
-        evaluation.write_report(folder, summary, pictures, dataset.class_names)
+        evaluation.write_report(folder, summary, pictures, dataset.class_names, dataset.tasks)
     return summary
 
 
@@ -162,7 +166,7 @@ def train(
     verbose: str | int,
 ) -> list[dict[str, float]]:
     """Trains from the backup in the folder, if there is one; returns the logs of all epochs."""
-    backup = training.Backup(folder / "backup")
+    backup = training.Backup(folder / "backup", every_minutes=_BACKUP_MINUTES)
     callbacks = [*callbacks, backup, keras.callbacks.TerminateOnNaN()]
     if isinstance(trainer.model, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from mtl_tf.evaluation.files import write_atomically
 from mtl_tf.experiments.config import read_config
 from mtl_tf.experiments.grid import Cell
+from mtl_tf.training.memory import resident_mib
 
 _POLL_S = 0.5
-_LIBC = ctypes.CDLL(None)
+_IS_LINUX = sys.platform == "linux"
+_LIBC: Any = ctypes.CDLL(None) if _IS_LINUX else None
 _LAST_LINES = 12
 _SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # or the first of two cells takes all memory
 
@@ -73,7 +76,13 @@ def run_cells(
 
     Raises:
         ValueError: if a limit or the number of workers is not positive.
+        RuntimeError: on other platforms than Linux.
     """
+    if not _IS_LINUX:
+        raise RuntimeError(
+            "Surveys and searches run in processes with limits, which needs Linux. Here train one "
+            "cell after the other: mtl-tf train"
+        )
     if workers < 1 or time_limit_s <= 0 or memory_limit_mib <= 0:
         raise ValueError(
             "workers and limits must be positive. Received: "
@@ -194,7 +203,7 @@ def _state(run: _Running, time_limit_s: float, memory_limit_mib: float) -> str |
     """`None` while it runs, then what went wrong, or nothing."""
     code = run.process.poll()
     if code is None:
-        memory = _resident_mib(run.process.pid)
+        memory = resident_mib(run.process.pid) or 0.0  # it has just ended
         if time.monotonic() - run.begun > time_limit_s:
             reason = f"took longer than {time_limit_s / 60:.0f} minutes"
         elif memory > memory_limit_mib:
@@ -209,15 +218,6 @@ def _state(run: _Running, time_limit_s: float, memory_limit_mib: float) -> str |
     log = run.folder / "log.txt"
     lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
     return "\n".join([f"{run.cell.name} {reason}; the end of {log}:", *lines])
-
-
-def _resident_mib(pid: int) -> float:
-    try:
-        status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    except OSError:  # it has just ended
-        return 0.0
-    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
-    return int(found[0]) / 1024 if found else 0.0
 
 
 def _stop(run: _Running) -> None:

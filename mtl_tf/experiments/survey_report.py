@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from mtl_tf import data, evaluation
+from mtl_tf.evaluation.colours import names_of
 from mtl_tf.evaluation.curves import bars, curve, scatter
 from mtl_tf.evaluation.files import write_atomically
 from mtl_tf.evaluation.report import PUBLISHED_METRICS, depth_range, embedded, formatted
@@ -20,7 +21,8 @@ from mtl_tf.experiments.published import published_beside
 from mtl_tf.experiments.run import load_data
 from mtl_tf.experiments.runner import Outcome
 from mtl_tf.metrics import task_deltas
-from mtl_tf.tasks import TASKS
+from mtl_tf.targets import TargetKind
+from mtl_tf.tasks import as_tasks
 
 _PICTURES = 3
 _RESAMPLES = 300
@@ -122,14 +124,18 @@ def _logged_curves(finished: Sequence[Outcome]) -> list[dict[str, str]]:
 
 
 def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[str, Any]:
-    """Published numbers beside the means over seeds, and what differs in all rows and in each."""
+    """Published numbers beside the means over seeds, what differs, and why rows have none."""
     measured = {(row.architecture, row.balancing): row for row in rows}
     tasks = list(dict.fromkeys(task for row in rows for task in row.results[0]))
     lines: list[dict[str, Any]] = []
+    without: dict[str, list[str]] = {}
     for row, outcome in {o.cell.row: o for o in reversed(finished)}.items():
         like = published_beside(outcome.cell.config)
         ours = measured.get((SINGLE_TASK, "") if row[0] == SINGLE_TASK else row)
         if like is None or ours is None:
+            continue
+        if like["why_not"]:
+            without.setdefault(like["why_not"], []).insert(0, ", ".join(row))
             continue
         lines.insert(0, {
             "row": row, "like": like,
@@ -141,7 +147,7 @@ def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[
     common = [text for text in told[0] if all(text in other for other in told)] if told else []
     for line, texts in zip(lines, told, strict=True):
         line["own"] = [text for text in texts if text not in common]
-    return {"lines": lines, "tasks": tasks, "common": common}
+    return {"lines": lines, "tasks": tasks, "common": common, "without": without}
 
 
 def _pair(task: str, results: Sequence[Any], published: dict[str, float]) -> tuple[str, str]:
@@ -190,11 +196,12 @@ def _pictures(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
         }
         for image, targets, masks in batches
     ]  # fmt: skip
-    metres = depth_range(shown) if "depth" in dataset.tasks else (0.0, 10.0)
+    known = {task.name: task for task in as_tasks(dataset.tasks)}
+    metres = depth_range(shown, [t for t in known if known[t].kind is TargetKind.DISTANCE])
 
     def coloured(task: str, values: np.ndarray, mask: np.ndarray | None = None) -> str:
-        names = dataset.class_names if task == "semseg" else ()
-        return embedded(evaluation.colourise(task, values, names, metres, mask))
+        names = names_of(known[task], dataset.class_names)
+        return embedded(evaluation.colourise(known[task], values, names, metres, mask))
 
     found: list[dict[str, Any]] = [
         {
@@ -216,7 +223,7 @@ def _pictures(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
             for i, (image, _, _) in enumerate(batches):
                 outputs = model(image, training=False)
                 for task in outputs.keys() & dataset.tasks.keys():
-                    maps[i][task] = coloured(task, TASKS[task].activation(outputs[task])[0].numpy())
+                    maps[i][task] = coloured(task, known[task].activation(outputs[task])[0].numpy())
         for picture, of_row in zip(found, maps, strict=True):
             if of_row:
                 picture["lines"].append({"name": name, "maps": of_row})

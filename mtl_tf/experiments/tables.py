@@ -34,8 +34,8 @@ class Row:
         balancing: name of the method.
         results: of each seed, `{task: {metric: value}}`.
         seeds: one for each of the results.
-        costs: medians over seeds, see `COSTS`; of single-task networks the sums over tasks
-            (memory: the largest).
+        costs: medians over seeds, see `COSTS`, of what is known; of single-task networks the sums
+            over tasks (memory: the largest).
         delta: `delta_m_of_seeds` against the single-task networks; empty for those.
     """
 
@@ -58,8 +58,11 @@ def collect(outcomes: Sequence[Outcome]) -> list[Row]:
     rows, single = [], _single_task_results(alone)
     if single:
         each = [_costs(summaries.values()) for summaries in alone.values()]
-        total = {cost: sum(one[cost] for one in each) for cost in COSTS}
-        total["peak_memory_mib"] = max(one["peak_memory_mib"] for one in each)
+        known = [cost for cost in COSTS if all(cost in one for one in each)]
+        total = {
+            cost: (max if cost == "peak_memory_mib" else sum)(one[cost] for one in each)
+            for cost in known
+        }
         rows.append(Row(SINGLE_TASK, "", list(single.values()), list(single), total, {}))
     baselines = list(single.values())
     for (architecture, balancing), summaries in found.items():
@@ -87,6 +90,7 @@ def _costs(summaries: Collection[Mapping[str, Any]]) -> dict[str, float]:
     return {
         cost: statistics.median(summary["environment"][cost] for summary in summaries)
         for cost in COSTS
+        if all(cost in summary["environment"] for summary in summaries)
     }
 
 
@@ -118,9 +122,9 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[
     ]  # fmt: skip
     add("Δm, % ↑", deltas, texts, True)
     for cost, title in COSTS.items():
-        numbers = [row.costs[cost] / UNITS[cost] for row in rows]
+        numbers = [row.costs[cost] / UNITS[cost] if cost in row.costs else None for row in rows]
         digits = 1 if cost == "parameters" else 2 if cost == "multiply_adds" else 0
-        add(title, numbers, [f"{number:.{digits}f}" for number in numbers], False)
+        add(title, numbers, ["" if n is None else f"{n:.{digits}f}" for n in numbers], False)
     return header, [list(line) for line in zip(*columns, strict=True)], best
 
 

@@ -15,6 +15,7 @@ from mtl_tf.experiments.config import Config, make_config
 from mtl_tf.experiments.grid import Cell
 from mtl_tf.experiments.runner import run_cells
 from mtl_tf.experiments.selection import single_task_results
+from mtl_tf.optional_packages import needed
 
 SEARCHED = ("learning_rate", "loss_weights")
 _WIDTH = 10.0  # from the given value divided by this to the given value times this
@@ -58,11 +59,8 @@ def tune(
         ImportError: if Optuna is not installed.
         ValueError: if there is nothing to search, or no trial has finished.
     """
-    try:
-        import optuna
-        from optuna.storages import journal
-    except ImportError as error:
-        raise ImportError("The search needs Optuna: pip install 'mtl_tf[tune]'") from error
+    optuna = needed("optuna", "The search")
+    journal = optuna.storages.journal
     searched = tuple(search)
     if not searched or set(searched) - set(SEARCHED) or trials < 1:
         raise ValueError(
@@ -72,7 +70,9 @@ def tune(
     folder.mkdir(parents=True, exist_ok=True)
     config = config.model_copy(update={"best_of": max(2, config.best_of)})  # or nothing is judged
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = journal.JournalStorage(journal.JournalFileBackend(str(folder / "study.log")))
+    log = str(folder / "study.log")  # its default lock is a symbolic link: not every disk has them
+    backend = journal.JournalFileBackend(log, journal.JournalFileOpenLock(log))
+    storage = journal.JournalStorage(backend)
     study = optuna.create_study(
         storage=storage, study_name="tune", direction="maximize", load_if_exists=True,
         sampler=optuna.samplers.TPESampler(),  # several machines must not draw the same numbers

@@ -1,6 +1,7 @@
 """Folders, videos and side-by-side pictures; exported files that say what Keras says."""
 
 import runpy
+import sys
 
 import cv2
 import keras
@@ -134,6 +135,37 @@ def test_a_file_that_says_something_else_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setitem(export._RUNNERS, "onnx", wrong)
     with pytest.raises(RuntimeError, match="depth differs"):
         export_model(small(), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "file_format"),
+    [("a.onnx", "onnx"), ("a.tflite", "litert"), ("A.ONNX", "onnx"), ("folder", "savedmodel")],
+)
+def test_the_suffix_tells_the_format(tmp_path, monkeypatch, name, file_format):
+    runners = dict.fromkeys(export.FORMATS, lambda *_: pytest.fail("another format"))
+    monkeypatch.setattr(export, "_RUNNERS", runners | {file_format: lambda *_: {}})
+    made = []
+    monkeypatch.setattr(export, "_compared", lambda model, run, *_: run(None, None) or {"depth": 0})
+    model = small()
+    monkeypatch.setattr(type(model), "export", lambda *_, **said: made.append(said["format"]))
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: None)
+    export_model(model, tmp_path / name)
+    assert made == [export.FORMATS[file_format]]
+
+
+def test_a_suffix_that_tells_no_format(tmp_path):
+    with pytest.raises(ValueError, match=r"model\.bin does not tell the format.*--format"):
+        export_model(small(), tmp_path / "model.bin")
+
+
+@pytest.mark.parametrize("package", ["onnx", "tf2onnx", "onnxruntime"])
+def test_a_missing_package_is_named_with_its_extra(
+    tmp_path, monkeypatch, capsys, model_path, package
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert cli.main(["export", str(model_path), str(tmp_path / "m.onnx")]) == 2
+    assert f'needs {package}: pip install ".[export]"' in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
