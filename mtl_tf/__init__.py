@@ -13,7 +13,8 @@
 `mtl.metrics`             metrics of dense tasks, and Delta-m
 `mtl.evaluation`          numbers and reports of a trained model
 `mtl.ops`                 native ops and their pure-TensorFlow references
-`mtl.TASKS`               the six tasks of the survey
+`mtl.TASKS`               the six tasks of the survey and two of Taskonomy
+`mtl.TargetKind`          what a target is: class ids, metres, directions, ...
 ========================= =====================================================
 """
 
@@ -41,6 +42,7 @@ from mtl_tf import (
     tasks,
     training,
 )
+from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import TASKS, Task
 from mtl_tf.training import MultiTaskTrainer
 
@@ -49,6 +51,7 @@ __version__ = "0.1.0"
 __all__ = [
     "TASKS",
     "MultiTaskTrainer",
+    "TargetKind",
     "Task",
     "__version__",
     "architectures",
