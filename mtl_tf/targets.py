@@ -29,6 +29,16 @@ class TargetKind(enum.Enum):
     ============ ================================ ============================== ===============
 
     A target of a whole image is `[C]` in place of `[H, W, C]`; pixels do not move in it.
+
+    Source: this library.
+
+    Attributes:
+        CLASSES: class ids.
+        BINARY: regions.
+        BOUNDARY: thin lines.
+        DIRECTION: unit vectors.
+        DISTANCE: metres from the camera.
+        VALUES: any numbers.
     """
 
     CLASSES = "classes"

@@ -54,7 +54,8 @@ def open_folder(name: str, root: str | os.PathLike[str], **options: Any) -> Dens
         **options: of the class; `num_classes` is left out where there is no choice.
 
     Raises:
-        ValueError: for a name that is not there, or as the class does.
+        ValueError: for a name that is not there, a folder that does not hold the data set, or as
+            the class does.
     """
     names = [known for known, row in TABLE.items() if row.needs_root]
     if name not in names:
@@ -62,7 +63,10 @@ def open_folder(name: str, root: str | os.PathLike[str], **options: Any) -> Dens
     cls: Any = TABLE[name].cls
     if "num_classes" not in inspect.signature(cls).parameters:
         options.pop("num_classes", None)
-    return cls(root, **options)
+    try:
+        return cls(root, **options)
+    except DataError as error:  # of the folder, not of a file of an open data set
+        raise ValueError(str(error)) from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,12 +38,9 @@ def load_data(config: Config) -> data.DenseDataset:
         "cache": config.cache,
     }
     if config.root is not None and data.TABLE[config.data].needs_root:
-        try:
-            return data.open_folder(
-                config.data, config.root, num_classes=config.num_classes, **arguments
-            )
-        except data.DataError as error:  # of the folder, not of a file of a known data set
-            raise ValueError(str(error)) from error
+        return data.open_folder(
+            config.data, config.root, num_classes=config.num_classes, **arguments
+        )
     return data.RenderedRooms(train_size=config.train_size, val_size=config.val_size, **arguments)
 
 
