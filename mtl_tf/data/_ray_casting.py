@@ -50,6 +50,7 @@ class Solids:
 
     @property
     def count(self) -> int:
+        """Number of solids."""
         return len(self.kind)
 
     def corners(self) -> Floats:

@@ -29,22 +29,26 @@ _VIVID: tuple[Colour, ...] = (
 
 
 def wood(dice: Dice) -> Look:
+    """Return a random wood."""
     dark, light = dice.pick(WOODS)
     return Look(dark, light, "planks", dice.between(0.8, 1.4), gloss=0.08)
 
 
 def fabric(dice: Dice) -> Look:
+    """Return a random fabric: a colour with a pattern."""
     colour = dice.pick(_FABRICS)
     texture = dice.pick(("fabric", "fabric", "fabric", "stripes", "diamonds"))
     return Look(tinted(colour, 0.86), colour, texture, dice.between(0.5, 0.9))
 
 
 def painted(dice: Dice, texture: str = "plain") -> Look:
+    """Return a random paint."""
     colour = dice.pick(_PAINTS)
     return Look(tinted(colour, 0.45), colour, texture, FIT, gloss=0.12)
 
 
 def bed(into: Assembly, dice: Dice, half: Point) -> None:
+    """Add a bed with covers and pillows; `half` is half its size, metres."""
     x, height, z = half
     frame, cover = wood(dice), fabric(dice)
     sheet = Look((0.82, 0.81, 0.79), (0.92, 0.91, 0.89), "fabric", 0.6)
@@ -57,6 +61,7 @@ def bed(into: Assembly, dice: Dice, half: Point) -> None:
 
 
 def sofa(into: Assembly, dice: Dice, half: Point) -> None:
+    """Add a sofa with cushions; `half` is half its size, metres."""
     x, height, z = half
     cover = fabric(dice)
     cushion = fabric(dice)
@@ -72,6 +77,7 @@ def sofa(into: Assembly, dice: Dice, half: Point) -> None:
 
 
 def table(into: Assembly, dice: Dice, half: Point) -> None:
+    """Add a table on one leg or four; `half` is half its size, metres."""
     x, height, z = half
     look = wood(dice)
     if dice.chance(0.3):
@@ -87,6 +93,7 @@ def table(into: Assembly, dice: Dice, half: Point) -> None:
 
 
 def chair(into: Assembly, dice: Dice, half: Point, look: Look | None = None) -> None:
+    """Add a chair; `half` is half its size, metres."""
     x, height, z = half
     frame = look or dice.pick((wood(dice), painted(dice)))
     seat = look or dice.pick((frame, fabric(dice)))
@@ -98,6 +105,7 @@ def chair(into: Assembly, dice: Dice, half: Point, look: Look | None = None) -> 
 
 
 def armchair(into: Assembly, look: Look) -> None:
+    """Add an armchair."""
     into.box((0, 0.22, 0), (0.24, 0.22, 0.34), look)
     into.box((0, 0.45, -0.27), (0.24, 0.45, 0.09), look)
     for side in (-1, 1):
@@ -105,6 +113,7 @@ def armchair(into: Assembly, look: Look) -> None:
 
 
 def cabinet(into: Assembly, dice: Dice, half: Point) -> None:
+    """Add a cabinet with doors or drawers; `half` is half its size, metres."""
     x, height, z = half
     look = dice.pick((wood(dice), painted(dice)))
     texture = dice.pick(("doors", "drawers")) if height < 0.6 else "doors"
@@ -114,6 +123,7 @@ def cabinet(into: Assembly, dice: Dice, half: Point) -> None:
 
 
 def shelf(into: Assembly, dice: Dice, half: Point) -> None:
+    """Add a shelf of books; `half` is half its size, metres."""
     x, height, z = half
     look = wood(dice)
     books = Look((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "books", FIT)
@@ -122,6 +132,7 @@ def shelf(into: Assembly, dice: Dice, half: Point) -> None:
 
 
 def floor_lamp(into: Assembly, dice: Dice) -> None:
+    """Add a floor lamp."""
     metal = Look((0.2, 0.2, 0.2), dice.pick(((0.25, 0.25, 0.26), (0.6, 0.5, 0.35))), gloss=0.3)
     shade = Look((0.9, 0.8, 0.6), dice.pick(((0.97, 0.9, 0.75), (0.9, 0.85, 0.8))), glow=0.45)
     height = dice.between(1.35, 1.65)
@@ -131,6 +142,7 @@ def floor_lamp(into: Assembly, dice: Dice) -> None:
 
 
 def plant(into: Assembly, dice: Dice) -> None:
+    """Add a plant in a pot."""
     leaf = Look((0.16, 0.30, 0.15), (0.33, 0.48, 0.27), "fabric", 0.5)
     pot = painted(dice)
     into.post((0, 0.16, 0), 0.17, 0.16, pot)

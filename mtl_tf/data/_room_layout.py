@@ -37,6 +37,7 @@ class Layout:
         self.walls = sorted(range(4), key=lambda wall: ahead[wall])[:3]
 
     def length(self, wall: int) -> float:
+        """Return the length of wall 0 to 3, metres."""
         return self.width if wall % 2 == 0 else self.depth
 
     def wall_point(self, wall: int, along: float, gap: float) -> tuple[float, float]:
@@ -47,6 +48,7 @@ class Layout:
         )[wall]  # fmt: skip
 
     def claim(self, x: float, z: float, half_x: float, half_z: float) -> bool:
+        """Reserve a rectangle of the floor; return whether it was free."""
         low_x, high_x, low_z, high_z = x - half_x, x + half_x, z - half_z, z + half_z
         for left, right, back, front in self.taken:
             if low_x < right and high_x > left and low_z < front and high_z > back:
@@ -71,6 +73,7 @@ class Layout:
         return None
 
     def in_view(self, near: float, far: float, reach: float) -> tuple[float, float] | None:
+        """Return a free place (x, z) in view of the camera, if one is found."""
         for _ in range(2 * _TRIES):
             away = self.dice.between(near, far)
             angle = self.heading + self.dice.between(-0.75, 0.75) * self.half_view
@@ -95,6 +98,7 @@ class Layout:
 
 
 def furnish(layout: Layout, into: Assembly, dice: Dice) -> None:
+    """Furnish a room: a plan of pieces, then what fits beside them."""
     pieces: list[tuple[str, Callable[[Assembly, Dice, Point], None], Point]] = []
     plan = dice.pick(("living", "living", "bedroom", "dining", "study"))
     if plan in ("living", "study"):

@@ -30,6 +30,7 @@ def _swing(start: Point, length: float, forward: float, aside: float) -> Point:
 
 
 def mannequin(into: Assembly, dice: Dice) -> None:
+    """Add a person, standing or walking, with the classes of its parts."""
     scale = dice.between(0.92, 1.08)
     skin = Look(tinted(tone := dice.pick(_SKINS), 0.95), tone, gloss=0.05)
     shirt_tone, trouser_tone = dice.pick(_CLOTHES), dice.pick(_CLOTHES)

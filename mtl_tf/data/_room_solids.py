@@ -39,14 +39,17 @@ class Dice:
         self._numbers: list[float] = []
 
     def between(self, low: float, high: float) -> float:
+        """Return a number between `low` and `high`."""
         if not self._numbers:
             self._numbers = self._generator.random(256).tolist()
         return low + (high - low) * self._numbers.pop()
 
     def pick(self, items: Sequence[Item]) -> Item:
+        """Return one of `items`."""
         return items[min(int(self.between(0, len(items))), len(items) - 1)]
 
     def chance(self, share: float) -> bool:
+        """Return true with probability `share`."""
         return self.between(0, 1) < share
 
 
@@ -66,6 +69,7 @@ class Assembly:
         self.instance = 0
 
     def stand(self, name: str, x: float, z: float, yaw: float, y: float = 0.0) -> None:
+        """Begin the next object: its class, place and direction."""
         self.instance += 1
         self._class = CLASSES.index(name)
         self._base = (x, y, z)
@@ -90,10 +94,12 @@ class Assembly:
         self.casts.append(casts)
 
     def box(self, at: Point, half: Point, look: Look, casts: bool = True) -> None:
+        """Add a box around `at`; `half` is half its size, metres."""
         axes = (self._turn(1, 0, 0), (0.0, 1.0, 0.0), self._turn(0, 0, 1))
         self._append(BOX, at, axes, half, look, 0, casts)
 
     def post(self, at: Point, radius: float, half: float, look: Look, casts: bool = True) -> None:
+        """Add an upright cylinder around `at`."""
         axes = (self._turn(1, 0, 0), (0.0, 1.0, 0.0), self._turn(0, 0, 1))
         self._append(CYLINDER, at, axes, (radius, half, radius), look, 0, casts)
 
@@ -120,4 +126,5 @@ class Assembly:
 
 
 def tinted(colour: Colour, factor: float) -> Colour:
+    """Return a colour scaled by a factor."""
     return (colour[0] * factor, colour[1] * factor, colour[2] * factor)

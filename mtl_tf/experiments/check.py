@@ -37,7 +37,7 @@ def check_data(
     options = {"tasks": None, "num_classes": num_classes, "check_files": False}
     dataset = data.open_folder(name, root, input_shape=(1, 1, 3), **options)  # sizes as they are
     layout = type(getattr(dataset, "layout", dataset)).__name__
-    print(f"{root}: {layout}, tasks {', '.join(dataset.tasks)}")  # noqa: T201
+    print(f"{root}: {layout}, tasks {', '.join(dataset.tasks)}")
     problems = list(data.damaged_files(os.fspath(root))) if name == "packed" else []
     rows: list[np.ndarray] = []
     ids = dataset.all_ids()
@@ -55,13 +55,13 @@ def check_data(
             rows.append(_row(sample, dataset))
     for task, shares in valid.items():
         share = 100 * np.mean(shares) if shares else 0.0
-        print(f"  {task:8} {len(shares)} images, {share:.1f} % of pixels valid")  # noqa: T201
+        print(f"  {task:8} {len(shares)} images, {share:.1f} % of pixels valid")
     if rows:
         buffer = io.BytesIO()
         Image.fromarray(np.concatenate(rows)).save(buffer, "PNG")
         write_atomically(sheet, buffer.getvalue())
-        print(f"Contact sheet: {sheet}")  # noqa: T201
-    print(f"{len(ids)} images, {len(problems)} broken")  # noqa: T201
+        print(f"Contact sheet: {sheet}")
+    print(f"{len(ids)} images, {len(problems)} broken")
     return problems
 
 
