@@ -1,4 +1,4 @@
-# make demo | test | test-slow | coverage | lint | bench | sanitize | docs. Everything happens in .venv, which the first of them makes.
+# make demo | test | test-slow | coverage | lint | bench | sanitize | cuda | docs. Everything happens in .venv, which the first of them makes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,16 +6,20 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
 export MTL_TF_DATA ?= $(wildcard ../shared/data)
 export MTL_TF_ORACLES ?= $(wildcard ../shared/oracles)
+# CUDA kernels are built where a GPU can run them, or if asked: MTL_TF_CUDA=ON or AUTO.
+export MTL_TF_CUDA ?= $(if $(wildcard /dev/nvidia0 /dev/nvidiactl),AUTO,OFF)
 
-.PHONY: demo test test-slow coverage lint bench sanitize docs clean
+.PHONY: demo test test-slow coverage lint bench sanitize cuda docs clean FORCE
 demo: $(VENV)/.installed
 	rm -rf runs/demo
 	$(BIN)/mtl-tf train --preset demo --out runs/demo
 
 test: $(VENV)/.installed-dev
+	$(BIN)/python tests/native/cuda_sources.py || $(MAKE) cuda
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev
+	$(MAKE) cuda CUDA_ARCHITECTURES="75-real;80-real;90"
 	$(BIN)/python -m pytest -m slow
 
 coverage: $(VENV)/.installed-dev
@@ -45,6 +49,22 @@ sanitize: $(VENV)/.installed-dev
 	    g++ -std=c++17 -O1 -g -fsanitize=thread -Iops tests/native/$$name.cc \
 	        -o $(SANITIZE)/$$name -lpthread && $(SANITIZE)/$$name || exit 1; done
 
+# All CUDA kernels and what calls them, compiled and not installed. `make test` does it when the sources
+# are no longer those of ops/CUDA_COMPILED, `make test-slow` always and for every architecture of a wheel.
+CUDA_ARCHITECTURES ?= 90-real
+CUDA_BUILD = build/cuda/$(subst ;,_,$(CUDA_ARCHITECTURES))
+NVCC := $(or $(CUDACXX),$(shell command -v nvcc 2>/dev/null))
+cuda: $(VENV)/.tools
+ifeq ($(NVCC),)
+	@echo "No nvcc here: the CUDA kernels are not compiled."
+else
+	$(CONFIGURE) -B $(CUDA_BUILD) -DCMAKE_BUILD_TYPE=Release -DMTL_TF_CUDA=ON \
+	    "-DCMAKE_CUDA_ARCHITECTURES=$(CUDA_ARCHITECTURES)"
+	$(BIN)/python tests/native/cuda_sources.py --digest > $(CUDA_BUILD)/sources
+	$(BIN)/cmake --build $(CUDA_BUILD)
+	cp $(CUDA_BUILD)/sources ops/CUDA_COMPILED
+endif
+
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -61,11 +81,14 @@ $(VENV)/.tools: pyproject.toml
 	touch $@
 
 CONFIGURE = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
-    -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
-    -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+    -DPython_EXECUTABLE=$(abspath $(BIN)/python)
 OPS_SOURCES := $(wildcard ops/*/*.c* ops/*/*.h ops/*/*/*.h)
 
-$(VENV)/.ops: $(VENV)/.tools CMakeLists.txt cmake/FindTensorFlow.cmake $(OPS_SOURCES)
+# Changes when the choice does, so that asking for CUDA later builds it.
+$(VENV)/.cuda: $(VENV)/.tools FORCE
+	@echo $(MTL_TF_CUDA) | cmp -s - $@ || echo $(MTL_TF_CUDA) > $@
+
+$(VENV)/.ops: $(VENV)/.tools $(VENV)/.cuda CMakeLists.txt cmake/FindTensorFlow.cmake $(OPS_SOURCES)
 	$(CONFIGURE) -B build/ops -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(CURDIR)
 	$(BIN)/cmake --build build/ops
 	$(BIN)/cmake --install build/ops

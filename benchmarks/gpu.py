@@ -1,9 +1,9 @@
 """Claim: the CUDA kernels are right, and as fast as the memory of the GPU.
 
-Command: `python -m benchmarks.gpu [--kernels PATH] [--out FILE]` on a machine with an NVIDIA GPU
-and any of PyTorch, CuPy or JAX; neither TensorFlow nor an installed `mtl_tf` is needed. Build the
-kernels with `cmake -B build -DMTL_TF_WITH_TENSORFLOW=OFF -DMTL_TF_CUDA=ON && cmake --build build`.
-For NVIDIA's compute-sanitizer: `compute-sanitizer python -m benchmarks.gpu --sanitize`.
+Command: `python3 -m benchmarks.gpu [--kernels PATH] [--out FILE]` on a machine with an NVIDIA GPU
+and any of PyTorch, CuPy or JAX; neither TensorFlow nor an installed `mtl_tf` is needed.
+`benchmarks/README.md`, "On a GPU", says how to build the kernels. For NVIDIA's compute-sanitizer:
+`compute-sanitizer python3 -m benchmarks.gpu --sanitize --libraries torch`.
 False if: an error is above its bound (exit code 1), or in the printed table a kernel moves its
 bytes at less than 80 % of the bandwidth of a copy, or another library's form is faster.
 """
@@ -364,8 +364,8 @@ def parse() -> argparse.Namespace:
         default=["float32", "bfloat16"],
     )  # fmt: skip
     parser.add_argument(
-        "--forms", choices=["native", "matrix", "all"], default="all",
-        help="matrix: of competitors only those on a ready matrix, which compile fast",
+        "--forms", choices=["native", "matrix", "all"], default="matrix",
+        help="competitors: none, on a ready matrix, or on lists too, which take long to compile",
     )  # fmt: skip
     parser.add_argument("--out", type=pathlib.Path, help="JSON file with all numbers")
     return parser.parse_args()
@@ -404,7 +404,8 @@ def main() -> int:
         if "correctness" in parts:
             findings = check_all(kernels, found, seed, options.sanitize)
             first = found[0]
-            check_features(OnDevice(kernels, first), first.dtypes, seed, findings)
+            with findings.kept("ops on feature maps"):
+                check_features(OnDevice(kernels, first), first.dtypes, seed, findings)
             failures = findings.failures
             report["correctness"] = findings.rows()
             print(f"\n{findings.table()}\n", flush=True)

@@ -152,6 +152,10 @@ class JaxArrays:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import jax
 
+        if jax.default_backend() != "gpu":
+            raise RuntimeError(
+                f"it runs on the {jax.default_backend()}: its CUDA plugin is missing"
+            )
         jax.config.update("jax_enable_x64", True)
         jax.config.update("jax_default_matmul_precision", "float32")  # as in PyTorch
         self._driver = ctypes.CDLL("libcuda.so.1")
@@ -189,6 +193,7 @@ class JaxArrays:
             begin = time.perf_counter()
             results = [call() for _ in range(calls)]
             self.library.block_until_ready(results[-1])
+            self._driver.cuCtxSynchronize()  # results of a kernel are not JAX's to wait for
             return time.perf_counter() - begin
 
         seconds(3)

@@ -5,6 +5,7 @@ False if: an error printed as a share of its bound is above 1. The bounds are th
 products in float32 inside chains, sums in float64, results rounded to the gradients' dtype.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
@@ -86,6 +87,15 @@ class Findings:
             for (kernel, dtype), finding in self.by_kernel.items()
             for failure in finding.failures
         ]
+
+    @contextlib.contextmanager
+    def kept(self, what: str) -> Iterator[None]:
+        """Inside, an exception is a failure of `what`; what was found before stays."""
+        try:
+            yield
+        except Exception as error:
+            text = str(error).strip().splitlines() or [type(error).__name__]
+            self.by_kernel.setdefault((what, "any"), Finding()).failures.append(text[0])
 
     def table(self) -> str:
         """A Markdown table."""
@@ -219,6 +229,32 @@ class Checks:
         self._add("gramian", case, first - expected, bound)
         self._add("gramian twice", case, first - again, 1e-300)
         self._add("gramian symmetric", case, first - first.T, 1e-300)
+
+    def none_and_infinity(self, num_tasks: int, dtype: str) -> None:
+        """A task without a gradient takes no part: its products are zero, with infinity too."""
+        values = self._generator.standard_normal([num_tasks, CHUNK + 5]).astype(np.float32)
+        values[0, 7] = np.inf
+        tasks = [[self._arrays.array(row, dtype)] for row in values]
+        tasks[num_tasks // 2] = [None]
+        found = self._arrays.host(self._cuda.gramian(tasks, stream=self._arrays.stream))
+        rows = [k for k in range(num_tasks) if tasks[k][0] is not None]
+        is_right = (found[num_tasks // 2] == 0).all() and not np.isfinite(found[0, rows]).any()
+        is_right &= bool(np.isfinite(found[1:, 1:]).all())
+        self._findings.add(
+            "gramian: None and infinity", dtype, f"K={num_tasks}", 0.0 if is_right else 2.0, 1.0
+        )
+
+    def another_shape(self) -> None:
+        """Gradients of one size and different shapes are refused."""
+        ones = np.ones(12, np.float32)
+        tasks = [[self._arrays.array(ones.reshape(s), "float32")] for s in ((2, 6), (3, 4))]
+        try:
+            self._cuda.gramian(tasks, stream=self._arrays.stream)
+        except ValueError:
+            error = 0.0
+        else:
+            error = 2.0
+        self._findings.add("another shape is refused", "float32", "(2, 6), (3, 4)", error, 1.0)
 
     def _poison(self, drawn: Drawn) -> None:
         """Leaves NaN in the memory that the next results are likely to get."""
@@ -368,14 +404,19 @@ def _root(gramian: np.ndarray) -> np.ndarray:
 def check_all(kernels: Any, found: list[Any], seed: int, is_tiny: bool) -> Findings:
     """Every check with the first library of `found`, and a few with the others."""
     findings = Findings()
-    for number, arrays in enumerate(found):
-        checks = Checks(kernels, arrays, seed + number, findings)
-        if number == 0:
-            for case in all_cases(arrays.dtypes, is_tiny):
-                checks.run(case)
-            generator = np.random.default_rng(seed)
-            check_balance(kernels, arrays, generator, findings, is_tiny)
-        else:
+    first, *others = found
+    with findings.kept(f"arrays of {first.name}"):
+        checks = Checks(kernels, first, seed, findings)
+        for case in all_cases(first.dtypes, is_tiny):
+            checks.run(case)
+        for dtype in first.dtypes:
+            for num_tasks in (3, 8, 9, 20):
+                checks.none_and_infinity(num_tasks, dtype)
+        checks.another_shape()
+        check_balance(kernels, first, np.random.default_rng(seed), findings, is_tiny)
+    for number, arrays in enumerate(others, 1):
+        with findings.kept(f"arrays of {arrays.name}"):
+            checks = Checks(kernels, arrays, seed + number, findings)
             for dtype in arrays.dtypes:
                 checks.run(Case(3, TINY_SIZES, dtype, share_missing=0.3))
     return findings

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu_correctness import Findings
-from tests.helpers.feature_ops import OPS, error, exact, upstream_of
+from tests.helpers.feature_ops import OPS, FeatureOp, exact, upstream_of
 
-# Errors as shares of the largest number: in roundings of the results' dtype, and of products that
-# are rounded to it on their way (scores and affinities of 16 bits), besides those of float32.
+# Errors as shares of a result's largest number: in roundings of its dtype, and of products that are
+# rounded to it on their way (scores and affinities of 16 bits). Besides those of float32, as shares
+# of the largest sum of magnitudes: a result may be one sum that cancels.
 ROUNDINGS = {"values": 3, "gradients": 6}
 ROUNDING = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
 OF_FLOAT32 = 1e-5
+# How many of an op's arrays, from the last on, its results are sums of products of.
+FACTORS = {"cross_stitch": 99, "affinity_diffusion": 2}
 Forms = dict[str, Callable[[], Any]]
 
 
@@ -50,6 +53,8 @@ def check_features(kernels: Any, dtypes: tuple[str, ...], seed: int, findings: F
         for dtype in dtypes:
             arrays = op.draw(dtype, seed)
             upstream = upstream_of(op, arrays, dtype)
+            kernel, _, where = name.partition(", ")
+            sizes = magnitudes(kernel, op, exact(arrays), exact(upstream))
             found = {
                 "values": (op.binding(kernels, arrays, 2), op.truth(exact(arrays))),
                 "gradients": (
@@ -57,10 +62,30 @@ def check_features(kernels: Any, dtypes: tuple[str, ...], seed: int, findings: F
                     op.gradients(exact(arrays), exact(upstream)),
                 ),
             }
-            kernel, _, where = name.partition(", ")
             for part, (results, truth) in found.items():
-                bound = ROUNDINGS[part] * ROUNDING[dtype] + OF_FLOAT32
-                findings.add(f"{kernel}, {part}", dtype, where, error(results, truth), bound)
+                shares = [
+                    _share(result, right, size, ROUNDINGS[part] * ROUNDING[dtype])
+                    for result, right, size in zip(results, truth, sizes[part], strict=True)
+                ]
+                findings.add(f"{kernel}, {part}", dtype, where, np.array(shares), 1.0)
+
+
+def magnitudes(
+    kernel: str, op: FeatureOp, arrays: list[np.ndarray], upstream: list[np.ndarray]
+) -> dict[str, list[np.ndarray]]:
+    """The op's values and gradients with the magnitudes of what it adds products of."""
+    kept = max(0, len(arrays) - FACTORS.get(kernel, 0))
+    factors = [*arrays[:kept], *(np.abs(x) for x in arrays[kept:])]
+    gradients = op.gradients(factors, [np.abs(u) for u in upstream])
+    return {"values": op.truth(factors), "gradients": gradients}
+
+
+def _share(result: np.ndarray, truth: np.ndarray, size: np.ndarray, rounding: float) -> float:
+    """The largest error of a result, as a share of its bound."""
+    assert np.shape(result) == np.shape(truth)
+    largest, sum_of = (np.max(np.abs(x), initial=1e-30) for x in (truth, size))
+    bound = rounding * largest + OF_FLOAT32 * max(largest, sum_of)
+    return np.max(np.abs(np.asarray(result).astype(np.float64) - truth), initial=0.0) / bound
 
 
 # === Speed ===
@@ -248,11 +273,10 @@ def feature_speeds(
         for dtype in dtypes:
             if name == "upsample_cross_entropy" and dtype != "float32":
                 continue
-            for arrays in found:
-                if dtype not in arrays.dtypes:
-                    continue
+            able = [arrays for arrays in found if dtype in arrays.dtypes]
+            for arrays in able:
                 work = Work(name, arrays, dtype, seed)
-                if arrays is found[0]:
+                if arrays is able[0]:
                     yield from work.rows("native", work.native(kernels))
                 if arrays.package == "cupy":
                     continue  # has no compiler of whole functions
@@ -277,10 +301,11 @@ def feature_table(rows: list[dict[str, Any]], copy: float) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
-        ratio = r["milliseconds"] / native[r["op"], r["part"], r["dtype"]]
+        own = native.get((r["op"], r["part"], r["dtype"]))  # None: no library had arrays for it
+        ratio = f"{r['milliseconds'] / own:.2f}" if own else "-"
         lines.append(
             f"| {r['op']} | {r['part']} | {r['dtype']} | {r['form']} | {r['milliseconds']:.3f} | "
             f"{r['gigabytes_per_second']:.0f} | {r['gigabytes_per_second'] / copy:.0%} | "
-            f"{ratio:.2f} |"
+            f"{ratio} |"
         )
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import ctypes
 import dataclasses
 import functools
 import importlib
@@ -149,6 +150,41 @@ def _cuda_architectures() -> tuple[str, ...]:
     return tuple(filter(None, bindings.CUDA_ARCHITECTURES.split(","))) if bindings else ()
 
 
+def _driver_version() -> int:
+    """The newest CUDA that NVIDIA's driver runs, as 1000 major + 10 minor; 0 without a driver."""
+    version = ctypes.c_int(0)
+    try:
+        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return 0
+    return version.value
+
+
+def _why_not_on_gpu(bindings: ModuleType) -> str:
+    """Why the ops cannot run on the GPU that TensorFlow sees; empty if they can.
+
+    A driver runs the CUDA runtimes of its own major version and of earlier ones.
+    """
+    if not _cuda_architectures():
+        return (
+            "TensorFlow sees a GPU, but the ops were compiled without CUDA. Put nvcc on PATH and "
+            "reinstall with MTL_TF_CUDA=ON, or hide the GPU (CUDA_VISIBLE_DEVICES=-1)"
+        )
+    runtime, driver = bindings.CUDA_VERSION, _driver_version()
+    if driver // 1000 < runtime // 1000:
+        found = f"runs CUDA up to {_text(driver)}" if driver else "has no libcuda.so.1"
+        return (
+            f"the ops were compiled with CUDA {_text(runtime)}, but the GPU's driver {found}. "
+            "Update the driver, reinstall with an older nvcc on PATH, or hide the GPU "
+            "(CUDA_VISIBLE_DEVICES=-1)"
+        )
+    return ""
+
+
+def _text(cuda_version: int) -> str:
+    return f"{cuda_version // 1000}.{cuda_version % 1000 // 10}"
+
+
 @functools.cache
 def _load() -> tuple[Any | None, str]:
     """(module of ops, "") or (None, why not).
@@ -169,11 +205,9 @@ def _load() -> tuple[Any | None, str]:
             f"running. Install tensorflow-cpu=={built_for}, or rebuild: "
             "pip install --no-build-isolation --force-reinstall --no-deps mtl-tf"
         )
-    if has_gpu() and not _cuda_architectures():
-        return None, (
-            "TensorFlow sees a GPU, but the ops were compiled without CUDA. Put nvcc on PATH and "
-            "reinstall with MTL_TF_CUDA=ON, or hide the GPU (CUDA_VISIBLE_DEVICES=-1)"
-        )
+    reason = _why_not_on_gpu(bindings) if has_gpu() else ""
+    if reason:
+        return None, reason
     try:
         return tf.load_op_library(str(path)), ""
     except (tf.errors.OpError, OSError) as error:

@@ -17,7 +17,8 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
     Args:
         task_gradients: K lists of V tensors: the gradients of K losses with respect to V shared
             variables. Any shapes; float32, bfloat16 or float16 and up to 64 tasks run natively,
-            anything else uses `mtl_tf.ops.reference.gramian`. `None` stands for zero.
+            anything else uses `mtl_tf.ops.reference.gramian`. `None` stands for zero and takes no
+            part: its products are zero, with an infinity too.
 
     Returns:
         Tensor `[K, K]` float64, symmetric to the last bit.

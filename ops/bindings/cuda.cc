@@ -17,7 +17,7 @@ using Results = std::vector<std::optional<DeviceArray>>;
 // K lists of V device arrays as the kernels receive them.
 class DeviceGradients {
  public:
-  DeviceGradients(const std::vector<Objects>& tasks, uintptr_t stream) {
+  DeviceGradients(const std::vector<Objects>& tasks, const DeviceCall& call) {
     Require(CheckNumTasks(tasks.size()));
     const size_t num_tensors = tasks[0].size();
     std::vector<std::optional<DeviceView>> views;
@@ -30,7 +30,7 @@ class DeviceGradients {
       for (const py::object& array : tasks[k]) {
         views.emplace_back();
         if (array.is_none()) continue;
-        views.back() = ViewOf(array, stream);
+        views.back() = call.View(array);
         if (dtype_.empty()) {
           dtype_ = views.back()->dtype;
           item_bytes_ = views.back()->item_bytes;
@@ -45,9 +45,13 @@ class DeviceGradients {
     shapes_.resize(num_tensors);
     for (size_t slot = 0; slot < views.size(); ++slot) {
       if (!views[slot]) continue;
-      Require(table_->Set(slot, views[slot]->data, NumElements(views[slot]->shape)));
-      shapes_[slot % num_tensors] = views[slot]->shape;
-      owners_.push_back(views[slot]->owner);
+      std::optional<Shape>& shape = shapes_[slot % num_tensors];
+      if (shape && *shape != views[slot]->shape) {
+        throw py::value_error("task_gradients: expected one shape for tensor " +
+                              std::to_string(slot % num_tensors) + " of all tasks");
+      }
+      shape = views[slot]->shape;
+      Require(table_->Set(slot, views[slot]->data, NumElements(*shape)));
     }
     num_tasks_ = static_cast<int>(tasks.size());
   }
@@ -55,11 +59,11 @@ class DeviceGradients {
   TaskGradients View() { return table_->View(); }
   int num_tasks() const { return num_tasks_; }
 
-  Results NewResults(uintptr_t stream) const {
+  Results NewResults(const DeviceCall& call) const {
     Results results;
     for (const auto& shape : shapes_) {
       results.emplace_back();
-      if (shape) results.back().emplace(*shape, dtype_, item_bytes_, ToStream(stream));
+      if (shape) results.back() = call.Make(*shape, dtype_, item_bytes_);
     }
     return results;
   }
@@ -70,7 +74,6 @@ class DeviceGradients {
   int64_t item_bytes_ = 4;
   std::optional<TaskGradientTable> table_;
   std::vector<std::optional<Shape>> shapes_;
-  Objects owners_;
 };
 
 std::vector<void*> Pointers(const Results& results) {
@@ -80,47 +83,51 @@ std::vector<void*> Pointers(const Results& results) {
 }
 
 DeviceArray GramianOfDevice(const std::vector<Objects>& task_gradients, uintptr_t stream) {
-  DeviceGradients gradients(task_gradients, stream);
+  const DeviceCall call(stream);
+  DeviceGradients gradients(task_gradients, call);
   const TaskGradients view = gradients.View();
-  DeviceArray gramian = Float64({view.num_tasks, view.num_tasks}, stream);
-  const DeviceArray workspace = Float64({GramianWorkspaceSize(view)}, stream);
-  Check(GramianCuda({view, gramian.doubles()}, workspace.doubles(), ToStream(stream)));
+  DeviceArray gramian = call.Float64({view.num_tasks, view.num_tasks});
+  const DeviceArray workspace = call.Float64({GramianWorkspaceSize(view)});
+  Check(GramianCuda({view, gramian.doubles()}, workspace.doubles(), call.stream()));
   return gramian;
 }
 
 Results WeightedSumOfDevice(const std::vector<Objects>& task_gradients, const py::object& weights,
                             uintptr_t stream) {
-  DeviceGradients gradients(task_gradients, stream);
-  const DeviceView weight_view = ViewOf(weights, stream);
+  const DeviceCall call(stream);
+  DeviceGradients gradients(task_gradients, call);
+  const DeviceView weight_view = call.View(weights);
   RequireLike(weight_view, "weights", {gradients.num_tasks()}, "float64");
-  Results sums = gradients.NewResults(stream);
+  Results sums = gradients.NewResults(call);
   const std::vector<void*> pointers = Pointers(sums);
   Check(WeightedSumCuda(
       {gradients.View(), static_cast<const double*>(weight_view.data), pointers.data()},
-      ToStream(stream)));
+      call.stream()));
   return sums;
 }
 
 std::pair<Results, DeviceArray> GradientProjectionOfDevice(
     const std::vector<Objects>& task_gradients, const py::object& order, uintptr_t stream) {
-  DeviceGradients gradients(task_gradients, stream);
+  const DeviceCall call(stream);
+  DeviceGradients gradients(task_gradients, call);
   const int num_tasks = gradients.num_tasks();
-  const DeviceView order_view = ViewOf(order, stream);
+  const DeviceView order_view = call.View(order);
   RequireLike(order_view, "order", {num_tasks, num_tasks - 1}, "int32");
   const TaskGradients view = gradients.View();
-  Results directions = gradients.NewResults(stream);
+  Results directions = gradients.NewResults(call);
   const std::vector<void*> pointers = Pointers(directions);
-  DeviceArray weights = Float64({num_tasks}, stream);
-  const DeviceArray workspace = Float64({GradientProjectionWorkspaceSize(view)}, stream);
+  DeviceArray weights = call.Float64({num_tasks});
+  const DeviceArray workspace = call.Float64({GradientProjectionWorkspaceSize(view)});
   Check(GradientProjectionCuda(
       {view, static_cast<const int32_t*>(order_view.data), pointers.data(), weights.doubles()},
-      workspace.doubles(), ToStream(stream)));
+      workspace.doubles(), call.stream()));
   return {std::move(directions), weights};
 }
 
 Results GradDropOfDevice(const std::vector<Objects>& task_gradients, const Objects& uniform,
                          const py::object& leak, uintptr_t stream) {
-  DeviceGradients gradients(task_gradients, stream);
+  const DeviceCall call(stream);
+  DeviceGradients gradients(task_gradients, call);
   const TaskGradients view = gradients.View();
   if (static_cast<int>(uniform.size()) != view.num_tensors) {
     throw py::value_error("uniform: expected " + std::to_string(view.num_tensors) + " arrays");
@@ -129,7 +136,7 @@ Results GradDropOfDevice(const std::vector<Objects>& task_gradients, const Objec
   std::vector<const float*> uniform_pointers(view.num_tensors, nullptr);
   for (int v = 0; v < view.num_tensors; ++v) {
     if (view.sizes[v] == 0) continue;
-    uniform_views.push_back(ViewOf(uniform[v], stream));
+    uniform_views.push_back(call.View(uniform[v]));
     if (uniform_views.back().dtype != "float32" ||
         NumElements(uniform_views.back().shape) != view.sizes[v]) {
       throw py::value_error(
@@ -137,20 +144,21 @@ Results GradDropOfDevice(const std::vector<Objects>& task_gradients, const Objec
     }
     uniform_pointers[v] = static_cast<const float*>(uniform_views.back().data);
   }
-  const DeviceView leak_view = ViewOf(leak, stream);
+  const DeviceView leak_view = call.View(leak);
   RequireLike(leak_view, "leak", {view.num_tasks}, "float32");
-  Results directions = gradients.NewResults(stream);
+  Results directions = gradients.NewResults(call);
   const std::vector<void*> pointers = Pointers(directions);
   Check(GradDropCuda(
       {view, uniform_pointers.data(), static_cast<const float*>(leak_view.data), pointers.data()},
-      ToStream(stream)));
+      call.stream()));
   return directions;
 }
 
 py::tuple BalanceOfDevice(const py::object& gramian, const std::string& method, double parameter,
                           const std::string& scale, const py::object& preference,
                           const py::object& order, const py::object& targets, uintptr_t stream) {
-  const DeviceView view = ViewOf(gramian, stream);
+  const DeviceCall call(stream);
+  const DeviceView view = call.View(gramian);
   if (view.shape.size() != 2) throw py::value_error("gramian: expected shape [K, K]");
   const int64_t num_tasks = view.shape[0];
   RequireLike(view, "gramian", {num_tasks, num_tasks}, "float64");
@@ -159,21 +167,19 @@ py::tuple BalanceOfDevice(const py::object& gramian, const std::string& method, 
   Require(ParseBalanceMethod(method, &args.method));
   Require(ParseAlignedScale(scale, &args.scale));
   Require(CheckBalanceParameter(args.method, parameter));
-  std::vector<DeviceView> kept;  // until the kernel is launched
   const auto optional = [&](const py::object& array, const char* name, const Shape& shape,
                             const char* dtype) -> const void* {
     if (array.is_none()) return nullptr;
-    kept.push_back(ViewOf(array, stream));
-    RequireLike(kept.back(), name, shape, dtype);
-    return kept.back().data;
+    const DeviceView found = call.View(array);
+    RequireLike(found, name, shape, dtype);
+    return found.data;
   };
-  DeviceArray weights = Float64({num_tasks}, stream), residual = Float64({1}, stream);
-  DeviceArray new_targets = Float64({num_tasks, num_tasks}, stream);
-  DeviceArray status({1}, "int32", 4, ToStream(stream));
-  const DeviceArray parameters = Float64({1}, stream);
-  const DeviceArray workspace = Float64({BalanceWorkspaceSize(num_tasks)}, stream);
-  Check(cudaMemcpyAsync(parameters.data(), &parameter, sizeof(parameter), cudaMemcpyHostToDevice,
-                        ToStream(stream)));
+  DeviceArray weights = call.Float64({num_tasks}), residual = call.Float64({1});
+  DeviceArray new_targets = call.Float64({num_tasks, num_tasks});
+  DeviceArray status = call.Make({1}, "int32", 4);
+  const DeviceArray parameters = call.Float64({1});
+  const DeviceArray workspace = call.Float64({BalanceWorkspaceSize(num_tasks)});
+  Check(SetParameterCuda(parameter, parameters.doubles(), call.stream()));
   args.num_tasks = static_cast<int>(num_tasks);
   args.gramian = static_cast<const double*>(view.data);
   args.parameter = parameters.doubles();
@@ -187,31 +193,31 @@ py::tuple BalanceOfDevice(const py::object& gramian, const std::string& method, 
   args.new_targets = new_targets.doubles();
   args.residual = residual.doubles();
   args.status = static_cast<int32_t*>(status.data());
-  Check(BalanceCuda(args, workspace.doubles(), ToStream(stream)));
+  Check(BalanceCuda(args, workspace.doubles(), call.stream()));
   return py::make_tuple(weights, status, residual, new_targets);
 }
 
 std::vector<DeviceArray> FeatureOpOfDevice(const FeatureOp& op, const Objects& arrays,
                                            const std::vector<int64_t>& numbers, uintptr_t stream) {
+  const DeviceCall on_device(stream);
   ArrayCall call;
   call.numbers = numbers;
-  std::vector<DeviceView> views;
   for (const py::object& array : arrays) {
-    views.push_back(ViewOf(array, stream));
-    call.specs.push_back({ArrayTypeNamed(views.back().dtype), views.back().shape});
-    call.inputs.push_back(views.back().data);
+    const DeviceView view = on_device.View(array);
+    call.specs.push_back({ArrayTypeNamed(view.dtype), view.shape});
+    call.inputs.push_back(view.data);
   }
   std::vector<ArraySpec> specs;
   Require(op.check(call, &specs));
   std::vector<DeviceArray> results;
   for (const ArraySpec& spec : specs) {
     const bool is_wide = spec.type == ArrayType::float32 || spec.type == ArrayType::int32;
-    results.emplace_back(spec.dims, ArrayTypeName(spec.type), is_wide ? 4 : 2, ToStream(stream));
+    results.push_back(on_device.Make(spec.dims, ArrayTypeName(spec.type), is_wide ? 4 : 2));
     call.results.push_back(results.back().data());
   }
   const int64_t doubles = op.workspace_size == nullptr ? 0 : op.workspace_size(call);
-  const DeviceArray workspace = Float64({doubles}, stream);
-  Check(op.run_cuda(call, workspace.doubles(), ToStream(stream)));
+  const DeviceArray workspace = on_device.Float64({doubles});
+  Check(op.run_cuda(call, workspace.doubles(), on_device.stream()));
   return results;
 }
 
@@ -227,8 +233,9 @@ void BindCuda(py::module_& module) {
   py::class_<DeviceArray>(cuda, "DeviceArray", "An array in device memory.")
       .def_property_readonly("__cuda_array_interface__", &DeviceArray::Interface)
       .def("__dlpack_device__", &DeviceArray::Device)
-      .def("__dlpack__", [](const DeviceArray& self, const py::args&,
-                            const py::kwargs&) { return self.DLPack(); })
+      .def("__dlpack__", &DeviceArray::DLPack, py::arg("stream") = py::none(), py::kw_only(),
+           py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
+           py::arg("copy") = py::none())
       .def("to_host", &DeviceArray::ToHost, "A copy as a NumPy array.");
   cuda.def("num_devices", &NumDevices, "Number of CUDA devices; 0 without a driver.");
   cuda.def("gramian", &GramianOfDevice, py::arg("task_gradients"), py::arg("stream") = 0,

@@ -1,11 +1,15 @@
 // Arrays in device memory: those of other libraries, seen in place, and those the bindings make.
 //
-// An array enters by DLPack or `__cuda_array_interface__`; a DeviceArray offers both.
+// An array enters by DLPack or `__cuda_array_interface__`; a DeviceArray offers both. Nothing waits
+// for the device but a change of streams.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "bindings/arrays.h"
 #include "bindings/dlpack.h"
@@ -14,6 +18,13 @@
 namespace mtl {
 
 using Shape = std::vector<int64_t>;
+
+inline cudaStream_t ToStream(uintptr_t stream) { return reinterpret_cast<cudaStream_t>(stream); }
+
+// Both 0 and 1 are the legacy default stream.
+inline bool IsSameStream(uintptr_t a, uintptr_t b) {
+  return std::max<uintptr_t>(a, 1) == std::max<uintptr_t>(b, 1);
+}
 
 inline void Check(CudaStatus status) {
   if (status == 0) return;
@@ -46,7 +57,8 @@ inline bool IsContiguous(const Shape& shape, const int64_t* strides, int64_t uni
   return true;
 }
 
-inline DeviceView FromInterface(const py::object& array) {
+// The host waits for the producer's stream, if it is another.
+inline DeviceView FromInterface(const py::object& array, uintptr_t stream) {
   const py::dict interface = array.attr("__cuda_array_interface__");
   DeviceView view;
   view.owner = array;
@@ -60,6 +72,10 @@ inline DeviceView FromInterface(const py::object& array) {
     if (!IsContiguous(view.shape, strides.data(), view.item_bytes)) {
       throw py::value_error("expected C-contiguous device arrays");
     }
+  }
+  if (interface.contains("stream") && !interface["stream"].is_none()) {
+    const auto producer = interface["stream"].cast<uintptr_t>();
+    if (!IsSameStream(producer, stream)) Check(cudaStreamSynchronize(ToStream(producer)));
   }
   return view;
 }
@@ -100,7 +116,7 @@ inline DeviceView FromDLPack(const py::object& array, uintptr_t stream) {
 
 inline DeviceView ViewOf(const py::object& array, uintptr_t stream) {
   if (py::hasattr(array, "__dlpack__")) return FromDLPack(array, stream);
-  if (py::hasattr(array, "__cuda_array_interface__")) return FromInterface(array);
+  if (py::hasattr(array, "__cuda_array_interface__")) return FromInterface(array, stream);
   throw py::value_error(
       "expected device arrays with __dlpack__ or __cuda_array_interface__, received " +
       std::string(py::str(py::type::of(array))));
@@ -114,22 +130,28 @@ inline void RequireLike(const DeviceView& view, const char* name, const Shape& s
                         " of shape " + std::string(py::str(py::cast(view.shape))));
 }
 
+// What a call reads. Its results keep it until somebody has waited for one of them: an owner that
+// does not know of the call's stream could give the memory to others meanwhile. What reads a result
+// keeps its memory alone, so that a loop of calls does not keep all that went before.
+using Sources = std::shared_ptr<std::vector<py::object>>;
+
 // Device memory that Python holds.
 class DeviceArray {
  public:
-  // Memory of the device's pool, ordered on `stream`: neither taking nor giving back waits.
-  DeviceArray(Shape shape, std::string dtype, int64_t item_bytes, cudaStream_t stream)
+  // Memory of the device's pool, ordered on `stream`: neither taking nor giving back waits. A
+  // reader on another stream keeps the array until it has read.
+  DeviceArray(Shape shape, std::string dtype, int64_t item_bytes, uintptr_t stream, Sources sources)
       : shape_(std::move(shape)),
         dtype_(std::move(dtype)),
         item_bytes_(item_bytes),
-        stream_(stream) {
+        stream_(stream),
+        sources_(std::move(sources)) {
     Check(cudaGetDevice(&device_));
-    KeepPoolMemory(device_);
     void* data = nullptr;
     const size_t bytes = std::max<int64_t>(NumElements(shape_) * item_bytes_, 1);
-    Check(cudaMallocAsync(&data, bytes, stream));
-    memory_ =
-        std::shared_ptr<void>(data, [stream](void* address) { cudaFreeAsync(address, stream); });
+    Check(cudaMallocAsync(&data, bytes, ToStream(stream)));
+    memory_ = std::shared_ptr<void>(
+        data, [stream](void* address) { cudaFreeAsync(address, ToStream(stream)); });
   }
 
   void* data() const { return memory_.get(); }
@@ -145,15 +167,26 @@ class DeviceArray {
         "<" + std::string(dtype_[0] == 'i' ? "i" : "f") + std::to_string(item_bytes_);
     interface["data"] = py::make_tuple(reinterpret_cast<uintptr_t>(data()), false);
     interface["version"] = 3;
-    interface["stream"] = stream_ == nullptr ? uintptr_t{1} : reinterpret_cast<uintptr_t>(stream_);
+    interface["stream"] = std::max<uintptr_t>(stream_, 1);
     return interface;
   }
 
   py::tuple Device() const { return py::make_tuple(static_cast<int>(kDLCUDA), device_); }
 
-  // Whoever receives the capsule may read at once, on any stream.
-  py::capsule DLPack() const {
-    Check(cudaStreamSynchronize(stream_));
+  // What receives the capsule may read at once on `stream`, of which None stands for the legacy
+  // default stream and -1 for none: the host waits only where that is another stream than the
+  // call's.
+  py::capsule DLPack(const std::optional<int64_t>& stream, const py::object& /*max_version*/,
+                     const std::optional<std::pair<int, int>>& device,
+                     const std::optional<bool>& copy) const {
+    if (copy.value_or(false) || (device && *device != std::pair<int, int>(kDLCUDA, device_))) {
+      throw py::buffer_error("a kernel's result is handed over where it is, without a copy");
+    }
+    const int64_t reader = stream.value_or(1);
+    if (reader != -1 && !IsSameStream(reader, stream_)) {
+      Check(cudaStreamSynchronize(ToStream(stream_)));
+      sources_->clear();
+    }
     struct Holder {
       DLManagedTensor managed;
       Shape shape;
@@ -184,34 +217,44 @@ class DeviceArray {
     if (dtype_ == "bfloat16") throw py::value_error("bfloat16 is not a NumPy type; use DLPack");
     py::array host(py::dtype(dtype_), shape_);
     Check(cudaDeviceSynchronize());
+    sources_->clear();
     Check(cudaMemcpy(host.mutable_data(), data(), NumElements(shape_) * item_bytes_,
                      cudaMemcpyDeviceToHost));
     return host;
   }
 
  private:
-  static void KeepPoolMemory(int device) {
-    static bool is_set = false;
-    if (is_set) return;
-    cudaMemPool_t pool;
-    uint64_t everything = UINT64_MAX;
-    Check(cudaDeviceGetDefaultMemPool(&pool, device));
-    Check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &everything));
-    is_set = true;
-  }
-
   Shape shape_;
   std::string dtype_;
   int64_t item_bytes_;
-  cudaStream_t stream_;
+  uintptr_t stream_;
   int device_ = 0;
+  Sources sources_;
   std::shared_ptr<void> memory_;
 };
 
-inline cudaStream_t ToStream(uintptr_t stream) { return reinterpret_cast<cudaStream_t>(stream); }
+// One call on a stream: what it reads, and what it makes.
+class DeviceCall {
+ public:
+  explicit DeviceCall(uintptr_t stream)
+      : stream_(stream), sources_(std::make_shared<std::vector<py::object>>()) {}
 
-inline DeviceArray Float64(Shape shape, uintptr_t stream) {
-  return DeviceArray(std::move(shape), "float64", 8, ToStream(stream));
-}
+  cudaStream_t stream() const { return ToStream(stream_); }
+
+  DeviceView View(const py::object& array) const {
+    DeviceView view = ViewOf(array, stream_);
+    sources_->push_back(view.owner);
+    return view;
+  }
+
+  DeviceArray Make(Shape shape, std::string dtype, int64_t item_bytes) const {
+    return DeviceArray(std::move(shape), std::move(dtype), item_bytes, stream_, sources_);
+  }
+  DeviceArray Float64(Shape shape) const { return Make(std::move(shape), "float64", 8); }
+
+ private:
+  uintptr_t stream_;
+  Sources sources_;
+};
 
 }  // namespace mtl

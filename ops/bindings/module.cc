@@ -2,6 +2,11 @@
 #include <pybind11/pybind11.h>
 
 #include "kernels/cpu_dispatch.h"
+#if defined(MTL_WITH_CUDA)
+#include <cuda_runtime_api.h>  // CUDART_VERSION
+#else
+#define CUDART_VERSION 0
+#endif
 
 namespace mtl {
 void BindGradients(pybind11::module_& module);
@@ -18,7 +23,8 @@ PYBIND11_MODULE(_kernels, module) {
   module.attr("TENSORFLOW_VERSION") = MTL_TENSORFLOW_VERSION;
   module.attr("COMPILER") = MTL_COMPILER;
   module.attr("CUDA_ARCHITECTURES") =
-      MTL_CUDA_ARCHITECTURES;  // "75-real,80-real,90"; empty: no CUDA
+      MTL_CUDA_ARCHITECTURES;                    // "75-real,80-real,90"; empty: no CUDA
+  module.attr("CUDA_VERSION") = CUDART_VERSION;  // of the runtime inside: 12080 is 12.8; 0: none
   module.def(
       "cpu_isa", [] { return mtl::CpuIsaName(mtl::SelectedCpuIsa()); },
       "The instruction set chosen for this CPU: baseline, avx2 or avx512.");

@@ -9,6 +9,10 @@
 #include "kernels/affinity_tiles.h"
 
 namespace mtl {
+
+template <>
+constexpr bool kHasUnits<__half> = true;
+
 namespace {
 
 constexpr int kThreads = 128;
@@ -88,6 +92,19 @@ struct DeviceDiffusion {
   const float* softmax;
   float* means;
   void* results[kMaxAffinities];  // the maps that a kernel writes
+  unsigned num_tiles;             // of positions
+  unsigned num_parts;             // of a tile: its tiles of channels, for each source
+};
+
+// What a block makes. The blocks of an image follow each other: they read the same maps.
+struct Share {
+  int64_t image;
+  unsigned tile, part;
+
+  __device__ explicit Share(const DeviceDiffusion& in)
+      : image(blockIdx.x / in.num_tiles / in.num_parts),
+        tile(blockIdx.x % in.num_tiles),
+        part(blockIdx.x / in.num_tiles % in.num_parts) {}
 };
 
 // This block's image: its maps, and the pointers to those of the sources.
@@ -124,52 +141,54 @@ struct Image {
 
 extern __shared__ __align__(128) unsigned char shared_memory[];
 
-// Grid: tiles of positions; tiles of channels; images.
 template <typename T, int kSide>
 __global__ void __launch_bounds__(kThreads)
     ResultsKernel(const __grid_constant__ DeviceDiffusion in, float* softmax) {
-  const Image<T> image(in, blockIdx.z);
+  const Share share(in);
+  const Image<T> image(in, share.image);
   const Tiles<T, kSide> tiles(shared_memory);
   const ThreadBlock<T, kSide> block;
   TileWork<T, kSide, ThreadBlock<T, kSide>>(block, tiles, image.maps)
-      .Results(image.queries, image.keys, blockIdx.x * int64_t{kSide}, blockIdx.y * int64_t{kSide},
+      .Results(image.queries, image.keys, share.tile * int64_t{kSide}, share.part * int64_t{kSide},
                static_cast<T*>(in.results[0]) + image.values_offset, softmax);
 }
 
-// Grid: tiles of queries; sources, times tiles of channels; images.
 template <typename T, int kSide>
 __global__ void __launch_bounds__(kThreads)
     QueryGradientsKernel(const __grid_constant__ DeviceDiffusion in) {
-  const Image<T> image(in, blockIdx.z);
+  const Share share(in);
+  const Image<T> image(in, share.image);
   const Tiles<T, kSide> tiles(shared_memory);
   const ThreadBlock<T, kSide> block;
-  const int s = blockIdx.y % in.shape.num_sources, d = blockIdx.y / in.shape.num_sources * kSide;
+  const int s = share.part % in.shape.num_sources, d = share.part / in.shape.num_sources * kSide;
   TileWork<T, kSide, ThreadBlock<T, kSide>>(block, tiles, image.maps)
-      .QueryGradients(s, image.queries[s], image.keys[s], blockIdx.x * int64_t{kSide}, d,
+      .QueryGradients(s, image.queries[s], image.keys[s], share.tile * int64_t{kSide}, d,
                       static_cast<T*>(in.results[s]) + image.keys_offset);
 }
 
 template <typename T, int kSide>
 __global__ void __launch_bounds__(kThreads)
     KeyGradientsKernel(const __grid_constant__ DeviceDiffusion in) {
-  const Image<T> image(in, blockIdx.z);
+  const Share share(in);
+  const Image<T> image(in, share.image);
   const Tiles<T, kSide> tiles(shared_memory);
   const ThreadBlock<T, kSide> block;
-  const int s = blockIdx.y % in.shape.num_sources, d = blockIdx.y / in.shape.num_sources * kSide;
+  const int s = share.part % in.shape.num_sources, d = share.part / in.shape.num_sources * kSide;
   TileWork<T, kSide, ThreadBlock<T, kSide>>(block, tiles, image.maps)
-      .KeyGradients(s, image.queries[s], image.keys[s], blockIdx.x * int64_t{kSide}, d,
+      .KeyGradients(s, image.queries[s], image.keys[s], share.tile * int64_t{kSide}, d,
                     static_cast<T*>(in.results[s]) + image.keys_offset);
 }
 
 template <typename T, int kSide>
 __global__ void __launch_bounds__(kThreads)
     ValueGradientsKernel(const __grid_constant__ DeviceDiffusion in) {
-  const Image<T> image(in, blockIdx.z);
+  const Share share(in);
+  const Image<T> image(in, share.image);
   const Tiles<T, kSide> tiles(shared_memory);
   const ThreadBlock<T, kSide> block;
   TileWork<T, kSide, ThreadBlock<T, kSide>>(block, tiles, image.maps)
-      .ValueGradients(image.queries, image.keys, blockIdx.x * int64_t{kSide},
-                      blockIdx.y * int64_t{kSide},
+      .ValueGradients(image.queries, image.keys, share.tile * int64_t{kSide},
+                      share.part * int64_t{kSide},
                       static_cast<T*>(in.results[0]) + image.values_offset);
 }
 
@@ -220,18 +239,24 @@ CudaStatus WithTiles(ElementType type, const Function& f) {
   });
 }
 
-// Launches a kernel whose blocks share `bytes` of memory: tiles of positions and of channels.
-template <typename Kernel, typename... Arguments>
-CudaStatus Launch(Kernel kernel, int64_t bytes, dim3 grid, CudaStream stream,
-                  const Arguments&... arguments) {
+// Launches a kernel whose blocks share the memory of a Tile: one for each tile of positions and of
+// channels, `num_maps` maps of every image.
+template <typename Tile, typename Kernel, typename... Arguments>
+CudaStatus Launch(Kernel kernel, DeviceDiffusion in, int64_t channels, int num_maps,
+                  CudaStream stream, const Arguments&... arguments) {
+  const auto num_tiles = [](int64_t n) { return (n + Tile::kSide - 1) / Tile::kSide; };
+  const int64_t tiles = num_tiles(in.shape.positions), parts = num_tiles(channels) * num_maps;
+  const int64_t num_blocks = tiles * parts * in.shape.batch;
+  if (num_blocks > INT32_MAX) return cudaErrorInvalidConfiguration;
+  in.num_tiles = static_cast<unsigned>(tiles);
+  in.num_parts = static_cast<unsigned>(parts);
   const CudaStatus status = cudaFuncSetAttribute(
-      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(Tile::kBytes));
   if (status != 0) return status;
-  kernel<<<grid, kThreads, bytes, static_cast<cudaStream_t>(stream)>>>(arguments...);
+  kernel<<<static_cast<unsigned>(num_blocks), kThreads, Tile::kBytes,
+           static_cast<cudaStream_t>(stream)>>>(in, arguments...);
   return cudaGetLastError();
 }
-
-unsigned NumTiles(int64_t n, int side) { return static_cast<unsigned>((n + side - 1) / side); }
 
 }  // namespace
 
@@ -240,12 +265,11 @@ CudaStatus AffinityDiffusionCuda(const AffinityDiffusionArgs& args, CudaStream s
   if (shape.batch * shape.positions == 0) return 0;
   DeviceDiffusion in = ToDevice(args.inputs);
   in.results[0] = args.results;
-  return WithTiles(shape.type, [&](auto* null, auto side) -> CudaStatus {
+  return WithTiles(shape.type, [&](auto* null, auto side) {
     using T = std::remove_pointer_t<decltype(null)>;
     constexpr int kSide = decltype(side)::value;
-    const dim3 grid(NumTiles(shape.positions, kSide), NumTiles(shape.value_channels, kSide),
-                    static_cast<unsigned>(shape.batch));
-    return Launch(ResultsKernel<T, kSide>, Tiles<T, kSide>::kBytes, grid, stream, in, args.softmax);
+    return Launch<Tiles<T, kSide>>(ResultsKernel<T, kSide>, in, shape.value_channels, 1, stream,
+                                   args.softmax);
   });
 }
 
@@ -256,9 +280,10 @@ int64_t AffinityDiffusionGradWorkspaceSize(const DiffusionShape& shape) {
 CudaStatus AffinityDiffusionGradCuda(const AffinityDiffusionGradArgs& args, double* workspace,
                                      CudaStream stream) {
   const DiffusionShape& shape = args.inputs.shape;
+  const int sources = shape.num_sources;
   const int64_t rows = shape.batch * shape.positions;
   if (rows == 0) {
-    return cudaMemsetAsync(args.mix_gradients, 0, shape.num_sources * sizeof(float),
+    return cudaMemsetAsync(args.mix_gradients, 0, sources * sizeof(float),
                            static_cast<cudaStream_t>(stream));
   }
   DeviceDiffusion in = ToDevice(args.inputs);
@@ -268,23 +293,18 @@ CudaStatus AffinityDiffusionGradCuda(const AffinityDiffusionGradArgs& args, doub
   return WithTiles(shape.type, [&](auto* null, auto side) -> CudaStatus {
     using T = std::remove_pointer_t<decltype(null)>;
     constexpr int kSide = decltype(side)::value;
-    constexpr int64_t kBytes = Tiles<T, kSide>::kBytes;
-    const auto grid = [&](int64_t channels, int sources) {
-      return dim3(NumTiles(shape.positions, kSide), NumTiles(channels, kSide) * sources,
-                  static_cast<unsigned>(shape.batch));
-    };
-    const dim3 of_sources = grid(shape.query_channels, shape.num_sources);
-    for (int s = 0; s < shape.num_sources; ++s) in.results[s] = args.query_gradients[s];
-    CudaStatus status = Launch(QueryGradientsKernel<T, kSide>, kBytes, of_sources, stream, in);
+    using Tile = Tiles<T, kSide>;
+    for (int s = 0; s < sources; ++s) in.results[s] = args.query_gradients[s];
+    CudaStatus status =
+        Launch<Tile>(QueryGradientsKernel<T, kSide>, in, shape.query_channels, sources, stream);
     if (status != 0) return status;
-    for (int s = 0; s < shape.num_sources; ++s) in.results[s] = args.key_gradients[s];
-    status = Launch(KeyGradientsKernel<T, kSide>, kBytes, of_sources, stream, in);
+    for (int s = 0; s < sources; ++s) in.results[s] = args.key_gradients[s];
+    status = Launch<Tile>(KeyGradientsKernel<T, kSide>, in, shape.query_channels, sources, stream);
     if (status != 0) return status;
     in.results[0] = args.value_gradients;
-    status =
-        Launch(ValueGradientsKernel<T, kSide>, kBytes, grid(shape.value_channels, 1), stream, in);
+    status = Launch<Tile>(ValueGradientsKernel<T, kSide>, in, shape.value_channels, 1, stream);
     if (status != 0) return status;
-    MixGradientsKernel<<<shape.num_sources, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+    MixGradientsKernel<<<sources, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
         in.means, rows, args.mix_gradients);
     return cudaGetLastError();
   });

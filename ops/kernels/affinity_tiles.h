@@ -43,6 +43,11 @@ struct Tiles {
   }
 };
 
+// Whether T has so few exponents that a factor made here is rounded in a unit of its tile, a power
+// of two: the shares of many keys, times a small gradient, would be subnormal numbers of float16.
+template <typename T>
+constexpr bool kHasUnits = false;
+
 // A factor of a product, perhaps transposed.
 template <typename T>
 struct Factor {
@@ -177,33 +182,36 @@ class TileWork {
       if (d == 0 && q + i < maps_.positions) maps_.means[maps_.Place(s, q + i)] = t_.means[i];
     });
     Clear(t_.sums);
+    float unit = kFirstUnit;
     for (int64_t k = 0; k < maps_.positions; k += kSide) {
       ScoresAndSlopes(queries, q, keys, k);
-      ScoreGradients(s, k);
+      ScoreGradients(s, k, &unit);
       Load(keys, k, d, maps_.width, t_.first);
       block_.Product(Factor<T>{t_.second}, Factor<T>{t_.first}, t_.sums);
     }
-    Store(t_.sums, q, d, maps_.width, gradients);
+    Store(t_.sums, q, d, maps_.width, gradients, unit);
   }
 
   // The gradient of keys[k.., d..] of a source, once all means are known.
   MTL_CORE void KeyGradients(int s, const T* queries, const T* keys, int64_t k, int64_t d,
                              T* gradients) const {
     Clear(t_.sums);
+    float unit = kFirstUnit;
     for (int64_t q = 0; q < maps_.positions; q += kSide) {
       ReadRows(s, q, true);
       ScoresAndSlopes(queries, q, keys, k);
-      ScoreGradients(s, k);
+      ScoreGradients(s, k, &unit);
       Load(queries, q, d, maps_.width, t_.first);
       block_.Product(Factor<T>{t_.second, true}, Factor<T>{t_.first}, t_.sums);
     }
-    Store(t_.sums, k, d, maps_.width, gradients);
+    Store(t_.sums, k, d, maps_.width, gradients, unit);
   }
 
   // The gradient of values[k.., c..].
   MTL_CORE void ValueGradients(const T* const* queries, const T* const* keys, int64_t k, int64_t c,
                                T* gradients) const {
     Clear(t_.sums);
+    float unit = kFirstUnit;
     for (int64_t q = 0; q < maps_.positions; q += kSide) {
       Clear(t_.slopes);  // the mixed affinities
       for (int s = 0; s < maps_.num_sources; ++s) {
@@ -214,17 +222,16 @@ class TileWork {
           t_.slopes[place] += maps_.mix[s] * t_.scales[i] * expf(t_.scores[place] - t_.shifts[i]);
         });
       }
-      block_.For(kSide * kSide, [&](int e) {
-        const int i = e / kSide, j = e % kSide;
-        t_.second[i * Tile::kRow + j] = FromFloat<T>(t_.slopes[i * Tile::kSumRow + j]);
-      });
+      RoundToSecond(&unit, [&](int, int, int place) { return t_.slopes[place]; });
       Load(maps_.upstream, q, c, maps_.channels, t_.first);
       block_.Product(Factor<T>{t_.second, true}, Factor<T>{t_.first}, t_.sums);
     }
-    Store(t_.sums, k, c, maps_.channels, gradients);
+    Store(t_.sums, k, c, maps_.channels, gradients, unit);
   }
 
  private:
+  static constexpr float kFirstUnit = kHasUnits<T> ? 0x1p100f : 1.0f;
+
   // Positions of the tile that begins at `begin`.
   MTL_CORE int Count(int64_t begin) const {
     const int64_t left = maps_.positions - begin;
@@ -255,11 +262,14 @@ class TileWork {
     });
   }
 
-  MTL_CORE void Store(const float* tile, int64_t row, int64_t column, int64_t width, T* map) const {
+  // map[row.., column..] = tile / unit.
+  MTL_CORE void Store(const float* tile, int64_t row, int64_t column, int64_t width, T* map,
+                      float unit = 1.0f) const {
     block_.For(kSide * kSide, [&](int e) {
       const int i = e / kSide, j = e % kSide;
       if (row + i < maps_.positions && column + j < width) {
-        map[(row + i) * width + column + j] = FromFloat<T>(tile[i * Tile::kSumRow + j]);
+        map[(row + i) * width + column + j] =
+            FromFloat<T>(tile[i * Tile::kSumRow + j] * (1.0f / unit));
       }
     });
   }
@@ -291,14 +301,55 @@ class TileWork {
   }
 
   // second = mix p (slopes - mean), the gradient of the scores with keys k..
-  MTL_CORE void ScoreGradients(int s, int64_t k) const {
+  MTL_CORE void ScoreGradients(int s, int64_t k, float* unit) const {
     const int count = Count(k);
-    block_.For(kSide * kSide, [&](int e) {
-      const int i = e / kSide, j = e % kSide, place = i * Tile::kSumRow + j;
+    RoundToSecond(unit, [&](int i, int j, int place) {
       const float p = expf(t_.scores[place] - t_.shifts[i]) * t_.scales[i];
-      const float slope = maps_.mix[s] * p * (t_.slopes[place] - t_.means[i]);
-      t_.second[i * Tile::kRow + j] = FromFloat<T>(j < count ? slope : 0.0f);
+      return j < count ? maps_.mix[s] * p * (t_.slopes[place] - t_.means[i]) : 0.0f;
     });
+  }
+
+  // second = unit f(row, column, place). Where T has units, the unit shrinks until the largest
+  // number so far is below 2^15, and `sums` with it; scores are overwritten.
+  template <typename Function>
+  MTL_CORE void RoundToSecond(float* unit, const Function& f) const {
+    if constexpr (kHasUnits<T>) {
+      block_.For(kSide * kSide, [&](int e) {
+        const int i = e / kSide, j = e % kSide, place = i * Tile::kSumRow + j;
+        t_.scores[place] = f(i, j, place);
+      });
+      ShrinkUnit(unit);
+      block_.For(kSide * kSide, [&](int e) {
+        const int i = e / kSide, j = e % kSide;
+        t_.second[i * Tile::kRow + j] = FromFloat<T>(*unit * t_.scores[i * Tile::kSumRow + j]);
+      });
+    } else {
+      block_.For(kSide * kSide, [&](int e) {
+        const int i = e / kSide, j = e % kSide;
+        t_.second[i * Tile::kRow + j] = FromFloat<T>(f(i, j, i * Tile::kSumRow + j));
+      });
+    }
+  }
+
+  // To what the largest finite number of the scores needs.
+  MTL_CORE void ShrinkUnit(float* unit) const {
+    block_.For(kSide, [&](int i) {
+      float largest = 0.0f;
+      ForRow(i, kSide, [&](int place) {
+        const float size = fabsf(t_.scores[place]);
+        if (size > largest && size < INFINITY) largest = size;
+      });
+      t_.others[i] = largest;
+    });
+    float largest = 0.0f;
+    for (int i = 0; i < kSide; ++i) largest = t_.others[i] > largest ? t_.others[i] : largest;
+    int exponent = 0;
+    frexpf(largest, &exponent);
+    const float fitting = largest > 0.0f ? ldexpf(1.0f, 15 - exponent) : *unit;
+    if (!(fitting < *unit)) return;
+    const float ratio = fitting / *unit;
+    block_.For(kSide * Tile::kSumRow, [&](int e) { t_.sums[e] *= ratio; });
+    *unit = fitting;
   }
 
   const Block& block_;

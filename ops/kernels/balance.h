@@ -68,6 +68,9 @@ void Balance(const BalanceArgs& args, double* workspace);
 #if defined(MTL_WITH_CUDA)
 // All pointers are device memory.
 CudaStatus BalanceCuda(const BalanceArgs& args, double* workspace, CudaStream stream);
+
+// Writes a number of the host into `parameter`. It travels with the launch: a CUDA graph keeps it.
+CudaStatus SetParameterCuda(double value, double* parameter, CudaStream stream);
 #endif
 
 }  // namespace mtl

@@ -36,22 +36,26 @@ struct Vector {
   static constexpr int kSize = 16 / sizeof(T);
   T elements[kSize];
 
+  // Memory that the kernel does not write: through the cache for such.
   __device__ static Vector Load(const T* address) {
-    const uint4 bytes = __ldg(reinterpret_cast<const uint4*>(address));
-    Vector vector;
-    memcpy(&vector, &bytes, 16);
-    return vector;
+    return Of(__ldg(reinterpret_cast<const uint4*>(address)));
   }
-  __device__ static Vector Zero() {
-    Vector vector;
-    const uint4 bytes = make_uint4(0, 0, 0, 0);
-    memcpy(&vector, &bytes, 16);
-    return vector;
+  // Memory that is read once and that the kernel may write afterwards. A plain load would be split.
+  __device__ static Vector LoadWritable(const T* address) {
+    return Of(__ldcs(reinterpret_cast<const uint4*>(address)));
   }
+  __device__ static Vector Zero() { return Of(make_uint4(0, 0, 0, 0)); }
   __device__ void Store(T* address) const {
     uint4 bytes;
     memcpy(&bytes, this, 16);
     *reinterpret_cast<uint4*>(address) = bytes;
+  }
+
+ private:
+  __device__ static Vector Of(const uint4& bytes) {
+    Vector vector;
+    memcpy(&vector, &bytes, 16);
+    return vector;
   }
 };
 

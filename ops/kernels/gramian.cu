@@ -3,7 +3,8 @@
 // Up to eight tasks, a thread multiplies its elements of every pair in registers: float32 inside a
 // chunk (16 additions), float64 across chunks. With more tasks a block holds 128 columns of all
 // rows in shared memory, and a thread owns a tile of 4x4 pairs and a part of the columns. Both
-// write one row of partial sums per block (and part); a second kernel adds these up.
+// write one row of partial sums per block (and part); a second kernel adds these up. A row that is
+// null is loaded as zeros, and its products are not added: zero times infinity is no number.
 #include "kernels/device_float.cuh"
 #include "kernels/gramian.h"
 #include "kernels/tensor_pack.cuh"
@@ -67,7 +68,13 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
 #pragma unroll
-    for (int p = 0; p < kPairs; ++p) totals[p] += chain[p];
+    for (int i = 0; i < K; ++i) {
+#pragma unroll
+      for (int j = 0; j <= i; ++j) {
+        if (chunk.Row<T>(i) == nullptr || chunk.Row<T>(j) == nullptr) continue;
+        totals[NumPairs(i) + j] += chain[NumPairs(i) + j];
+      }
+    }
   }
   __shared__ double by_warp[kWarps][kPairs];
 #pragma unroll
@@ -91,6 +98,20 @@ __device__ inline int RowOfTile(int tile) {
   return row;
 }
 
+// The pairs of a tile whose rows both exist: bit 4 i + j for rows (i, j) of the tile.
+template <typename T>
+__device__ inline unsigned PresentPairs(const Chunk& chunk, int num_tasks, int row, int column) {
+  const auto is_there = [&](int task) { return task < num_tasks && chunk.Row<T>(task) != nullptr; };
+  unsigned present = 0;
+#pragma unroll
+  for (int i = 0; i < kTile; ++i) {
+    if (!is_there(row * kTile + i)) continue;
+#pragma unroll
+    for (int j = 0; j < kTile; ++j) present |= is_there(column * kTile + j) << (i * kTile + j);
+  }
+  return present;
+}
+
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     WideGramianKernel(const __grid_constant__ TensorPack pack, double* partial) {
@@ -106,6 +127,7 @@ __global__ void __launch_bounds__(kThreads)
   double totals[kTile][kTile] = {};
   for (int c = blockIdx.x; c < pack.num_chunks; c += gridDim.x) {
     const Chunk chunk = ChunkAt(pack, c);
+    const unsigned present = PresentPairs<T>(chunk, pack.num_tasks, row, column);
     for (int begin = 0; begin < chunk.count; begin += kColumns) {
       __syncthreads();
       for (int n = threadIdx.x * kVector; n < num_rows * kColumns; n += kThreads * kVector) {
@@ -144,7 +166,9 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
         for (int i = 0; i < kTile; ++i) {
 #pragma unroll
-          for (int j = 0; j < kTile; ++j) totals[i][j] += chain[i][j];
+          for (int j = 0; j < kTile; ++j) {
+            if (present >> (i * kTile + j) & 1) totals[i][j] += chain[i][j];
+          }
         }
       }
     }

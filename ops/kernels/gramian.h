@@ -2,7 +2,8 @@
 //
 // The inner product of two tasks is the sum over tensors of the inner products of their elements.
 // Elements are multiplied and added in float32 in chains of 32, chains in float64, in an order
-// fixed by the sizes alone: the result does not depend on the number of threads.
+// fixed by the sizes alone: the result does not depend on the number of threads. A null gradient
+// takes no part: its products are zero, with an infinity too.
 #pragma once
 
 #include "kernels/parallel_for.h"

@@ -1,4 +1,5 @@
-// Weighted sum on the GPU: every element of every gradient is read once, every sum written once.
+// Weighted sum on the GPU: every element of every gradient is read once, every sum written once,
+// perhaps in the place of a gradient: a thread reads an element of all tasks before it writes it.
 #include "kernels/device_float.cuh"
 #include "kernels/tensor_pack.cuh"
 #include "kernels/weighted_sum.h"
@@ -27,7 +28,7 @@ __global__ void __launch_bounds__(kThreads)
         for (int k = 0; k < num_tasks; ++k) {
           const T* row = chunk.Row<T>(k);
           if (row == nullptr) continue;
-          const Vector<T> vector = Vector<T>::Load(row + e);
+          const Vector<T> vector = Vector<T>::LoadWritable(row + e);
 #pragma unroll
           for (int n = 0; n < kVector; ++n) sums[n] += factors[k] * ToFloat(vector.elements[n]);
         }

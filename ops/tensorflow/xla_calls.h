@@ -84,6 +84,10 @@ struct OnCuda {
   }
 };
 
+// A call may become part of a CUDA graph if it takes no memory of its own: the graph would keep the
+// address of a workspace that is given back.
+#define MTL_WITHOUT_WORKSPACE {ffi::Traits::kCmdBufferCompatible}
+
 inline auto BindCuda() {
   return ffi::Ffi::Bind()
       .RemainingArgs()

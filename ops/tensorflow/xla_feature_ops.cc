@@ -1,9 +1,13 @@
-// The ops on feature maps inside jit_compile=True (xla_calls.h): one handler for all of them.
+// The ops on feature maps inside jit_compile=True (xla_calls.h): one handler for all of them, under
+// a second name for those that need a workspace on the GPU.
 #include "tensorflow/feature_ops.h"
 #include "tensorflow/xla_calls.h"
 
 namespace mtl {
 namespace {
+
+constexpr char kTarget[] = "MtlFeatureOp";
+constexpr char kTargetWithWorkspace[] = "MtlFeatureOpWithWorkspace";
 
 ArrayType ToArrayType(ffi::DataType type) {
   switch (type) {
@@ -48,7 +52,8 @@ ffi::Error OnHost(ffi::RemainingArgs args, ffi::RemainingRets results, ffi::Thre
 XLA_FFI_DEFINE_HANDLER(
     kOnHost, OnHost,
     BindHost().Attr<std::string_view>("name").Attr<ffi::Span<const int64_t>>("numbers"));
-XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), "MtlFeatureOp", "Host", kOnHost);
+XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTarget, "Host", kOnHost);
+XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), kTargetWithWorkspace, "Host", kOnHost);
 
 #if defined(MTL_WITH_CUDA)
 ffi::Error OnDevice(ffi::RemainingArgs args, ffi::RemainingRets results, CudaStream stream,
@@ -58,16 +63,31 @@ ffi::Error OnDevice(ffi::RemainingArgs args, ffi::RemainingRets results, CudaStr
   ArrayCall call;
   const std::string what_is_wrong = Read(args, results, name, numbers, &op, &call);
   if (!what_is_wrong.empty()) return ToError(what_is_wrong);
+  if (op->workspace_size == nullptr) {
+    return ToError(OnCuda::Text(op->run_cuda(call, nullptr, stream)));
+  }
   OnCuda cuda{stream, std::move(scratch)};
-  const int64_t doubles = op->workspace_size == nullptr ? 0 : op->workspace_size(call);
-  return ToError(cuda.WithWorkspace(
-      doubles, [&](double* workspace) { return op->run_cuda(call, workspace, stream); }));
+  return ToError(cuda.WithWorkspace(op->workspace_size(call), [&](double* workspace) {
+    return op->run_cuda(call, workspace, stream);
+  }));
 }
-XLA_FFI_DEFINE_HANDLER(
-    kOnDevice, OnDevice,
-    BindCuda().Attr<std::string_view>("name").Attr<ffi::Span<const int64_t>>("numbers"));
-XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), "MtlFeatureOp", "CUDA", kOnDevice);
+#define MTL_DEVICE_HANDLER(handler, target, traits)                                        \
+  XLA_FFI_DEFINE_HANDLER(                                                                  \
+      handler, OnDevice,                                                                   \
+      BindCuda().Attr<std::string_view>("name").Attr<ffi::Span<const int64_t>>("numbers"), \
+      traits);                                                                             \
+  XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), target, "CUDA", handler)
+
+MTL_DEVICE_HANDLER(kOnDevice, kTarget, MTL_WITHOUT_WORKSPACE);
+MTL_DEVICE_HANDLER(kOnDeviceWithWorkspace, kTargetWithWorkspace, {});
 #endif
+
+const char* TargetOf([[maybe_unused]] const FeatureOp& op) {
+#if defined(MTL_WITH_CUDA)
+  if (op.workspace_size != nullptr) return kTargetWithWorkspace;
+#endif
+  return kTarget;
+}
 
 class FeatureXlaOp : public tf::XlaOpKernel {
  public:
@@ -93,7 +113,7 @@ class FeatureXlaOp : public tf::XlaOpKernel {
     const std::string attributes =
         absl::StrCat("{name = \"", op_->name, "\", numbers = array<i64",
                      numbers_.empty() ? "" : ": ", absl::StrJoin(numbers_, ", "), ">}");
-    const xla::XlaOp results_of_call = EmitCall(context, "MtlFeatureOp", shapes, attributes);
+    const xla::XlaOp results_of_call = EmitCall(context, TargetOf(*op_), shapes, attributes);
     for (int n = 0; n < context->num_outputs(); ++n) {
       context->SetOutput(n, xla::GetTupleElement(results_of_call, n));
     }

@@ -169,7 +169,7 @@ XLA_FFI_DEFINE_HANDLER(kBalanceHost, BalanceHost,
 XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), "MtlBalance", "Host", kBalanceHost);
 
 #if defined(MTL_WITH_CUDA)
-#define MTL_CUDA_HANDLER(Name)                                                                  \
+#define MTL_CUDA_HANDLER(Name, traits)                                                          \
   ffi::Error Name##Cuda(ffi::RemainingArgs args, ffi::RemainingRets results, CudaStream stream, \
                         ffi::ScratchAllocator scratch, int64_t num_tasks, int64_t num_tensors,  \
                         Slots slots) {                                                          \
@@ -178,13 +178,14 @@ XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), "MtlBalance", "Host", kBalanceHost
   }                                                                                             \
   XLA_FFI_DEFINE_HANDLER(                                                                       \
       k##Name##Cuda, Name##Cuda,                                                                \
-      BindCuda().Attr<int64_t>("num_tasks").Attr<int64_t>("num_tensors").Attr<Slots>("slots")); \
+      BindCuda().Attr<int64_t>("num_tasks").Attr<int64_t>("num_tensors").Attr<Slots>("slots"),  \
+      traits);                                                                                  \
   XLA_FFI_REGISTER_HANDLER(ffi::GetXlaFfiApi(), "Mtl" #Name, "CUDA", k##Name##Cuda)
 
-MTL_CUDA_HANDLER(Gramian);
-MTL_CUDA_HANDLER(WeightedSum);
-MTL_CUDA_HANDLER(GradDrop);
-MTL_CUDA_HANDLER(GradientProjection);
+MTL_CUDA_HANDLER(Gramian, {});
+MTL_CUDA_HANDLER(WeightedSum, MTL_WITHOUT_WORKSPACE);
+MTL_CUDA_HANDLER(GradDrop, MTL_WITHOUT_WORKSPACE);
+MTL_CUDA_HANDLER(GradientProjection, {});
 
 ffi::Error BalanceOnCuda(ffi::RemainingArgs args, ffi::RemainingRets results, CudaStream stream,
                          ffi::ScratchAllocator scratch, std::string_view method,

@@ -94,6 +94,23 @@ def test_nan_and_infinity_pass(implementation, dtype, bad):
 
 
 @pytest.mark.parametrize("implementation", ALL)
+@pytest.mark.parametrize("num_tasks", [2, 5, 9, 20])
+def test_none_takes_no_part(implementation, num_tasks):
+    """Zero times infinity is no number, but nothing times infinity is nothing."""
+    case = random_gradients(num_tasks, [(37,), (5,)])
+    case[0][0][3] = np.inf
+    case[1][0] = None
+    case[-1][0] = None
+    (result,) = run(implementation, "gramian", [case])
+    second = jacobian([row[1:] for row in case])
+    others = [k for k in range(1, num_tasks) if case[k][0] is not None]
+    assert result[0, 0] == np.inf
+    assert np.all(np.isinf(result[0, others]))
+    for k in {1, num_tasks - 1}:
+        np.testing.assert_allclose(result[k], second @ second[k], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("implementation", ALL)
 def test_float16_subnormals(implementation):
     values = np.array([2.0**-24, 3 * 2.0**-24, 2.0**-14], np.float16)
     (result,) = run(implementation, "gramian", [[[values]]])

@@ -1,5 +1,6 @@
 """Loading of the compiled ops: every way it can fail is told, none crashes."""
 
+import ctypes
 import subprocess
 import sys
 import types
@@ -25,12 +26,13 @@ def fresh(monkeypatch):
         cache.cache_clear()
 
 
-def bindings_of(version, architectures=""):
+def bindings_of(version, architectures="", cuda_version=0):
     """What the loader asks of the bindings."""
     return types.SimpleNamespace(
         TENSORFLOW_VERSION=version,
         COMPILER="GNU",
         CUDA_ARCHITECTURES=architectures,
+        CUDA_VERSION=cuda_version,
         cpu_isa=lambda: "baseline",
     )
 
@@ -92,10 +94,63 @@ def test_a_gpu_with_a_build_without_cuda_is_refused(fresh):
         assert mtl.ops.gramian(ONES)[0, 1] == 11.0
 
 
-@pytest.mark.parametrize(("gpus", "architectures"), [([], ""), (["GPU:0"], "80-real,90")])
-def test_a_library_that_fits_is_opened(fresh, gpus, architectures):
-    fresh.setattr(_library, "_bindings", lambda: bindings_of(tf.__version__, architectures))
+@pytest.mark.parametrize(
+    ("cuda_version", "driver", "found"),
+    [(13000, 12080, "up to 12.8"), (12040, 11080, "up to 11.8"), (12000, 0, "no libcuda")],
+)
+def test_a_driver_too_old_for_the_runtime_is_told(fresh, cuda_version, driver, found):
+    bindings = bindings_of(tf.__version__, "80-real,90", cuda_version)
+    fresh.setattr(_library, "_bindings", lambda: bindings)
+    fresh.setattr(_library, "_library_path", lambda: "never_opened.so")
+    fresh.setattr(_library, "_driver_version", lambda: driver)
+    fresh.setattr(tf.config, "get_visible_devices", lambda kind=None: ["GPU:0"])
+    fresh.setattr(tf, "load_op_library", lambda path: pytest.fail("opened a library that fails"))
+    assert f"with CUDA {cuda_version // 1000}." in mtl.ops.native_status().reason
+    assert found in mtl.ops.native_status().reason
+    with pytest.warns(RuntimeWarning, match="Update the driver"):
+        assert mtl.ops.gramian(ONES)[0, 1] == 11.0
+    fresh.setenv("MTL_TF_NATIVE", "on")
+    with pytest.raises(RuntimeError, match="Update the driver"):
+        mtl.ops.gramian(ONES)
+
+
+class Driver:
+    """libcuda of CUDA 12.8."""
+
+    def __init__(self, name):
+        assert name == "libcuda.so.1"
+
+    def cuDriverGetVersion(self, version):
+        version._obj.value = 12080
+        return 0
+
+
+def test_the_driver_is_asked(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", Driver)
+    assert _library._driver_version() == 12080
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert _library._driver_version() == 0
+
+
+def missing(name):
+    raise OSError(f"{name}: cannot open shared object file")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "architectures", "cuda_version", "driver"),
+    [
+        ([], "", 0, 0),
+        ([], "80-real,90", 13000, 12080),
+        (["GPU:0"], "80-real,90", 13000, 13000),
+        (["GPU:0"], "80-real,90", 12080, 12040),
+        (["GPU:0"], "80-real,90", 12080, 13010),
+    ],
+)
+def test_a_library_that_fits_is_opened(fresh, gpus, architectures, cuda_version, driver):
+    bindings = bindings_of(tf.__version__, architectures, cuda_version)
+    fresh.setattr(_library, "_bindings", lambda: bindings)
     fresh.setattr(_library, "_library_path", lambda: "fits.so")
+    fresh.setattr(_library, "_driver_version", lambda: driver)
     fresh.setattr(tf.config, "get_visible_devices", lambda kind=None: gpus)
     fresh.setattr(tf, "load_op_library", lambda path: path)
     assert _library.tensorflow_ops() == "fits.so"

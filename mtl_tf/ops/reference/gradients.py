@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from mtl_tf.ops._gradients import (
@@ -20,7 +21,8 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
     """Inner products of all pairs of task gradients, in pure TensorFlow.
 
     Args:
-        task_gradients: K lists of V tensors of any shape; `None` stands for zero.
+        task_gradients: K lists of V tensors of any shape; `None` stands for zero and takes no
+            part: its products are zero, with an infinity too.
 
     Returns:
         Tensor `[K, K]` float64.
@@ -38,7 +40,9 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
         jacobian = tf.stack(
             [zero if g is None else tf.cast(tf.reshape(g, [-1]), tf.float64) for g in column]
         )
-        total += tf.matmul(jacobian, jacobian, transpose_b=True)
+        is_present = [g is not None for g in column]
+        products = tf.matmul(jacobian, jacobian, transpose_b=True)
+        total += tf.where(np.outer(is_present, is_present), products, tf.zeros_like(products))
     return (total + tf.transpose(total)) / 2  # symmetric to the last bit
 
 
