@@ -4,6 +4,9 @@ import argparse
 import pathlib
 import re
 import sys
+from typing import Any
+
+from mtl_tf.experiments.terminal import printable, printable_warnings, say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,19 +20,22 @@ def main(arguments: list[str] | None = None) -> int:
     from mtl_tf.data import DataError
 
     try:
-        return options.command(options)
+        with printable_warnings():
+            return options.command(options)
     except (TypeError, ValueError, OSError, ImportError, RuntimeError) as error:
         text = str(error) or type(error).__name__
-        print(f"mtl-tf: {printable(text)}", file=sys.stderr)
+        say(f"mtl-tf: {text}", error=True)
         return 1 if isinstance(error, DataError) else 2
     except KeyboardInterrupt:
         print("mtl-tf: stopped. A run goes on with --resume", file=sys.stderr)
         return 130
 
 
-def printable(text: str) -> str:
-    """Text for a terminal: what would move its cursor or change its colours is escaped."""
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+class _Parser(argparse.ArgumentParser):
+    """Tells errors in letters that do not steer the terminal: they repeat what was typed."""
+
+    def error(self, message: str) -> Any:
+        super().error(printable(message))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,9 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     from mtl_tf.experiments.presets import PRESETS
     from mtl_tf.experiments.tune import SEARCHED
 
-    parser = argparse.ArgumentParser(
-        prog="mtl-tf", description="Multi-task learning for dense prediction."
-    )
+    parser = _Parser(prog="mtl-tf", description="Multi-task learning for dense prediction.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = subparsers.add_parser("train", help="train, evaluate and report into a folder")

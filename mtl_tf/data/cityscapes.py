@@ -102,10 +102,11 @@ class Cityscapes(DenseDataset):
 
 def _baseline_times_focal_length(path: pathlib.Path) -> float:
     """What depth in metres is over disparity in pixels."""
+    files.require_file(path)
     try:
         camera = json.loads(path.read_text(encoding="utf-8"))
         found = float(camera["extrinsic"]["baseline"]) * float(camera["intrinsic"]["fx"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is missing, damaged or no camera: {error!r}") from error
     if not (math.isfinite(found) and found > 0):
         raise DataError(f"{path}: baseline times focal length must be positive, not {found}")

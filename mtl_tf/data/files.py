@@ -1,7 +1,14 @@
-"""Reading the files of data sets; whatever is wrong becomes a `DataError` that names the file."""
+"""Reading the files of data sets; whatever is wrong becomes a `DataError` that names the file.
+
+Files come from anywhere, so what one claims of itself is compared with its size before memory is
+taken, and nothing is read that may never end (a pipe, a device). Links are followed: data sets are
+often made of them.
+"""
 
 import contextlib
 import io
+import math
+import os
 import pathlib
 from collections.abc import Iterable
 from typing import Any
@@ -13,26 +20,50 @@ from PIL import Image, ImageOps
 from mtl_tf.data.sample import DataError
 from mtl_tf.targets import LARGEST_DEPTH_M
 
+_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "AVIF", "GIF", "PPM", "TIFF")
+_LARGEST_VARIABLE = 1 << 28  # numbers in a variable of a MATLAB file
 _WHOLE_METRES = 100  # whole numbers above it are another unit
 _LONGEST_NORMAL = 2.0
 
 
+def shown(text: object) -> str:
+    """Text on one line, as a message shows it: what would move a cursor or hide is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def require_file(path: pathlib.Path) -> None:
+    """`DataError` if there is no file, or a folder, pipe or device that could be read for ever."""
+    if _is_file(path):
+        return
+    if os.path.exists(path):  # noqa: PTH110 (pathlib's raises for names that are too long)
+        raise DataError(f"{shown(path)} is not a file, but a folder, pipe or device: remove it")
+    raise DataError(f"{shown(path)} is missing" + " (a link to nothing)" * os.path.lexists(path))
+
+
+def _is_file(path: pathlib.Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def first_that_exists(*paths: pathlib.Path) -> pathlib.Path:
     """The first of `paths` that is a file; the first of all if none is."""
-    return next((path for path in paths if path.is_file()), paths[0])
+    return next(filter(_is_file, paths), paths[0])
 
 
 def require(paths: Iterable[pathlib.Path]) -> None:
     """`DataError` naming the first files that do not exist, and how many they are."""
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not _is_file(path)]
     if missing:
         more = f" and {len(missing) - 3} more files" if len(missing) > 3 else ""
-        named = ", ".join(map(str, missing[:3]))
+        named = ", ".join(map(shown, missing[:3]))
         raise DataError(f"{named}{more}: missing, but the images they belong to are listed")
 
 
 def read_lines(path: pathlib.Path) -> list[str]:
     """The lines of a text file that are not empty, stripped; `DataError` if there is none."""
+    require_file(path)
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -56,13 +87,23 @@ def read_ids(path: pathlib.Path) -> list[str]:
 
 def check_ids(ids: list[str], path: pathlib.Path) -> None:
     """`DataError` naming `path` if an id is there twice or leads out of the data's folder."""
-    if len(set(ids)) < len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
-        raise DataError(f"{path} lists {twice!r} more than once")
+    seen: set[str] = set()
     for image_id in ids:
-        parts = pathlib.PurePosixPath(image_id).parts
-        if image_id.startswith("/") or ".." in parts or "\\" in image_id or "\0" in image_id:
-            raise DataError(f"{path} lists {image_id!r}: an id must not lead out of the folder")
+        if leads_out(image_id):
+            raise DataError(
+                f"{shown(path)} lists {image_id!r}: an id must not lead out of the folder"
+            )
+        if image_id in seen:
+            raise DataError(f"{shown(path)} lists {image_id!r} more than once")
+        seen.add(image_id)
+
+
+def leads_out(name: object) -> bool:
+    """Whether a name is no plain relative path: absolute, with `..`, or with control characters."""
+    if not isinstance(name, str) or name.startswith("/") or "\\" in name:
+        return True
+    parts = pathlib.PurePosixPath(name).parts
+    return not parts or ".." in parts or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name)
 
 
 def every_nth_for_validation(ids: list[str], n: int) -> dict[str, list[str]]:
@@ -102,42 +143,69 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
 
 
 def _decoded(source: Any, mode: str | None, name: str = "") -> Image.Image:
+    name = name or shown(source)
+    if isinstance(source, pathlib.Path):
+        require_file(source)
+    Image.init()  # only these decoders: that of EPS starts another program
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=[f for f in _FORMATS if f in Image.OPEN]) as image:
             image.load()
             if mode is not None and image.mode.startswith(("I", "F")):  # would be cut off at 255
                 raise ValueError(f"it must have 8-bit channels, and has mode {image.mode!r}")
             with contextlib.suppress(Exception):  # a damaged tag turns nothing
                 ImageOps.exif_transpose(image, in_place=True)
             return image if mode is None or image.mode == mode else image.convert(mode)
-    except FileNotFoundError as error:
-        raise DataError(f"{source} is missing") from error
-    except Exception as error:  # Pillow raises many kinds, one for images that are too large
-        raise DataError(f"{name or source} is damaged or not an image: {error}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name} is too large an image: {error} Scale it down") from error
+    except Exception as error:  # Pillow raises many kinds
+        raise DataError(f"{name} is damaged or not an image: {error}") from error
 
 
 def read_array(path: pathlib.Path) -> np.ndarray:
     """A NumPy array; pickled objects are refused."""
+    require_file(path)
     try:
         with path.open("rb") as stream:
-            array = np.lib.format.read_array(stream, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
+            array = array_from(stream, path.stat().st_size)
     except Exception as error:  # NumPy also raises TokenError, SyntaxError, MemoryError
-        raise DataError(f"{path} is damaged or not a NumPy array: {error}") from error
+        raise DataError(f"{shown(path)} is damaged or not a NumPy array: {error}") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{path} must hold numbers. It has dtype {array.dtype}")
+        raise DataError(f"{shown(path)} must hold numbers. It has dtype {array.dtype}")
     return array
+
+
+def array_from(stream: Any, size: int) -> np.ndarray:
+    """The array of a `.npy` stream of `size` bytes; `ValueError` if it claims to be another size.
+
+    Pickled objects are refused.
+    """
+    version = np.lib.format.read_magic(stream)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"version {version} of the format: save plain numbers with numpy.save")
+    shape, _, dtype = readers[version](stream)
+    if dtype.hasobject:
+        raise ValueError("it holds pickled objects, which could run code: save plain numbers")
+    claimed, there = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if min(shape, default=0) < 0 or claimed > there:
+        raise ValueError(f"its header claims {claimed} bytes of numbers, there are {there}")
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def read_matlab(path: pathlib.Path, key: str) -> Any:
     """A variable of a MATLAB file (before 7.3): arrays, and structures as dictionaries."""
+    require_file(path)
     try:
-        return scipy.io.loadmat(path, simplify_cells=True)[key]
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
+        shapes = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+        if math.prod(shapes[key]) > _LARGEST_VARIABLE:
+            raise ValueError(f"{key!r} claims to be {'x'.join(map(str, shapes[key]))}")
+        return scipy.io.loadmat(path, simplify_cells=True, variable_names=[key])[key]
     except Exception as error:  # SciPy raises a dozen kinds
-        raise DataError(f"{path} is damaged or lacks {key!r}: {error!r}") from error
+        raise DataError(f"{shown(path)} is damaged or lacks {key!r}: {error!r}") from error
 
 
 def listed(found: Any) -> list[Any]:

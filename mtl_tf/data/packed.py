@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import math
 import os
 import posixpath
 import zlib
@@ -11,7 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtl_tf.data.base import DenseDataset
+from mtl_tf.data.base import DenseDataset, checked_input_shape
+from mtl_tf.data.files import leads_out, shown
 from mtl_tf.data.pipeline import make_stream
 from mtl_tf.data.records import decode_sample
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
@@ -22,6 +24,9 @@ VERSION = 1
 INDEX = "index.json"
 HEADER_BYTES, FOOTER_BYTES = 12, 4
 """What TFRecord files hold before and after each record: its length, and checksums."""
+_SPLITS = ("train", "val", "test")
+_LARGEST_IMAGE = 1 << 27  # pixels
+_MOST_CHANNELS = 1 << 16
 
 
 class PackedDataset(DenseDataset):
@@ -55,12 +60,13 @@ class PackedDataset(DenseDataset):
         self.root = os.fspath(root)
         self.index = read_index(self.root)
         self.records: dict[str, tuple[str, int, int, int]] = {}
+        self._sizes: dict[str, int] = {}
         try:
             for shards in self.index["splits"].values():
                 for shard in shards:
                     path = posixpath.join(self.root, shard["file"])
                     for image_id, *place in shard["records"]:
-                        offset, length, checksum = map(int, place)
+                        offset, length, checksum = place
                         self.records[image_id] = (path, offset, length, checksum)
             splits = {
                 split: [record[0] for shard in shards for record in shard["records"]]
@@ -71,7 +77,7 @@ class PackedDataset(DenseDataset):
             available, names = dict(self.index["tasks"]), self.index["class_names"]
             shape = self.index["input_shape"] if input_shape is None else input_shape
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise DataError(f"{self.root}/{INDEX} is damaged: {error!r}") from error
+            raise DataError(f"{shown(self.root)}/{INDEX} is damaged: {error!r}") from error
         super().__init__(tasks, available, splits, shape, names, **options)
         if self.options.check_files:
             for path in self.files("train") + self.files("val"):
@@ -114,6 +120,8 @@ class PackedDataset(DenseDataset):
         """
         path, offset, length, checksum = self.records[image_id]
         try:
+            if offset + HEADER_BYTES + length + FOOTER_BYTES > self._size(path):
+                raise ValueError(f"it ends before image {shown(image_id)}")
             with tf.io.gfile.GFile(path, "rb") as stream:
                 stream.seek(offset + HEADER_BYTES)
                 found = stream.read(length)
@@ -122,6 +130,12 @@ class PackedDataset(DenseDataset):
         if len(found) != length or zlib.crc32(found) != checksum:
             raise DataError(f"{self._name(image_id)}: the checksum differs, the file is damaged")
         return found
+
+    def _size(self, path: str) -> int:
+        """Bytes of a file; TensorFlow takes memory for whatever length it is told to read."""
+        if path not in self._sizes:
+            self._sizes[path] = tf.io.gfile.stat(path).length
+        return self._sizes[path]
 
     def _name(self, image_id: str) -> str:
         return f"{self.records[image_id][0]}, image {image_id}"
@@ -135,13 +149,70 @@ class PackedDataset(DenseDataset):
 
         Returns:
             Data set with the contents of `train`. Order and augmentation differ from it.
+
+        Raises:
+            DataError: if a file on this machine is not made of the records that the index lists.
         """
+        for path in self.files(split):
+            if "://" not in path:  # elsewhere it would take as long as reading all
+                self._check_lengths(path)
         return make_stream(
             self, self.files(split), len(self.ids(split)), self._decode, self.options, training
         )
 
+    def _check_lengths(self, path: str) -> None:
+        """`DataError` if what stands before each record is another length than the index has.
+
+        TensorFlow's reader of whole files believes it, and the process ends if it is enormous.
+        """
+        places = sorted(record[1:3] for record in self.records.values() if record[0] == path)
+        ends = [offset + HEADER_BYTES + length + FOOTER_BYTES for offset, length in places]
+        offsets = [offset for offset, _ in places]
+        try:
+            with tf.io.gfile.GFile(path, "rb") as stream:
+                lengths = []
+                for offset in offsets:
+                    stream.seek(offset)
+                    lengths.append(int.from_bytes(stream.read(8), "little"))
+        except (tf.errors.OpError, ValueError) as error:
+            raise DataError(f"{path} cannot be read: {error}") from error
+        is_chain = [0, *ends] == [*offsets, self._size(path)]
+        if not is_chain or lengths != [length for _, length in places]:
+            raise DataError(f"{path} is not made of the records that {INDEX} lists: pack anew")
+
     def _decode(self, record: bytes) -> Sample:
         return decode_sample(record, self.specs, f"a record of {self.root}")
+
+
+def _check_index(index: dict[str, Any]) -> None:
+    """`ValueError` for files outside of the folder and numbers that cannot be."""
+    if not set(index["splits"]) <= set(_SPLITS):
+        raise ValueError(f"splits must be some of {_SPLITS}. Received: {list(index['splits'])}")
+    for shards in index["splits"].values():
+        for shard in shards:
+            if leads_out(shard["file"]):
+                raise ValueError(f"the file {shard['file']!r} must lie in the folder")
+            for image_id, *place in shard["records"]:
+                is_sound = isinstance(image_id, str) and len(place) == 3
+                if not is_sound or not all(map(_is_whole, place)):
+                    raise ValueError(f"{[image_id, *place]} is no id, offset, length and checksum")
+        ids = [record[0] for shard in shards for record in shard["records"]]
+        if len(set(ids)) < len(ids):
+            raise ValueError("a split lists an image twice")
+    for task, channels in index["tasks"].items():
+        if not _is_whole(channels) or not 1 <= channels <= _MOST_CHANNELS:
+            raise ValueError(f"task {task!r} must have 1..{_MOST_CHANNELS} channels: {channels}")
+    for stored in index.get("targets", {}).values():
+        TargetKind(stored["kind"])
+    if not math.prod(checked_input_shape(index["input_shape"])) <= 3 * _LARGEST_IMAGE:
+        raise ValueError(f"images of {index['input_shape']} are too large")
+    if not all(isinstance(name, str) for name in index["class_names"]):
+        raise TypeError("class_names must be texts")
+
+
+def _is_whole(number: Any) -> bool:
+    """Whether JSON has a whole number from 0 on there."""
+    return type(number) is int and 0 <= number < 1 << 62
 
 
 def read_index(root: str) -> dict[str, Any]:
@@ -150,7 +221,7 @@ def read_index(root: str) -> dict[str, Any]:
     try:
         with tf.io.gfile.GFile(path, "r") as stream:
             index = json.loads(stream.read())
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is missing or damaged: {error}") from error
     if not isinstance(index, dict) or index.get("format") != "mtl_tf packed data set":
         raise DataError(f"{path} is no index of a packed data set")
@@ -158,6 +229,10 @@ def read_index(root: str) -> dict[str, Any]:
         raise DataError(
             f"{path} has version {index.get('version')}, this library reads {VERSION}: pack anew"
         )
+    try:
+        _check_index(index)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error!r}") from error
     return index
 
 
@@ -179,7 +254,7 @@ def damaged_files(root: str) -> Iterator[str]:
         for shard in shards:
             path = posixpath.join(root, shard["file"])
             try:
-                if file_checksum(path) != shard["sha256"]:
+                if file_checksum(path) != shard.get("sha256"):
                     yield f"{path}: the checksum differs, the file is damaged"
             except tf.errors.OpError as error:
                 yield f"{path} cannot be read: {error}"

@@ -1,6 +1,7 @@
 """Packing a data set into sharded TFRecord files, and unpacking it into plain ones."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtl_tf.data.base import DenseDataset
+from mtl_tf.data.files import leads_out
 from mtl_tf.data.packed import (
     FOOTER_BYTES,
     HEADER_BYTES,
@@ -24,7 +26,7 @@ from mtl_tf.data.packed import (
     file_checksum,
 )
 from mtl_tf.data.records import PNG, array_features, decode_array, encode_sample
-from mtl_tf.data.sample import checked_sample
+from mtl_tf.data.sample import DataError, checked_sample
 
 _KEPT = (".jpg", ".jpeg", ".png")
 _CHUNK = 32
@@ -80,6 +82,7 @@ def pack(
         "splits": splits,
     }
     unfinished = posixpath.join(root, f".{INDEX}.unfinished")
+    _remove(unfinished)
     with tf.io.gfile.GFile(unfinished, "w") as stream:
         stream.write(json.dumps(index))
     tf.io.gfile.rename(unfinished, posixpath.join(root, INDEX), overwrite=True)
@@ -105,7 +108,9 @@ def _write_split(
                 finish()
             name = f"{split}-{len(shards):05d}.tfrecord"
             shards.append({"file": name, "records": []})
-            writer = tf.io.TFRecordWriter(posixpath.join(root, f"{name}.unfinished"))
+            unfinished = posixpath.join(root, f"{name}.unfinished")
+            _remove(unfinished)
+            writer = tf.io.TFRecordWriter(unfinished)
             size = 0
         writer.write(record)
         shards[-1]["records"].append([image_id, size, len(record), zlib.crc32(record)])
@@ -114,6 +119,12 @@ def _write_split(
             bar.add(1)
     finish()
     return shards
+
+
+def _remove(path: str) -> None:
+    """Removes a file that is to be written, which could be a link that leads elsewhere."""
+    with contextlib.suppress(tf.errors.NotFoundError):
+        tf.io.gfile.remove(path)
 
 
 def _records(dataset: DenseDataset, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -147,21 +158,31 @@ def unpack(
         verbose: show a progress bar.
 
     Raises:
-        DataError: if the packed data set is damaged.
-        ValueError: if `out` is there and not empty.
+        DataError: if the packed data set is damaged, or a name in it leads out of `out`.
+        ValueError: if `out` is a file, or there and not empty.
     """
     folder = pathlib.Path(out)
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty: choose another folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "not empty" if folder.is_dir() else "a file"
+        raise ValueError(f"{folder} is {what}: choose another folder")
     dataset = PackedDataset(packed)
+    names = [*dataset.all_ids(), *dataset.tasks]
+    if odd := [name for name in names if leads_out(name)]:
+        raise DataError(f"{packed} names {odd[0]!r}: nothing is written outside of {folder}")
+    features = ["image", *(f"{task}{kind}" for task in dataset.tasks for kind in ("", "/mask"))]
     bar = keras.utils.Progbar(len(dataset.all_ids())) if verbose else None
     for image_id in dataset.all_ids():
-        for feature, data in array_features(dataset.record(image_id)).items():
-            if feature == "id":
-                continue
+        name = f"{packed}, image {image_id}"
+        found = array_features(dataset.record(image_id), name)
+        for feature in features:
             path = folder / feature.replace("/", "_") / image_id
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_plain(path, feature, data)
+            try:
+                _write_plain(path, feature, found[feature])
+            except OSError:  # of writing
+                raise
+            except Exception as error:  # NumPy and zlib raise many kinds
+                raise DataError(f"{name}, {feature}: {error!r}") from error
         if bar is not None:
             bar.add(1)
     for split, ids in dataset.splits.items():

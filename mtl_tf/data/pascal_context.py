@@ -147,7 +147,7 @@ class PascalContext(DenseDataset):
         try:
             listed = json.loads(cache.read_text(encoding="utf-8"))
             return {str(i) for i, classes in listed.items() if 15 in classes}
-        except (OSError, ValueError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{cache} must hold JSON of object classes by image: {error}"
             ) from error

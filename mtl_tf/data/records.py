@@ -12,6 +12,9 @@ from mtl_tf.data import files
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
 
 PNG = b"\x89PNG"
+_LARGEST_NUMBER = 8  # bytes
+_LARGEST_HEADER = 1 << 16  # bytes, of a `.npy`
+_MOST = 1 << 28
 
 
 def encode_sample(image_id: str, sample: Sample, image: bytes | None) -> bytes:
@@ -51,18 +54,20 @@ def decode_sample(record: bytes, specs: Mapping[str, TargetSpec], name: str) -> 
         DataError: if the record is damaged or lacks a task.
     """
     try:
-        found = array_features(record)
+        found = array_features(record, name)
         image = files.decode_image(found["image"], name)
         targets, masks = {}, {}
         for task, spec in specs.items():
-            target = decode_array(found[task]).astype(spec.kind.dtype)
+            most = image.shape[0] * image.shape[1] * spec.channels
+            target = decode_array(found[task], most).astype(spec.kind.dtype)
             targets[task] = target[..., None] if target.ndim == 2 else target
-            masks[task] = decode_array(found[f"{task}/mask"]).astype(bool)
+            masks[task] = decode_array(found[f"{task}/mask"], most).astype(bool)
     except DataError:
         raise
     except Exception as error:  # protobuf, Pillow, NumPy and zlib raise many kinds
         raise DataError(f"{name} is damaged or lacks a task: {error!r}") from error
-    return Sample(image, targets, masks, {task: spec.kind for task, spec in specs.items()})
+    kinds = {task: spec.kind for task, spec in specs.items()}
+    return Sample(image, targets, masks, kinds, is_made=True)
 
 
 def encode_array(array: np.ndarray) -> bytes:
@@ -77,20 +82,35 @@ def encode_array(array: np.ndarray) -> bytes:
         if np.array_equal(whole, plain):
             Image.fromarray(whole).save(buffer, "PNG")
             return buffer.getvalue()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    # Not `ascontiguousarray`, which makes `[1]` of the mask `[]` of a whole image.
+    np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)
     return zlib.compress(buffer.getvalue(), 6)
 
 
-def decode_array(data: bytes) -> np.ndarray:
-    """What `encode_array` was given, a last axis of length 1 left out of a PNG's."""
+def decode_array(data: bytes, most: int = _MOST) -> np.ndarray:
+    """What `encode_array` was given, a last axis of length 1 left out of a PNG's.
+
+    Args:
+        data: the encoded array.
+        most: numbers it can have; `ValueError` before more are unpacked.
+    """
     if data.startswith(PNG):
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.width * image.height > most:
+                raise ValueError(f"{image.width}x{image.height} values, more than the image")
             return np.asarray(image)
-    stream = io.BytesIO(zlib.decompress(data))
-    return np.lib.format.read_array(stream, allow_pickle=False)
+    largest = most * _LARGEST_NUMBER + _LARGEST_HEADER
+    unpacker = zlib.decompressobj()
+    plain = unpacker.decompress(data, largest)
+    if not unpacker.eof:
+        raise ValueError(f"cut off, or more than {largest} bytes: larger than the image")
+    return files.array_from(io.BytesIO(plain), len(plain))
 
 
-def array_features(record: bytes) -> dict[str, bytes]:
-    """The encoded features of a record by name."""
-    features = tf.train.Example.FromString(record).features.feature
-    return {key: feature.bytes_list.value[0] for key, feature in features.items()}
+def array_features(record: bytes, name: str) -> dict[str, bytes]:
+    """The encoded features of a record by name; `DataError` naming the record if it is damaged."""
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+        return {key: feature.bytes_list.value[0] for key, feature in features.items()}
+    except Exception as error:  # protobuf has its own kinds; no value is an IndexError
+        raise DataError(f"{name} is damaged: {error!r}") from error

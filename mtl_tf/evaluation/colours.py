@@ -48,7 +48,8 @@ INVALID = (0, 0, 0)
 def class_colours(names: Sequence[str]) -> np.ndarray:
     """Colours `[C, 3]` uint8 of semantic classes by name; unknown names get colours left over."""
     used = {_SAME_COLOUR.get(name, name) for name in names}
-    spare = iter([colour for name, colour in _NYU_40.items() if name not in used] * len(names))
+    left = [colour for name, colour in _NYU_40.items() if name not in used]
+    spare = iter((left or list(_NYU_40.values())) * len(names))
     colours = [_NYU_40.get(_SAME_COLOUR.get(name, name)) or next(spare) for name in names]
     return np.array(colours, np.uint8)
 

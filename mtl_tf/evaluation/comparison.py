@@ -1,12 +1,17 @@
 """How certain a difference between two models is: the paired bootstrap over images."""
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mtl_tf.evaluation.image_states import ImageStates
+from mtl_tf.evaluation.report import in_markdown
 from mtl_tf.metrics import delta_m
+from mtl_tf.tasks import Task
+
+Results = Mapping[str, Mapping[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +79,7 @@ def compare(
 
     Returns:
         A comparison for each metric of the tasks both have, then Delta-m of the first against the
-        second over these tasks.
+        second over these tasks, unless a metric of the second is 0.
 
     Raises:
         ValueError: if the images or all tasks differ, or an argument is out of range.
@@ -106,8 +111,20 @@ def compare(
                 values = [(a[task][metric], b[task][metric]) for a, b in pairs]
                 better = first.tasks[task].metric_info[metric].higher_is_better
                 found.append(_comparison(task, metric, values, confidence, better))
-    changes = [(delta_m(a, b, [first.tasks[task] for task in tasks]), 0.0) for a, b in pairs]
-    return [*found, _comparison("all", "delta_m", changes, confidence, True)]
+    counted = [first.tasks[task] for task in tasks]
+    changes = [(_delta_m(a, b, counted), 0.0) for a, b in pairs]
+    known = [change for change in changes if not math.isnan(change[0])]
+    if math.isnan(changes[0][0]) or len(known) < 2:
+        return found
+    return [*found, _comparison("all", "delta_m", known, confidence, True)]
+
+
+def _delta_m(first: Results, second: Results, tasks: Sequence[Task]) -> float:
+    """Delta-m, or NaN where a metric of the second model is 0, as in a draw of few images."""
+    counted = [second[task.name].get(name) for task in tasks for name in (task.main_metric, "ods_f")]
+    if 0 in counted:
+        return float("nan")
+    return delta_m(first, second, tasks)
 
 
 def _comparison(
@@ -142,7 +159,7 @@ def as_text(comparisons: Sequence[Comparison], num_images: int) -> str:
         values = (row.first, row.second, row.difference, row.low, row.high)
         first, second, difference, low, high = (f"{value:.4f}" for value in values)
         lines.append(
-            f"| {row.task} | {row.metric} | {first} | {second} | {difference} | {low} to {high} | "
-            f"{row.p_value:.3f} | {row.verdict} |"
+            f"| {in_markdown(row.task)} | {in_markdown(row.metric)} | {first} | {second} | "
+            f"{difference} | {low} to {high} | {row.p_value:.3f} | {row.verdict} |"
         )
     return "\n".join(lines)

@@ -20,6 +20,8 @@ from mtl_tf.tasks import TASKS, Task, as_tasks
 
 Sums = Mapping[str, Mapping[str, np.ndarray]]
 _AT_ONCE = 64  # selections
+_LARGEST = 1 << 31  # bytes of all sums
+_MOST_CHANNELS = 1 << 12  # metrics of classes keep the square of it
 EDGE_COUNTS = "edge_counts"
 """Name of the boundary benchmark's counts `[N, 99, 4]` among the sums of a task."""
 
@@ -105,17 +107,44 @@ class ImageStates:
         file = pathlib.Path(path)
         file = file / "images.npz" if file.is_dir() else file
         try:
+            if file.exists() and not file.is_file():  # a pipe would be read for ever
+                raise ValueError("it is a folder, pipe or device")
             with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
+                unpacked = sum(member.file_size for member in stored.zip.infolist())
+                if unpacked > _LARGEST:
+                    raise ValueError(f"it unpacks into {unpacked >> 20} MiB")
                 tasks = _read_tasks(json.loads(stored["tasks"].tobytes()))
                 sums: dict[str, dict[str, np.ndarray]] = {task: {} for task in tasks}
                 for key in set(stored.files) - {"tasks", "fingerprints"}:
                     task = max((t for t in tasks if key.startswith(f"{t}/")), key=len)
                     sums[task][key.removeprefix(f"{task}/")] = stored[key]
-                return cls(tasks, sums, stored["fingerprints"])
+                found = cls(tasks, sums, stored["fingerprints"])
+                _check(found)
+                return found
         except FileNotFoundError as error:
             raise ValueError(f"{file} is missing: evaluate the run first") from error
         except Exception as error:  # zipfile, NumPy and JSON raise many kinds
             raise ValueError(f"{file} holds no results of single images: {error!r}") from error
+
+
+def _check(states: ImageStates) -> None:
+    """`ValueError` if the sums are not those of the tasks' metrics, for each of the images."""
+    if states.fingerprints.ndim != 1 or states.fingerprints.dtype.kind not in "iu":
+        raise ValueError("the fingerprints must be one whole number for each image")
+    for name, task in states.tasks.items():
+        if not 1 <= task.channels <= _MOST_CHANNELS:
+            raise ValueError(f"task {name!r} must have 1..{_MOST_CHANNELS} channels")
+        shapes = {key: tuple(v.shape) for key, v in TaskMetrics(task).variables().items()}
+        if EDGE_COUNTS in states.sums[name]:
+            shapes[EDGE_COUNTS] = (99, 4)
+        found = {key: sums.shape[1:] for key, sums in states.sums[name].items()}
+        is_sound = all(len(x) == len(states) and x.dtype.kind in "biuf"
+                       for x in states.sums[name].values())  # fmt: skip
+        if found != shapes or not is_sound:
+            raise ValueError(
+                f"task {name!r} must have sums of shapes {shapes} for each of {len(states)} "
+                f"images. Received: {found}"
+            )
 
 
 def _judge(task: Task, compiled: bool) -> Callable[[dict[str, np.ndarray]], dict[str, Any]]:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -124,6 +125,12 @@ def _table(
     return rows
 
 
+def in_markdown(text: str) -> str:
+    """A name in a Markdown table: on one line, and nothing in it is a cell, a tag or a link."""
+    escaped = re.sub(r"[\\|`*\[\]~]", r"\\\g<0>", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     has_published = any(row["published"] for row in rows)
     more = (" published |", "---:|") if has_published else ("", "")
@@ -132,10 +139,10 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         "|---|---|---:|---:|" + more[1],
     ]
     for row in rows:
-        metric = f"{row['metric']} {row['direction']}"
+        task, metric = in_markdown(row["task"]), in_markdown(row["metric"])
         ours = f"**{row['ours']}**" if row["is_better"] else row["ours"]
         last = f" {row['published']} |" if has_published else ""
-        lines.append(f"| {row['task']} | {metric} | {ours} | {row['baseline']} |{last}")
+        lines.append(f"| {task} | {metric} {row['direction']} | {ours} | {row['baseline']} |{last}")
     return "\n".join(lines) + "\n"
 
 

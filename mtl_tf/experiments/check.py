@@ -8,13 +8,16 @@ import numpy as np
 from PIL import Image
 
 from mtl_tf import data, evaluation
+from mtl_tf.data.files import shown
 from mtl_tf.data.sample import checked_sample
 from mtl_tf.evaluation.colours import names_of
 from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.experiments.terminal import say
 from mtl_tf.tasks import as_tasks
 
 _ROWS = 12
 _CELL_WIDTH = 192
+_LARGEST_HEIGHT = 768
 
 
 def check_data(
@@ -37,7 +40,7 @@ def check_data(
     options = {"tasks": None, "num_classes": num_classes, "check_files": False}
     dataset = data.open_folder(name, root, input_shape=(1, 1, 3), **options)  # sizes as they are
     layout = type(getattr(dataset, "layout", dataset)).__name__
-    print(f"{root}: {layout}, tasks {', '.join(dataset.tasks)}")
+    say(f"{shown(root)}: {layout}, tasks {', '.join(dataset.tasks)}")
     problems = list(data.damaged_files(os.fspath(root))) if name == "packed" else []
     rows: list[np.ndarray] = []
     ids = dataset.all_ids()
@@ -55,13 +58,13 @@ def check_data(
             rows.append(_row(sample, dataset))
     for task, shares in valid.items():
         share = 100 * np.mean(shares) if shares else 0.0
-        print(f"  {task:8} {len(shares)} images, {share:.1f} % of pixels valid")
+        say(f"  {task:8} {len(shares)} images, {share:.1f} % of pixels valid")
     if rows:
         buffer = io.BytesIO()
         Image.fromarray(np.concatenate(rows)).save(buffer, "PNG")
         write_atomically(sheet, buffer.getvalue())
-        print(f"Contact sheet: {sheet}")
-    print(f"{len(ids)} images, {len(problems)} broken")
+        say(f"Contact sheet: {shown(sheet)}")
+    say(f"{len(ids)} images, {len(problems)} broken")
     return problems
 
 
@@ -72,5 +75,6 @@ def _row(sample: data.Sample, dataset: data.DenseDataset) -> np.ndarray:
         names = names_of(task, dataset.class_names)
         pictures.append(evaluation.colourise(task, target, names, mask=mask))
     height = round(_CELL_WIDTH * sample.image.shape[0] / sample.image.shape[1])
+    height = min(max(height, 1), _LARGEST_HEIGHT)  # of images that are a line
     cells = [cv2.resize(p, (_CELL_WIDTH, height), interpolation=cv2.INTER_AREA) for p in pictures]
     return np.concatenate(cells, axis=1)

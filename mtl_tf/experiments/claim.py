@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 from collections.abc import Iterator
 
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.files import open_no_link, write_atomically
 from mtl_tf.experiments import lock
 from mtl_tf.experiments.config import Config, read_config
 
@@ -50,7 +50,7 @@ def held(folder: pathlib.Path, config: Config, fingerprint: str) -> Iterator[Non
     with contextlib.ExitStack() as stack:
         with _written(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / ".lock").open("w"))
+            file = stack.enter_context(open(folder / ".lock", "w", opener=open_no_link))
             if not lock.take(file):
                 raise ValueError(f"Another process is running in {folder}: wait for it")
             stored = folder / "data.txt"
@@ -75,7 +75,7 @@ def is_held(folder: pathlib.Path) -> bool:
     """
     with _written(folder):
         try:
-            with (folder / ".lock").open("r+") as file:
+            with open(folder / ".lock", "r+", opener=open_no_link) as file:
                 return not lock.take(file)
         except FileNotFoundError:
             return False

@@ -6,25 +6,28 @@
 import datetime
 import json
 import pathlib
-import sys
 from typing import Any
 
-import keras
 import yaml
 
 from mtl_tf import data
+from mtl_tf.data.files import shown
 from mtl_tf.evaluation import ImageStates, comparison
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.files import read_summary, write_atomically
 from mtl_tf.experiments.check import check_data
 from mtl_tf.experiments.config import make_config, read_config
 from mtl_tf.experiments.doctor import diagnosis
 from mtl_tf.experiments.export import export_model
 from mtl_tf.experiments.grid import SURVEYS
+from mtl_tf.experiments.models import load_network
 from mtl_tf.experiments.predict import Predictor, photographs, predict_all
 from mtl_tf.experiments.run import judge, load_data, run
 from mtl_tf.experiments.survey import survey as run_survey
+from mtl_tf.experiments.terminal import say
 from mtl_tf.experiments.tune import tune as search
 
+_LARGEST_FILE = 1 << 18
+_MOST_VALUES = 10_000  # in a file of options
 _TEXTS = ("root", "pretrained", "preset")  # whatever stands there: a folder may be called 795
 
 
@@ -43,14 +46,46 @@ def _options_of(path: pathlib.Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(_LARGEST_FILE + 1)
+        if len(text) > _LARGEST_FILE:
+            raise ValueError(f"it has more than {_LARGEST_FILE} letters")
+        _check_nodes(yaml.compose(text, yaml.SafeLoader))
         values, as_written = yaml.safe_load(text), yaml.load(text, yaml.BaseLoader)
-    except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is neither YAML nor JSON: {error}") from error
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is neither YAML nor JSON of options: {error}") from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ValueError(f"{path} must hold an object of options by name")
     texts = {key for key in _TEXTS if isinstance(values.get(key), int | float | datetime.date)}
     return values | {key: as_written[key] for key in texts}
+
+
+def _check_nodes(root: Any) -> None:
+    """`ValueError` for a key that is there twice, and for aliases that make a flood of values."""
+    sizes: dict[int, int] = {}
+
+    def size(node: Any) -> int:
+        if id(node) in sizes:  # 0 inside itself
+            if not sizes[id(node)]:
+                raise ValueError(f"a value holds itself{node.start_mark}")
+            return sizes[id(node)]
+        sizes[id(node)] = 0
+        children: list[Any] = []
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if twice := [key for key in keys if keys.count(key) > 1]:
+                raise ValueError(f"{twice[0]!r} is there twice{node.start_mark}")
+            children = [child for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        total = 1 + sum(map(size, children))
+        if total > _MOST_VALUES:
+            raise ValueError(f"more than {_MOST_VALUES} values{node.start_mark}")
+        sizes[id(node)] = total
+        return total
+
+    if root is not None:
+        size(root)
 
 
 def _chosen(options: Any) -> tuple[str | None, Any]:
@@ -73,9 +108,9 @@ def train(options: Any) -> int:
         config, out, resume=options.resume, tensorboard=options.tensorboard,
         verbose=2 if options.quiet else "auto", baseline=options.baseline,
     )  # fmt: skip
-    print((out / "report.md").read_text())
+    say((out / "report.md").read_text())
     minutes = summary["environment"]["training_s"] / 60
-    print(f"Trained for {minutes:.1f} minutes. Report: {out / 'report.html'}")
+    say(f"Trained for {minutes:.1f} minutes. Report: {out / 'report.html'}")
     return 0
 
 
@@ -85,8 +120,8 @@ def tune(options: Any) -> int:
         _chosen(options)[1], options.out, options.trials, options.search.split(","),
         options.baseline, 60 * options.time_limit_min, options.memory_limit_mib,
     )  # fmt: skip
-    print((options.out / "trials.md").read_text())
-    print(f"Train with the best: mtl-tf train --config {options.out / 'best.json'}")
+    say((options.out / "trials.md").read_text())
+    say(f"Train with the best: mtl-tf train --config {options.out / 'best.json'}")
     return 0
 
 
@@ -110,7 +145,7 @@ def survey(options: Any) -> int:
         60 * options.time_limit_min, options.memory_limit_mib,
     )  # fmt: skip
     if (options.out / "table.md").is_file():
-        print((options.out / "table.md").read_text())
+        say((options.out / "table.md").read_text())
     return 1 if problems else 0
 
 
@@ -123,13 +158,18 @@ def evaluate(options: Any) -> int:
     path = options.run / "model.keras"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the run has not finished training")
-    model = keras.saving.load_model(path)
-    results = judge(options.run, model, dataset, options.edge_tolerance, options.workers)
+    model = load_network(path)
+    if model.input_shape[1:] != dataset.input_shape:
+        raise ValueError(
+            f"{path} takes images {model.input_shape[1:]}, but its config.json says "
+            f"{dataset.input_shape}: they are not of one run"
+        )
     stored = options.run / "results.json"
-    if stored.is_file():  # not in a run that was killed before it judged
-        summary = json.loads(stored.read_text()) | {"results": results}
-        write_atomically(stored, json.dumps(summary, indent=2))
-    print(json.dumps(results, indent=2))
+    summary = read_summary(options.run) if stored.exists() else None  # killed before it judged
+    results = judge(options.run, model, dataset, options.edge_tolerance, options.workers)
+    if summary is not None:
+        write_atomically(stored, json.dumps(summary | {"results": results}, indent=2))
+    say(json.dumps(results, indent=2))
     return 0
 
 
@@ -137,7 +177,7 @@ def compare(options: Any) -> int:
     """Prints how two runs differ on the same images."""
     first, second = (ImageStates.load(path) for path in (options.first, options.second))
     found = comparison.compare(first, second, options.resamples)
-    print(comparison.as_text(found, len(first)))
+    say(comparison.as_text(found, len(first)))
     return 0
 
 
@@ -149,28 +189,26 @@ def predict(options: Any) -> int:
     predictor = Predictor(options.model)
     files = photographs(options.photos, predictor.model.output, options.out)
     for path in predict_all(predictor, files, options.out, options.side_by_side):
-        print(path)
+        say(shown(path))
     return 0
 
 
 def export(options: Any) -> int:
     """Writes a model for other programs and prints how far it differs."""
-    if not options.model.is_file():
-        raise FileNotFoundError(f"{options.model} is missing: give the model.keras of a run")
     differences = export_model(
-        keras.saving.load_model(options.model), options.out, options.format,
+        load_network(options.model), options.out, options.format,
         options.with_preprocessing, options.photos,
     )  # fmt: skip
     for task, difference in differences.items():
-        print(f"{task:20} differs from Keras by {difference:.2g} at most")
-    print(options.out)
+        say(f"{task:20} differs from Keras by {difference:.2g} at most")
+    say(options.out)
     return 0
 
 
 def data_list(options: Any) -> int:
     """Prints the data sets."""
     for name, row in data.TABLE.items():
-        print(f"{name:16} {', '.join(row.tasks)} ({row.source})")
+        say(f"{name:16} {', '.join(row.tasks)} ({row.source})")
     return 0
 
 
@@ -178,7 +216,7 @@ def data_check(options: Any) -> int:
     """Reads a whole data set; 1 if an item is broken."""
     problems = check_data(options.data, options.root, options.num_classes, options.sheet)
     for problem in problems:
-        print(problem, file=sys.stderr)
+        say(problem, error=True)
     return 1 if problems else 0
 
 
@@ -200,5 +238,5 @@ def data_unpack(options: Any) -> int:
 def doctor(options: Any) -> int:
     """Prints facts about the installation."""
     for name, value in diagnosis().items():
-        print(f"{name:22} {value}")
+        say(f"{name:22} {value}")
     return 0

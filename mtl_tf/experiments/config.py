@@ -3,12 +3,15 @@
 import json
 import os
 import pathlib
+import reprlib
 from typing import Any, Literal
 
 import pydantic
 
 from mtl_tf import architectures, backbones, balancing, heads
 from mtl_tf import data as data_sets
+from mtl_tf.data.files import shown
+from mtl_tf.evaluation.files import read_json
 from mtl_tf.experiments.presets import PRESETS
 
 TaskName = Literal[
@@ -19,6 +22,9 @@ ALL_TASKS: tuple[TaskName, ...] = (
     "semseg", "human_parts", "saliency", "normals", "edges", "depth",
 )  # fmt: skip
 
+_MOST_PROBLEMS = 10
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
 _TABLES: dict[str, Any] = {
     "data": data_sets.TABLE,
     "architecture": architectures.TABLE,
@@ -70,7 +76,7 @@ class Config(pydantic.BaseModel):
         seed: of weights, order and augmentation.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = "rendered_rooms"
     root: str | None = None
@@ -117,6 +123,15 @@ class Config(pydantic.BaseModel):
         if not isinstance(path, str | int | os.PathLike):
             raise ValueError("must be the path of a file or folder")
         return str(pathlib.Path(str(path)).expanduser().resolve())
+
+    @pydantic.field_validator("architecture_options")
+    @classmethod
+    def _json(cls, options: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(options, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"must hold what JSON can ({error})") from error
+        return options
 
     @pydantic.field_validator("data", "architecture", "backbone", "head")
     @classmethod
@@ -190,19 +205,20 @@ def make_config(preset: str | None = None, **values: Any) -> Config:
 def read_config(path: pathlib.Path) -> Config:
     """The configuration stored with a run; `ValueError` naming the file if it is damaged."""
     try:
-        return make_config(**json.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
+        return make_config(**read_json(path, "a JSON file of options"))
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is not the configuration of a run: {error}") from error
 
 
 def _readable(error: pydantic.ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+    lines, problems = [], error.errors()
+    for problem in problems[:_MOST_PROBLEMS]:
+        key = shown(".".join(str(part) for part in problem["loc"]))
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown; known are {', '.join(Config.model_fields)}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            received = f". Received: {problem['input']!r}" if key else ""
+            received = f". Received: {_SHORT.repr(problem['input'])}" if key else ""
             lines.append(f"{key}: {message}{received}" if key else message)
-    return "\n".join(lines)
+    more = len(problems) - len(lines)
+    return "\n".join(lines) + (f"\nand {more} more" if more else "")

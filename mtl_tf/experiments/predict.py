@@ -1,29 +1,30 @@
 """Predictions for photographs, folders of them and videos, written as coloured maps."""
 
 import dataclasses
+import errno
 import io
-import json
 import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
-import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from mtl_tf import data, evaluation
-from mtl_tf.data.files import read_image
+from mtl_tf.data.files import read_image, shown
 from mtl_tf.evaluation.colours import names_of
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.files import read_json, write_atomically
+from mtl_tf.experiments.models import load_network
+from mtl_tf.experiments.video import write_video
 from mtl_tf.tasks import TASKS, as_tasks
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+_LARGEST_MAP = 1 << 29  # numbers in the raw prediction of a task at the photograph's size
 _LARGEST_ROW = 3  # pictures side by side before another row begins
-_LARGEST_FRAME = 4096  # pixels a side of a video; codecs end not far above
 
 
 class Predictor:
@@ -37,15 +38,20 @@ class Predictor:
 
     Raises:
         FileNotFoundError: if the model is missing.
+        ValueError: if it holds code, or it or the class names are damaged.
     """
 
     def __init__(self, model_path: str | os.PathLike[str]) -> None:
-        path = pathlib.Path(model_path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: give the model.keras of a finished run")
-        self.model = keras.saving.load_model(path)
-        names = path.with_name("classes.json")
-        self.class_names = json.loads(names.read_text()) if names.is_file() else ()
+        self.model = load_network(model_path)
+        outputs = self.model.output
+        self.tasks = [n for n, raw in outputs.items() if n in TASKS and len(raw.shape) == 4]
+        if not self.tasks:
+            raise ValueError(
+                f"{shown(model_path)} has no map of a known task ({', '.join(TASKS)}). "
+                f"It has {list(outputs)}"
+            )
+        names = pathlib.Path(model_path).with_name("classes.json")
+        self.class_names = _class_names(names) if names.is_file() else []
         self._forward = tf.function(lambda image: self.model(image, training=False))
 
     def __call__(self, photo: np.ndarray) -> dict[str, np.ndarray]:
@@ -62,12 +68,29 @@ class Predictor:
         image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
         outputs = self._forward(data.normalise(image)[None])
         pictures = {}
-        for task in as_tasks([name for name in outputs if name in TASKS]):
-            full = tf.image.resize(outputs[task.name], photo.shape[:2])[0]
-            task = dataclasses.replace(task, channels=full.shape[-1])
+        for task in as_tasks(self.tasks):
+            task = dataclasses.replace(task, channels=outputs[task.name].shape[-1])
             names = names_of(task, self.class_names)
-            pictures[task.name] = evaluation.colourise(task, task.activation(full).numpy(), names)
+            full = tf.image.resize(outputs[task.name], _map_size(photo, task.channels))[0]
+            picture = evaluation.colourise(task, task.activation(full).numpy(), names)
+            if picture.shape != photo.shape:
+                picture = cv2.resize(picture, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+            pictures[task.name] = picture
         return pictures
+
+
+def _class_names(path: pathlib.Path) -> list[str]:
+    names = read_json(path, "the class names of a run", list)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{shown(path)} must hold a list of texts")
+    return names
+
+
+def _map_size(photo: np.ndarray, channels: int) -> tuple[int, int]:
+    """Height and width of a map in memory: the photograph's, smaller if that is enormous."""
+    height, width = photo.shape[:2]
+    scale = min(1.0, (_LARGEST_MAP / (height * width * channels)) ** 0.5)
+    return max(1, int(scale * height)), max(1, int(scale * width))
 
 
 def side_by_side(photo: np.ndarray, pictures: dict[str, np.ndarray]) -> np.ndarray:
@@ -109,15 +132,16 @@ def photographs(
         files = [path]
         if path.is_dir():
             files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in PHOTOS
-                     and not p.stem.endswith(written)]  # fmt: skip
+                     and not p.stem.endswith(written) and not p.is_dir()]  # fmt: skip
         if not files:
-            raise data.DataError(f"{path} holds no photograph ({', '.join(PHOTOS)})")
+            raise data.DataError(f"{shown(path)} holds no photograph ({', '.join(PHOTOS)})")
         found += files
     places = [(out or file.parent, file.stem) for file in found]
     for place, file in zip(places, found, strict=True):
         if places.count(place) > 1:
             raise data.DataError(
-                f"{file} and another have one name: their maps would collide in {place[0]}"
+                f"{shown(file)} and another have one name: their maps would collide in "
+                f"{shown(place[0])}"
             )
     return found
 
@@ -147,6 +171,7 @@ def predict_files(
     Raises:
         DataError: if a file is missing or damaged (of a folder: after all others are predicted), or
             the folder holds no photograph.
+        ValueError: if `out` is a file.
         RuntimeError: if this OpenCV cannot write videos.
     """
     path = pathlib.Path(path)
@@ -155,9 +180,14 @@ def predict_files(
         yield from predict_all(predictor, files, out, together)
         return
     folder = path.parent if out is None else pathlib.Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"{shown(folder)} is not a folder: choose another (--out)") from error
     if path.suffix.lower() in VIDEOS:
-        yield _predict_video(predictor, path, folder / f"{path.stem}_all.mp4")
+        film = folder / f"{path.stem}_all.mp4"
+        write_video(path, film, lambda frame: side_by_side(frame, predictor(frame)))
+        yield film
         return
     photo = read_image(path)
     pictures = predictor(photo)
@@ -167,7 +197,12 @@ def predict_files(
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "PNG")
         written = folder / f"{path.stem}_{as_file_name(name)}.png"
-        write_atomically(written, buffer.getvalue())
+        try:
+            write_atomically(written, buffer.getvalue())
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise data.DataError(f"{shown(path)} has too long a name: rename it") from error
         yield written
 
 
@@ -202,49 +237,3 @@ def predict_all(
 def as_file_name(text: str) -> str:
     """A name as part of a file name: nothing in it leads to another folder."""
     return re.sub(r"[^\w.-]|^\.+", "_", text)
-
-
-def _predict_video(predictor: Predictor, path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    if not path.is_file():
-        raise data.DataError(f"{path} is missing")
-    video, writer, unfinished = cv2.VideoCapture(str(path)), None, out.with_suffix(".part.mp4")
-    try:
-        while True:
-            is_there, frame = video.read()
-            if not is_there:
-                break
-            photo = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            shown = _within_limits(side_by_side(photo, predictor(photo)))
-            if writer is None:
-                rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-                writer = _video_writer(unfinished, rate, shown.shape[1], shown.shape[0])
-            writer.write(cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
-        if writer is None:
-            raise data.DataError(f"{path} is damaged or no video: it has no frame that can be read")
-        writer.release()
-        unfinished.replace(out)
-    finally:
-        video.release()
-        if writer is not None:
-            writer.release()
-        unfinished.unlink(missing_ok=True)
-    return out
-
-
-def _video_writer(path: pathlib.Path, rate: float, width: int, height: int) -> cv2.VideoWriter:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
-    if not writer.isOpened():
-        raise RuntimeError(
-            f"{path} cannot be written as a video of {width}x{height} pixels: this OpenCV has no "
-            "MPEG-4 encoder for it, or the folder cannot be written. Predict single frames instead"
-        )
-    return writer
-
-
-def _within_limits(frame: np.ndarray) -> np.ndarray:
-    """A frame scaled down to what codecs take."""
-    scale = _LARGEST_FRAME / max(frame.shape[:2])
-    if scale >= 1:
-        return frame
-    size = [2 * round(scale * side / 2) for side in frame.shape[1::-1]]  # codecs want even sides
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)

@@ -15,6 +15,7 @@ from mtl_tf.experiments import claim, selection
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.published import published_beside
+from mtl_tf.graph_errors import as_python_errors
 
 _BACKUP_MINUTES = 5.0  # within an epoch
 _TUNING_IMAGES = 50
@@ -87,6 +88,7 @@ def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training
     return trainer
 
 
+@as_python_errors()
 def run(
     config: Config,
     out: str | os.PathLike[str],
@@ -234,5 +236,6 @@ def _picture(model: keras.Model, batch: Any) -> dict[str, Any]:
 
 def _save_model(model: keras.Model, path: pathlib.Path) -> None:
     unfinished = path.with_name("unfinished.keras")
+    unfinished.unlink(missing_ok=True)  # it could be a link that leads elsewhere
     model.save(unfinished)
     unfinished.replace(path)

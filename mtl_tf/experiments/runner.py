@@ -2,7 +2,6 @@
 
 import ctypes
 import dataclasses
-import json
 import os
 import pathlib
 import signal
@@ -12,15 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.files import open_no_link, read_summary, write_atomically
 from mtl_tf.experiments.config import read_config
 from mtl_tf.experiments.grid import Cell
+from mtl_tf.experiments.terminal import say
 from mtl_tf.training.memory import resident_mib
 
 _POLL_S = 0.5
 _IS_LINUX = sys.platform == "linux"
 _LIBC: Any = ctypes.CDLL(None) if _IS_LINUX else None
-_LAST_LINES = 12
+_LAST_LINES, _LAST_BYTES = 12, 1 << 16  # of a log, shown
 _SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # or the first of two cells takes all memory
 
 
@@ -53,7 +53,7 @@ def run_cells(
     workers: int = 1,
     time_limit_s: float = 6 * 3600,
     memory_limit_mib: float = 16_384,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None] = say,
     baselines: Sequence[pathlib.Path] = (),
 ) -> list[Outcome]:
     """Runs cells in `out/cells/KEY`; one with `results.json` of its configuration is finished.
@@ -154,8 +154,7 @@ def _lacks_reference(cell: Cell, folder: pathlib.Path) -> bool:
     """Whether its best epoch was chosen without the single-task networks."""
     if cell.config.best_of == 1 or not cell.baselines:
         return False
-    kept = json.loads((folder / "results.json").read_text())["kept"]
-    return kept["relative_to"] != "single_task"
+    return read_summary(folder).get("kept", {}).get("relative_to") != "single_task"
 
 
 def _out_of_the_way(folder: pathlib.Path) -> None:
@@ -183,7 +182,7 @@ def _start(cell: Cell, out: pathlib.Path, baselines: Sequence[pathlib.Path]) -> 
         _out_of_the_way(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "request.json", cell.config.to_json())
-    with (folder / "log.txt").open("ab") as log:
+    with open(folder / "log.txt", "ab", opener=open_no_link) as log:
         process = subprocess.Popen(
             command_of(folder, baselines), stdout=log, stderr=subprocess.STDOUT,
             start_new_session=True, preexec_fn=_end_with_parent, env=os.environ | _SHARED_GPU,
@@ -201,8 +200,8 @@ def _end_with_parent() -> None:
 
 def _state(run: _Running, time_limit_s: float, memory_limit_mib: float) -> str | None:
     """`None` while it runs, then what went wrong, or nothing."""
-    code = run.process.poll()
-    if code is None:
+    reason = None
+    if os.waitid(os.P_PID, run.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         memory = resident_mib(run.process.pid) or 0.0  # it has just ended
         if time.monotonic() - run.begun > time_limit_s:
             reason = f"took longer than {time_limit_s / 60:.0f} minutes"
@@ -210,18 +209,19 @@ def _state(run: _Running, time_limit_s: float, memory_limit_mib: float) -> str |
             reason = f"took {memory:.0f} MiB of memory, more than {memory_limit_mib:.0f}"
         else:
             return None
-        _stop(run)
-    elif code == 0 and _is_finished(run.cell, run.folder):
+    code = _stop(run)
+    if reason is None and code == 0 and _is_finished(run.cell, run.folder):
         return ""
-    else:
-        reason = f"ended with code {code}"
+    reason = reason or f"ended with code {code}"
     log = run.folder / "log.txt"
-    lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _LAST_BYTES))
+        lines = stream.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
     return "\n".join([f"{run.cell.name} {reason}; the end of {log}:", *lines])
 
 
-def _stop(run: _Running) -> None:
-    """Ends the process and its children."""
-    if run.process.poll() is None:
+def _stop(run: _Running) -> int:
+    """Ends the process and its children, also those that it left behind; its exit code."""
+    if run.process.returncode is None:  # not waited for: its number is nobody else's yet
         os.killpg(run.process.pid, signal.SIGKILL)
-        run.process.wait()
+    return run.process.wait()

@@ -1,11 +1,11 @@
 """Which epoch of a run is kept: the best by Delta-m or by one task, judged as the survey judges."""
 
-import json
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mtl_tf import data, evaluation, metrics, training
+from mtl_tf.evaluation.files import read_summary
 from mtl_tf.experiments.config import Config
 
 Results = Mapping[str, Mapping[str, float]]
@@ -27,8 +27,8 @@ def single_task_results(folders: Iterable[pathlib.Path]) -> dict[str, dict[str, 
     found: dict[str, dict[str, float]] = {}
     for folder in folders:
         try:
-            results = json.loads((folder / "results.json").read_text())["results"]
-        except (OSError, ValueError, KeyError) as error:
+            results = read_summary(folder)["results"]
+        except ValueError as error:
             raise ValueError(f"{folder} is not a finished run: {error}") from error
         if len(results) != 1:
             raise ValueError(

@@ -11,8 +11,11 @@ from mtl_tf.experiments import tables
 from mtl_tf.experiments.grid import Row, make_cells
 from mtl_tf.experiments.runner import run_cells
 from mtl_tf.experiments.survey_report import write_survey_report
+from mtl_tf.experiments.terminal import say
+from mtl_tf.graph_errors import as_python_errors
 
 
+@as_python_errors()
 def survey(
     out: str | os.PathLike[str],
     rows: Iterable[Row],
@@ -23,7 +26,7 @@ def survey(
     workers: int = 1,
     time_limit_s: float = 6 * 3600,
     memory_limit_mib: float = 16_384,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None] = say,
 ) -> list[str]:
     """Trains and judges every cell; writes tables (Markdown, LaTeX, CSV) and `report.html`.
 

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import jinja2
-import keras
 import numpy as np
 
 from mtl_tf import data, evaluation
 from mtl_tf.evaluation.colours import names_of
 from mtl_tf.evaluation.curves import bars, curve, scatter
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.files import read_summary, write_atomically
 from mtl_tf.evaluation.report import PUBLISHED_METRICS, depth_range, embedded, formatted
 from mtl_tf.experiments import tables
 from mtl_tf.experiments.grid import SINGLE_TASK
+from mtl_tf.experiments.models import load_network
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.experiments.run import load_data
 from mtl_tf.experiments.runner import Outcome
@@ -84,8 +84,12 @@ def _plots(rows: Sequence[tables.Row], several: Sequence[tables.Row]) -> list[di
     for cost in ("parameters", "step_ms"):
         title, unit = tables.COSTS[cost], tables.UNITS[cost]
         points = {
-            _name(row): (row.costs[cost] / unit, 100 * row.delta["mean"]) for row in with_delta
+            _name(row): (row.costs[cost] / unit, 100 * row.delta["mean"])
+            for row in with_delta
+            if cost in row.costs
         }
+        if not points:
+            continue
         found.append((f"Δm and {title}; the line joins what nothing beats in both",
                       scatter(points, title, "Δm, %"), points))  # fmt: skip
     return [{"title": title, "source": uri, "alt": f"{title}: {_said(values)}"}
@@ -105,7 +109,7 @@ def _logged_curves(finished: Sequence[Outcome]) -> list[dict[str, str]]:
     """How each method weighs the tasks, and how their gradients agree, over the epochs."""
     found = []
     for outcome in _first_of_rows(finished):
-        history = json.loads((outcome.folder / "results.json").read_text())["history"]
+        history = read_summary(outcome.folder).get("history", [])
         row = ", ".join(outcome.cell.row)
         for suffix, title in (
             ("_weight", "Weight of each task's loss or gradient"),
@@ -219,7 +223,7 @@ def _pictures(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
     for name, cells in networks:
         maps: list[dict[str, str]] = [{} for _ in found]
         for outcome in cells:
-            model = keras.saving.load_model(outcome.folder / "model.keras")
+            model = load_network(outcome.folder / "model.keras")
             for i, (image, _, _) in enumerate(batches):
                 outputs = model(image, training=False)
                 for task in outputs.keys() & dataset.tasks.keys():

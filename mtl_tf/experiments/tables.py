@@ -3,12 +3,13 @@
 import csv
 import dataclasses
 import io
-import json
+import re
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mtl_tf.evaluation.report import formatted
+from mtl_tf.evaluation.files import read_summary
+from mtl_tf.evaluation.report import formatted, in_markdown
 from mtl_tf.experiments.grid import SINGLE_TASK
 from mtl_tf.experiments.runner import Outcome
 from mtl_tf.metrics import HIGHER_IS_BETTER, MAIN_METRICS, delta_m_of_seeds
@@ -21,7 +22,9 @@ UNITS = {"parameters": 1e6, "multiply_adds": 1e9, "step_ms": 1.0, "peak_memory_m
 
 _IN_LATEX = {
     "%": r"\%", "_": r"\_", "±": r"$\pm$", "Δm": r"$\Delta_m$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "°": r"$^\circ$",
+    "↓": r"$\downarrow$", "°": r"$^\circ$", "\\": r"\textbackslash{}", "&": r"\&", "#": r"\#",
+    "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
 }  # fmt: skip
 
 
@@ -52,7 +55,7 @@ def collect(outcomes: Sequence[Outcome]) -> list[Row]:
     found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for outcome in outcomes:
         if not outcome.problem:
-            summary = json.loads((outcome.folder / "results.json").read_text())
+            summary = read_summary(outcome.folder)
             found.setdefault(outcome.cell.row, {})[outcome.cell.config.seed] = summary
     alone = {task: s for (name, task), s in found.items() if name == SINGLE_TASK}
     rows, single = [], _single_task_results(alone)
@@ -87,10 +90,11 @@ def _single_task_results(alone: Mapping[str, Any]) -> dict[int, dict[str, dict[s
 
 
 def _costs(summaries: Collection[Mapping[str, Any]]) -> dict[str, float]:
+    environments = [summary.get("environment", {}) for summary in summaries]
     return {
-        cost: statistics.median(summary["environment"][cost] for summary in summaries)
+        cost: statistics.median(environment[cost] for environment in environments)
         for cost in COSTS
-        if all(cost in summary["environment"] for summary in summaries)
+        if all(cost in environment for environment in environments)
     }
 
 
@@ -142,6 +146,7 @@ def _deviation(value: float, seeds: int) -> str:
 def as_markdown(rows: Sequence[Row]) -> str:
     """A Markdown table, the best of each column in bold."""
     header, lines, best = cells_of(rows)
+    lines = [[in_markdown(text) for text in line] for line in lines]
     found = ["| " + " | ".join(header) + " |", "|---|---|" + "---:|" * (len(header) - 2)]
     for i, line in enumerate(lines):
         shown = [f"**{text}**" if i in best[j] and text else text for j, text in enumerate(line)]
@@ -153,10 +158,10 @@ def as_latex(rows: Sequence[Row]) -> str:
     """A LaTeX `tabular` (booktabs), the best of each column in bold."""
     header, lines, best = cells_of(rows)
 
+    special = re.compile("|".join(map(re.escape, _IN_LATEX)))
+
     def escaped(text: str) -> str:
-        for plain, latex in _IN_LATEX.items():
-            text = text.replace(plain, latex)
-        return text
+        return special.sub(lambda found: _IN_LATEX[found[0]], " ".join(text.split()))
 
     found = [r"\begin{tabular}{ll" + "r" * (len(header) - 2) + "}", r"\toprule"]
     found += [" & ".join(map(escaped, header)) + r" \\", r"\midrule"]
@@ -175,12 +180,19 @@ def as_csv(rows: Sequence[Row]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["architecture", "balancing", "seed", "task", "metric", "value"])
     for row in rows:
+        names = (row.architecture, row.balancing)
         for seed, results in zip(row.seeds, row.results, strict=True):
             for task, metrics in results.items():
                 for metric, value in metrics.items():
                     writer.writerow(
-                        [row.architecture, row.balancing, seed, task, metric, repr(value)]
+                        [*map(_cell, names), seed, _cell(task), _cell(metric), repr(value)]
                     )
         for cost, value in row.costs.items():
-            writer.writerow([row.architecture, row.balancing, "", "all", cost, repr(value)])
+            writer.writerow([*map(_cell, names), "", "all", cost, repr(value)])
     return buffer.getvalue()
+
+
+def _cell(name: str) -> str:
+    """A name in a CSV file: on one line, and no formula for a spreadsheet."""
+    plain = " ".join(name.split())
+    return f"'{plain}" if plain.startswith(("=", "+", "-", "@")) else plain

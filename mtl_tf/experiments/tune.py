@@ -9,12 +9,13 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.files import read_summary, write_atomically
 from mtl_tf.experiments import claim
 from mtl_tf.experiments.config import Config, make_config
 from mtl_tf.experiments.grid import Cell
 from mtl_tf.experiments.runner import run_cells
 from mtl_tf.experiments.selection import single_task_results
+from mtl_tf.experiments.terminal import say
 from mtl_tf.optional_packages import needed
 
 SEARCHED = ("learning_rate", "loss_weights")
@@ -29,7 +30,7 @@ def tune(
     baseline: Sequence[pathlib.Path] = (),
     time_limit_s: float = 6 * 3600,
     memory_limit_mib: float = 16_384,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None] = say,
 ) -> Config:
     """Searches for the options with the best validation score, one process a trial.
 
@@ -95,7 +96,7 @@ def tune(
         )
         problem, score = outcome.problem, None
         if not problem:
-            score = json.loads((outcome.folder / "results.json").read_text())["kept"]["score"]
+            score = read_summary(outcome.folder).get("kept", {}).get("score")
         if score is None:
             problem = problem or "no epoch had a score"
             trial.set_user_attr("problem", problem)

@@ -1,6 +1,7 @@
 """NYU Depth v2 as its authors publish it."""
 
 import functools
+import math
 import pathlib
 import warnings
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from mtl_tf.data.geometry import KINECT, normals_from_depth
 from mtl_tf.data.nyud_classes import IGNORED
 from mtl_tf.data.nyud_layouts.base import Arrays, Layout
 from mtl_tf.data.sample import DataError
+
+_LARGEST_IMAGE = 1 << 28  # numbers
 
 
 class Matlab(Layout):
@@ -52,13 +55,20 @@ class Matlab(Layout):
 
     @functools.cached_property
     def _file(self) -> h5py.File:
+        files.require_file(self.archive)
         return h5py.File(self.archive, "r")
 
     def _array(self, key: str) -> Any:
         try:
+            if not isinstance(self._file.get(key, getlink=True), h5py.HardLink):
+                raise TypeError("it is a link to elsewhere")
             found = self._file[key]
             if found.ndim != (4 if key == "images" else 3) or found.dtype.kind not in "iuf":
                 raise TypeError(f"shape {found.shape}, type {found.dtype}")
+            if found.external or found.is_virtual:
+                raise TypeError("its numbers lie in another file")
+            if math.prod(found.shape[1:]) > _LARGEST_IMAGE:
+                raise TypeError(f"one image claims {found.shape[1:]}")
             return found
         except Exception as error:  # h5py raises OSError, KeyError, RuntimeError, AttributeError ..
             raise DataError(f"{self.archive} is damaged or lacks {key!r}: {error}") from error

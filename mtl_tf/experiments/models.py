@@ -1,0 +1,68 @@
+"""Saved networks: a file may come from anywhere, so it is read with Keras' safe mode on."""
+
+import os
+import pathlib
+import zipfile
+from typing import Any
+
+import keras
+
+from mtl_tf.data.files import leads_out, shown
+from mtl_tf.training import MultiTaskTrainer
+
+_LARGEST_CONFIG = 1 << 26  # bytes
+
+
+def load_network(path: str | os.PathLike[str]) -> keras.Model:
+    """The network in a `.keras` file, of a trainer the one it trains.
+
+    Keras' safe mode stays on: code in the file (a `Lambda` layer, a SavedModel) is not run, unless
+    the program itself has called `keras.config.enable_unsafe_deserialization`.
+
+    Args:
+        path: the `model.keras` of a run, or any saved model from images to a dictionary of tasks.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds code, is damaged, or is no such model.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{shown(path)} is missing: give the model.keras of a finished run")
+    try:
+        _check_archive(path)
+        model: Any = keras.saving.load_model(path, safe_mode=True)
+    except Exception as error:  # Keras, zipfile, HDF5 and JSON raise many kinds
+        if "safe_mode" in str(error):
+            raise ValueError(
+                f"{shown(path)} holds code that loading it would run: refused, for Keras' safe "
+                "mode stays on. Build the model without Lambda layers; if you know who made the "
+                "file, load it in Python by keras.saving.load_model(path, safe_mode=False)"
+            ) from error
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{shown(path)} cannot be loaded as a model: {reason}") from error
+    model = model.model if isinstance(model, MultiTaskTrainer) else model
+    shape: Any = getattr(model, "input_shape", None)
+    output = getattr(model, "output", None)
+    is_image = isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3
+    if not is_image or None in shape[1:] or not isinstance(output, dict):
+        kind = list(output) if isinstance(output, dict) else type(output).__name__
+        raise ValueError(
+            f"{shown(path)} must hold a network from images [B, height, width, 3] to a dictionary "
+            f"of tasks, as mtl_tf.architectures makes them. Received: input {shape}, output {kind}"
+        )
+    return model
+
+
+def _check_archive(path: pathlib.Path) -> None:
+    """`ValueError` for an archive whose members lead out of it or unpack into a flood of text."""
+    if not zipfile.is_zipfile(path):  # Keras tells what it is
+        return
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if leads_out(member.filename):
+                raise ValueError(f"its member {member.filename!r} leads out of the archive")
+            if member.filename.endswith(".json") and member.file_size > _LARGEST_CONFIG:
+                raise ValueError(
+                    f"its {member.filename} claims {member.file_size >> 20} MiB of configuration"
+                )
