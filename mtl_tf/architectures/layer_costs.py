@@ -112,7 +112,9 @@ _FREE_IN_KERAS = """
 
 _RULES: dict[Any, Rule] = {
     **{
-        getattr(keras.layers, name): _free for name in _FREE_IN_KERAS if hasattr(keras.layers, name)
+        getattr(keras.layers, name): _free
+        for name in _FREE_IN_KERAS.split()
+        if hasattr(keras.layers, name)
     },
     **{getattr(keras.layers, f"Conv{n}D"): _convolution for n in (1, 2, 3)},
     **{getattr(keras.layers, f"Conv{n}DTranspose"): _transposed_convolution for n in (1, 2, 3)},

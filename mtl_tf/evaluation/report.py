@@ -61,7 +61,7 @@ def write_report(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     distances = [task.name for task in judged if task.kind is TargetKind.DISTANCE]
-    legend = [name for task in judged for name in names_of(task, class_names)]
+    legend = class_names if any(names_of(task, class_names) for task in judged) else ()
     depth_range_m = depth_range(pictures, distances)
     page = environment.get_template("report.html.j2").render(
         summary=summary,

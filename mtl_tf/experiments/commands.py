@@ -3,6 +3,7 @@
 `options` is what the parser of `mtl_tf.cli` gives.
 """
 
+import collections
 import datetime
 import json
 import pathlib
@@ -73,8 +74,9 @@ def _check_nodes(root: Any) -> None:
         children: list[Any] = []
         if isinstance(node, yaml.MappingNode):
             keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            if twice := [key for key in keys if keys.count(key) > 1]:
-                raise ValueError(f"{twice[0]!r} is there twice{node.start_mark}")
+            key, times = next(iter(collections.Counter(keys).most_common(1)), ("", 0))
+            if times > 1:
+                raise ValueError(f"{key!r} is there twice{node.start_mark}")
             children = [child for pair in node.value for child in pair]
         elif isinstance(node, yaml.SequenceNode):
             children = node.value

@@ -3,18 +3,36 @@
 import os
 import pathlib
 import zipfile
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 from mtl_tf.data.files import leads_out, shown
+from mtl_tf.tasks import TASKS, Task, as_tasks
 from mtl_tf.training import MultiTaskTrainer
 
 _LARGEST_CONFIG = 1 << 26  # bytes
 
 
+class Saved(NamedTuple):
+    """A network from a file, and its tasks as far as they are known.
+
+    Attributes:
+        network: from images to `{task: raw prediction}`.
+        tasks: those of the trainer in the file, else those with names this library knows.
+    """
+
+    network: keras.Model
+    tasks: tuple[Task, ...]
+
+
 def load_network(path: str | os.PathLike[str]) -> keras.Model:
-    """The network in a `.keras` file, of a trainer the one it trains.
+    """The network in a `.keras` file; see `load_saved`."""
+    return load_saved(path).network
+
+
+def load_saved(path: str | os.PathLike[str]) -> Saved:
+    """The network in a `.keras` file, of a trainer the one it trains, with its tasks.
 
     Keras' safe mode stays on: code in the file (a `Lambda` layer, a SavedModel) is not run, unless
     the program itself has called `keras.config.enable_unsafe_deserialization`.
@@ -31,7 +49,7 @@ def load_network(path: str | os.PathLike[str]) -> keras.Model:
         raise FileNotFoundError(f"{shown(path)} is missing: give the model.keras of a finished run")
     try:
         _check_archive(path)
-        model: Any = keras.saving.load_model(path, safe_mode=True)
+        model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, zipfile, HDF5 and JSON raise many kinds
         if "safe_mode" in str(error):
             raise ValueError(
@@ -41,7 +59,9 @@ def load_network(path: str | os.PathLike[str]) -> keras.Model:
             ) from error
         reason = str(error) or type(error).__name__
         raise ValueError(f"{shown(path)} cannot be loaded as a model: {reason}") from error
-    model = model.model if isinstance(model, MultiTaskTrainer) else model
+    tasks: tuple[Task, ...] = ()
+    if isinstance(model, MultiTaskTrainer):
+        model, tasks = model.model, model.tasks
     shape: Any = getattr(model, "input_shape", None)
     output = getattr(model, "output", None)
     is_image = isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3
@@ -51,7 +71,8 @@ def load_network(path: str | os.PathLike[str]) -> keras.Model:
             f"{shown(path)} must hold a network from images [B, height, width, 3] to a dictionary "
             f"of tasks, as mtl_tf.architectures makes them. Received: input {shape}, output {kind}"
         )
-    return model
+    known = {name: raw.shape[-1] for name, raw in output.items() if name in TASKS}
+    return Saved(model, tasks or (as_tasks(known) if known else ()))
 
 
 def _check_archive(path: pathlib.Path) -> None:

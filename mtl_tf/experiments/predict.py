@@ -1,6 +1,6 @@
 """Predictions for photographs, folders of them and videos, written as coloured maps."""
 
-import dataclasses
+import collections
 import errno
 import io
 import os
@@ -17,9 +17,9 @@ from mtl_tf import data, evaluation
 from mtl_tf.data.files import read_image, shown
 from mtl_tf.evaluation.colours import names_of
 from mtl_tf.evaluation.files import read_json, write_atomically
-from mtl_tf.experiments.models import load_network
+from mtl_tf.experiments.models import load_saved
 from mtl_tf.experiments.video import write_video
-from mtl_tf.tasks import TASKS, as_tasks
+from mtl_tf.tasks import TASKS
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -42,13 +42,14 @@ class Predictor:
     """
 
     def __init__(self, model_path: str | os.PathLike[str]) -> None:
-        self.model = load_network(model_path)
+        self.model, tasks = load_saved(model_path)
         outputs = self.model.output
-        self.tasks = [n for n, raw in outputs.items() if n in TASKS and len(raw.shape) == 4]
+        self.tasks = [t for t in tasks if t.name in outputs and len(outputs[t.name].shape) == 4]
         if not self.tasks:
             raise ValueError(
                 f"{shown(model_path)} has no map of a known task ({', '.join(TASKS)}). "
-                f"It has {list(outputs)}"
+                f"It has {list(outputs)}. Tasks of your own are known if the MultiTaskTrainer is "
+                "saved, not the network alone"
             )
         names = pathlib.Path(model_path).with_name("classes.json")
         self.class_names = _class_names(names) if names.is_file() else []
@@ -68,8 +69,7 @@ class Predictor:
         image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
         outputs = self._forward(data.normalise(image)[None])
         pictures = {}
-        for task in as_tasks(self.tasks):
-            task = dataclasses.replace(task, channels=outputs[task.name].shape[-1])
+        for task in self.tasks:
             names = names_of(task, self.class_names)
             full = tf.image.resize(outputs[task.name], _map_size(photo, task.channels))[0]
             picture = evaluation.colourise(task, task.activation(full).numpy(), names)
@@ -137,8 +137,9 @@ def photographs(
             raise data.DataError(f"{shown(path)} holds no photograph ({', '.join(PHOTOS)})")
         found += files
     places = [(out or file.parent, file.stem) for file in found]
+    counts = collections.Counter(places)
     for place, file in zip(places, found, strict=True):
-        if places.count(place) > 1:
+        if counts[place] > 1:
             raise data.DataError(
                 f"{shown(file)} and another have one name: their maps would collide in "
                 f"{shown(place[0])}"

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import mtl_tf as mtl
+from mtl_tf.architectures import layer_costs
 from mtl_tf.architectures.layer_costs import rule_of
 from mtl_tf.architectures.traced_costs import traced
 
@@ -428,3 +429,12 @@ def test_transformers_of_keras_hub():
     )  # fmt: skip
     found = mtl.architectures.summary(swin).multiply_adds
     assert found / 1e9 == pytest.approx(4.5, rel=0.01)
+
+
+def test_the_free_layers_of_keras_have_a_rule():
+    names = layer_costs._FREE_IN_KERAS.split()
+    present = [name for name in names if hasattr(keras.layers, name)]
+    assert len(present) > 60
+    for name in present:
+        layer = getattr(keras.layers, name)
+        assert layer_costs._RULES[layer] is layer_costs._free, name

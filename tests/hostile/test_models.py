@@ -147,7 +147,11 @@ def test_a_trainer_makes_only_what_keras_can(attack, trainer_path, tmp_path, com
     with pytest.raises(Exception, match=message):
         keras.saving.load_model(path)
     (tmp_path / "a.jpg").write_bytes(b"")
-    command("predict", "a.jpg", "--model", path).assert_refused("bad.keras")
+    outcome = command("predict", "a.jpg", "--model", path)
+    if attack.startswith(("the optimizer", "the balancing")):  # which nothing but training reads
+        assert outcome.code == 1 and "a.jpg" in outcome.err
+    else:
+        outcome.assert_refused("bad.keras")
 
 
 LOSSES = {
