@@ -10,7 +10,7 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 import mtl_tf as mtl
 
@@ -20,7 +20,7 @@ def main(model_path: str, photo_path: str) -> None:
     photo = pathlib.Path(photo_path)
     model = keras.saving.load_model(model_path)
     with Image.open(photo) as opened:
-        picture = opened.convert("RGB")
+        picture = ImageOps.exif_transpose(opened).convert("RGB")  # as phones say it is seen
     size = picture.size[::-1]
     image = picture.resize(model.input_shape[2:0:-1], Image.Resampling.BOX)
     outputs = model(mtl.data.normalise(np.asarray(image))[None], training=False)

@@ -12,7 +12,7 @@ import sys
 import time
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 PASSES = 20
 
@@ -44,7 +44,7 @@ def main(model_path: str, photo_path: str) -> None:
     """Prints the outputs and the passes a second."""
     height, width, run = (onnx if model_path.endswith(".onnx") else litert)(model_path)
     with Image.open(photo_path) as photo:
-        picture = photo.convert("RGB").resize((width, height))
+        picture = ImageOps.exif_transpose(photo).convert("RGB").resize((width, height))
     image = np.asarray(picture, np.float32)[None]  # RGB, 0 to 255
     for task, raw in run(image).items():
         print(f"{task}: {raw.shape}, {raw.min():.3g} to {raw.max():.3g}")

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 _KEPT = 16  # exceptions that wait to be raised again
 _PATTERN = re.compile(  # as the runtime of graphs writes it, or Python when run eagerly
-    r"""(?:\[["']?|b["'])\w+: (?P<text>.*?)<(?P<number>\d+)>["']?\]?(?P<values>.*)""", re.DOTALL
+    r"""(?:\[["']?|b["'])\w+<(?P<number>\d+)>: (?P<text>.*?)<end>["']?\]?(?P<values>.*)""",
+    re.DOTALL,
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _exceptions: dict[int, BaseException] = {}
@@ -27,7 +28,18 @@ def described(error: BaseException) -> str:
     _exceptions[number] = error
     for old in list(_exceptions)[:-_KEPT]:
         _exceptions.pop(old, None)
-    return f"{type(error).__name__}: {error}<{number}>"
+    return marked(type(error), error, number)
+
+
+def marked(error: type[BaseException], text: object, number: int = 0) -> str:
+    """A text that `as_python_errors` finds in the message of a graph that failed with it.
+
+    Args:
+        error: the class to raise.
+        text: of the error. Names of files in it may hold anything.
+        number: of the exception that is kept; 0 for none.
+    """
+    return f"{error.__name__}<{number}>: {text}<end>"
 
 
 def require_text(condition: tf.Tensor, text: Any) -> Any:
@@ -47,7 +59,7 @@ def require(condition: tf.Tensor, error: type[Exception], text: str, *numbers: t
     Returns:
         The operation, for `tf.control_dependencies`; `None` when run eagerly.
     """
-    return tf.debugging.Assert(condition, [f"{error.__name__}: {text}<0>", *numbers])
+    return tf.debugging.Assert(condition, [marked(error, text), *numbers])
 
 
 @contextlib.contextmanager

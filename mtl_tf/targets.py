@@ -12,6 +12,8 @@ import numpy as np
 LARGEST_DEPTH_M = 1000.0
 """Depths beyond it are taken for another unit."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class TargetKind(enum.Enum):
     """The kinds of targets.
@@ -64,11 +66,11 @@ class TargetKind(enum.Enum):
             TargetKind.BINARY: (0, 1),
             TargetKind.BOUNDARY: (0, 1),
             TargetKind.DIRECTION: (0.81, 1.21),
-            TargetKind.DISTANCE: (-LARGEST_DEPTH_M, LARGEST_DEPTH_M),
-            TargetKind.VALUES: (-np.inf, np.inf),
+            TargetKind.DISTANCE: (0, LARGEST_DEPTH_M),
+            TargetKind.VALUES: (-_LARGEST, _LARGEST),
         }[self]
 
-    def measured(self, target: Any, channels: int) -> list[Any]:
+    def measured(self, target: Any, channels: int) -> Any:
         """What must lie in `limits`: the channels, or the squared length of vectors.
 
         Args:
@@ -76,10 +78,11 @@ class TargetKind(enum.Enum):
             channels: of the prediction: the number of classes.
 
         Returns:
-            Arrays `[...]`.
+            `[..., C]`, of lengths `[..., 1]`.
         """
-        values = [target[..., i] for i in range(self.target_channels(channels))]
-        return [sum(v * v for v in values)] if self is TargetKind.DIRECTION else values
+        if self is not TargetKind.DIRECTION:
+            return target
+        return sum(target[..., i] * target[..., i] for i in range(channels))[..., None]
 
     def problem(self, target: np.ndarray, mask: np.ndarray, channels: int) -> str | None:
         """What is wrong with the valid values of a target, or `None`.
@@ -90,32 +93,37 @@ class TargetKind(enum.Enum):
             channels: of the prediction: the number of classes.
         """
         low, high = self.limits(channels)
-        for value in self.measured(target, channels):
-            if low <= value.min(initial=low) and value.max(initial=low) <= high:
-                continue
-            is_wrong = ((value < low) | (value > high)) & mask
-            if is_wrong.any():
-                worst = value[is_wrong].flat[0]
-                return self.message(worst, channels).replace(":", f" ({is_wrong.sum()} times):", 1)
-        return None
+        value = self.measured(target, channels)
+        may_have_parts = self is TargetKind.CLASSES and value.dtype.kind == "f"
+        is_within = low <= value.min(initial=low) and value.max(initial=low) <= high
+        if is_within and not may_have_parts:  # NaN is not within
+            return None
+        is_wrong = ~((value >= low) & (value <= high))
+        if may_have_parts:
+            is_wrong |= value % 1 != 0
+        is_wrong &= mask[..., None]
+        count = int(is_wrong.any(-1).sum())
+        return self.message(value[is_wrong].flat[0], channels, count) if count else None
 
-    def message(self, value: Any, channels: int) -> str:
-        """`has the value 255: class ids must be ...`, for errors."""
+    def message(self, value: Any, channels: int, count: int = 0) -> str:
+        """`has the value 255 (7 times): class ids must be ...`, for errors."""
         what = "vectors of squared length" if self is TargetKind.DIRECTION else "the value"
-        return f"has {what} {value}: {self.expectation(channels)}"
+        times = f" ({count} times)" if count else ""
+        return f"has {what} {value}{times}: {self.expectation(channels)}"
 
     def expectation(self, channels: int) -> str:
         """What values are expected, and what to do where they are not, for error messages."""
         return {
-            TargetKind.CLASSES: f"class ids must be in 0..{channels - 1}: set the validity mask to "
-            "0 where there is no class (255, -1, ...), or shift the ids",
+            TargetKind.CLASSES: f"class ids must be whole numbers in 0..{channels - 1}: set the "
+            "validity mask to 0 where there is no class (255, -1, ...), or shift the ids",
             TargetKind.BINARY: "values must lie between 0 and 1: divide 0 and 255 by 255",
             TargetKind.BOUNDARY: "values must lie between 0 and 1: divide 0 and 255 by 255",
-            TargetKind.DISTANCE: f"distances must be metres, at most {LARGEST_DEPTH_M:g}: divide "
+            TargetKind.DISTANCE: f"distances must be metres, 0 to {LARGEST_DEPTH_M:g}: divide "
             "millimetres by 1000, and set the validity mask to 0 where depth is unknown",
             TargetKind.DIRECTION: "vectors must have unit length: decode colours as 2 * rgb / 255 "
             "- 1, normalise, and set the validity mask to 0 where there is no normal",
-            TargetKind.VALUES: "any finite number",
+            TargetKind.VALUES: "values must be finite numbers: set the validity mask to 0 where "
+            "there is none",
         }[self]
 
 
@@ -128,12 +136,13 @@ KINDS = {
 """The kinds of the targets this library knows by name."""
 
 
-def kind_of(name: str, target: np.ndarray | None = None) -> TargetKind:
+def kind_of(name: str, target: np.ndarray | None = None, channels: int | None = None) -> TargetKind:
     """The kind of a target of which nothing but a name, and perhaps an example, is known.
 
     Args:
         name: of the task; one of `KINDS` decides.
         target: an example; whole numbers are class ids.
+        channels: of the prediction, if known; one alone is no number of classes.
 
     Returns:
         The kind; `VALUES` where nothing tells.
@@ -141,4 +150,4 @@ def kind_of(name: str, target: np.ndarray | None = None) -> TargetKind:
     if name in KINDS:
         return KINDS[name]
     is_whole = target is not None and np.asarray(target).dtype.kind in "iu"
-    return TargetKind.CLASSES if is_whole else TargetKind.VALUES
+    return TargetKind.CLASSES if is_whole and channels != 1 else TargetKind.VALUES

@@ -5,6 +5,7 @@ function makes as the object it made. Nothing is imported for a file, and no fun
 called: classes must be losses or metrics that are registered with Keras or already imported.
 """
 
+import inspect
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import TASKS, Task, as_tasks
 
 _MAKERS = ("activation", "loss", "metrics", "colourise")
+_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_DISPENSABLE = ("name", "dtype", "reduction")
 _BASES = (
     keras.losses.Loss, keras.metrics.Metric, keras.layers.Layer, keras.optimizers.Optimizer,
     keras.optimizers.schedules.LearningRateSchedule,
@@ -43,27 +46,100 @@ def tasks_from_config(config: Any) -> tuple[Task, ...]:
     return tuple(_task(one) for one in config)
 
 
-def known_classes(config: Any) -> dict[str, type]:
-    """Keras classes that a configuration names, without being registered, and that are imported.
+def known_classes(config: Any) -> dict[str, Any]:
+    """What a configuration names and is registered, or a Keras class that is imported.
 
     Args:
         config: any nest of dictionaries and lists as Keras serialises objects.
 
     Returns:
-        `{registered name: class}`, for `keras.saving.custom_object_scope`.
+        `{registered name: object}`, the `custom_objects` of
+        `keras.saving.deserialize_keras_object` also after the scope of this call has ended.
     """
     found = {}
     for name, module, registered in _named(config):
+        known = keras.saving.get_registered_object(registered)
         cls = getattr(sys.modules.get(module), name, None)
-        if isinstance(cls, type) and issubclass(cls, _BASES):
+        if known is not None:
+            found[registered] = known
+        elif isinstance(cls, type) and issubclass(cls, _BASES):
             found[registered] = cls
     return found
+
+
+def whole_config(made: Any, looks_inside: bool = True) -> dict[str, Any]:
+    """The Keras configuration of an object, if it holds all arguments of its constructor.
+
+    What the constructor does not take is left out.
+
+    Args:
+        made: a loss, metric or layer.
+        looks_inside: whether to add what `get_config` lacks (that of `keras.losses.Huber` its
+            delta) where the object keeps it, as plain data, under the argument's name.
+
+    Raises:
+        ValueError: naming the arguments that would be lost.
+    """
+    config = dict(made.get_config())
+    parameters = inspect.signature(type(made).__init__).parameters
+    names = [n for n, p in parameters.items() if p.kind in _PLAIN and n != "self"]
+    lost = []
+    for name in names:
+        if name in config or name in _DISPENSABLE:
+            continue
+        kept = [vars(made), *(v for v in vars(made).values() if isinstance(v, Mapping))]
+        values = [own[name] for own in kept if name in own and _is_plain(own[name])]
+        if looks_inside and values:
+            config[name] = values[0]
+        else:
+            lost.append(name)
+    if lost:
+        raise ValueError(f"the get_config of {type(made).__name__} lacks {lost}: add them to it")
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        for name in set(_DISPENSABLE) - set(names):
+            config.pop(name, None)
+    return config
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str | None)
+
+
+def serialized(value: Any) -> Any:
+    """`keras.saving.serialize_keras_object`, of losses, metrics and layers with `whole_config`.
+
+    Without the numbers by which Keras recognises an object that occurs twice: it takes them from
+    addresses, and objects that tasks made for this call are gone, their addresses used again.
+
+    Raises:
+        ValueError: if arguments of a constructor would be lost.
+    """
+    if isinstance(value, Mapping):
+        return {name: serialized(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [serialized(one) for one in value]
+    stored = _without_numbers(keras.saving.serialize_keras_object(value))
+    if isinstance(value, keras.losses.Loss | keras.metrics.Metric | keras.layers.Layer):
+        whole = whole_config(value)
+        stored["config"] = {name: stored["config"].get(name, whole[name]) for name in whole}
+    return stored
+
+
+def _without_numbers(config: Any) -> Any:
+    if isinstance(config, Mapping):
+        kept = {name: one for name, one in config.items() if name != "shared_object_id"}
+        return {name: _without_numbers(one) for name, one in kept.items()}
+    return [_without_numbers(one) for one in config] if isinstance(config, list) else config
 
 
 def _named(config: Any) -> Iterator[tuple[str, str, str]]:
     if isinstance(config, Mapping):
         name, registered = config.get("class_name"), config.get("registered_name")
-        if isinstance(name, str) and isinstance(registered, str):
+        if name == "function":  # only if it is registered
+            yield "", "", str(config.get("config"))
+        elif isinstance(name, str) and isinstance(registered, str):
             yield name, str(config.get("module")), registered
         for value in config.values():
             yield from _named(value)
@@ -80,18 +156,18 @@ def _stored(task: Task, field: str, value: Any) -> Any:
     if isinstance(value, _Made):
         return {"made": value.config}
     if isinstance(value, type):
-        return {"class": value.__name__, "module": value.__module__}
+        registered = keras.saving.get_registered_name(value)
+        return {"class": value.__name__, "module": value.__module__, "registered": registered}
     if field == "loss":
-        return {"made": keras.saving.serialize_keras_object(value())}
+        return {"made": serialized(value())}
     if field == "metrics":
-        made = value(task.channels)
-        return {"made": [keras.saving.serialize_keras_object(metric) for metric in made]}
-    registered = value is not None and keras.saving.get_registered_object(
-        keras.saving.get_registered_name(value)
-    )
-    if registered:
+        return {"made": serialized(value(task.channels))}
+    if value is None:
+        return None
+    name = getattr(value, "__name__", None)
+    if name and keras.saving.get_registered_object(keras.saving.get_registered_name(value)):
         return {"function": keras.saving.get_registered_name(value)}
-    return None if value is None else {"missing": getattr(value, "__qualname__", repr(value))}
+    return {"missing": name or repr(value)}
 
 
 def _task(config: Mapping[str, Any]) -> Task:
@@ -115,29 +191,30 @@ def _restored(config: Mapping[str, Any], field: str) -> Any:
     if "made" in stored:
         return _Made(stored["made"])
     if "class" in stored:
-        return _class(stored["class"], stored["module"], config["name"], field)
-    if "function" in stored:
-        function = keras.saving.get_registered_object(stored["function"])
-        if function is not None:
-            return function
+        return _class(stored, config["name"], field)
     name = stored.get("function") or stored["missing"]
+    function = keras.saving.get_registered_object(name)
+    if function is not None:
+        return function
     warnings.warn(
         f"The {field} {name!r} of task {config['name']!r} was not saved. Training goes on without "
-        "it; to evaluate or predict, pass your mtl_tf.Task, or register the function with "
-        "keras.saving.register_keras_serializable before saving",
+        "it; to evaluate or predict, pass your mtl_tf.Task, load with custom_objects, or register "
+        "the function with keras.saving.register_keras_serializable",
         stacklevel=2,
     )
     return _Missing(config["name"], field, name)
 
 
-def _class(name: str, module: str, task: str, field: str) -> type:
-    cls = keras.saving.get_registered_object(f"mtl_tf>{name}") or getattr(
+def _class(stored: Mapping[str, str], task: str, field: str) -> type:
+    name, module = stored["class"], stored["module"]
+    registered = stored.get("registered", name)
+    cls = keras.saving.get_registered_object(registered) or getattr(
         sys.modules.get(module), name, None
     )
     if not (isinstance(cls, type) and issubclass(cls, _BASES)):
         raise TypeError(
             f"Could not locate the {field} {module}.{name} of task {task!r}: import the module "
-            "that defines it before loading"
+            f"that defines it before loading, or load with custom_objects={{{registered!r}: ...}}"
         )
     return cls
 
@@ -147,12 +224,10 @@ class _Made:
 
     def __init__(self, config: Any) -> None:
         self.config = config
+        self._known = known_classes(config)
 
     def __call__(self, channels: int | None = None) -> Any:
-        with keras.saving.custom_object_scope(known_classes(self.config)):
-            if isinstance(self.config, list):
-                return [keras.saving.deserialize_keras_object(one) for one in self.config]
-            return keras.saving.deserialize_keras_object(self.config)
+        return keras.saving.deserialize_keras_object(self.config, self._known)
 
 
 class _Missing:

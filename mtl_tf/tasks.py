@@ -36,8 +36,8 @@ class Task:
             colours of the kind without it.
 
     Raises:
-        ValueError: for a name that cannot be printed, or an object where a function that makes one
-            belongs.
+        ValueError: for a name that cannot be printed, an object where a function that makes one
+            belongs, or metrics that make nonsense of class ids.
     """
 
     name: str
@@ -61,13 +61,16 @@ class Task:
                 f"{self.activation!r}, {self.loss!r}, {self.metrics!r}. Write "
                 "loss=mtl_tf.losses.L1 or loss=lambda: MyLoss(0.5), not an object"
             )
+        metrics = _metrics_made(self)
         if self.kind is None:
-            object.__setattr__(self, "kind", _kind_of(self))
+            object.__setattr__(self, "kind", _kind_of(self, metrics))
         elif not isinstance(self.kind, TargetKind):
             raise ValueError(
                 f"kind of task {self.name!r} must be one of {list(TargetKind)}. "
                 f"Received: {self.kind!r}"
             )
+        for metric in metrics:
+            check_metric(metric, self.name, self.kind)
 
     @functools.cached_property
     def metric_info(self) -> dict[str, MetricInfo]:
@@ -76,15 +79,57 @@ class Task:
         info = {self.main_metric: unknown}
         for metric in self.metrics(self.channels):
             info |= getattr(metric, "info", None) or {metric.name: unknown}
+        if self.kind is TargetKind.BOUNDARY:  # evaluated by the edge benchmark too
+            info |= {name: metrics.EdgeMetrics.info[name] for name in ("ods_f", "ois_f", "ap")}
         main = info[self.main_metric]
         info[self.main_metric] = dataclasses.replace(main, higher_is_better=self.higher_is_better)
         return info
 
 
-def _kind_of(task: Task) -> TargetKind:
+_OF_ONE_HOT = (
+    keras.metrics.CategoricalAccuracy, keras.metrics.TopKCategoricalAccuracy,
+    keras.metrics.CategoricalCrossentropy, keras.metrics.OneHotIoU, keras.metrics.OneHotMeanIoU,
+)  # fmt: skip
+
+
+def check_metric(metric: keras.metrics.Metric, task: str, kind: TargetKind) -> None:
+    """`ValueError` for metrics of Keras that make nonsense of class ids and scores."""
+    if kind is not TargetKind.CLASSES:
+        return
+    remedy = ""
+    if isinstance(metric, _OF_ONE_HOT):
+        remedy = "keras.metrics.SparseCategoricalAccuracy() or MeanIoU(..., sparse_y_pred=False)"
+    elif isinstance(metric, keras.metrics.IoU) and metric.sparse_y_pred:
+        remedy = f"{type(metric).__name__}(..., sparse_y_pred=False)"
+    if remedy:
+        raise ValueError(
+            f"Metric {metric.name!r} ({type(metric).__name__}) of task {task!r} does not fit class "
+            f"ids [B, H, W, 1] and scores [B, H, W, C]: use {remedy}"
+        )
+
+
+def _metrics_made(task: Task) -> list[keras.metrics.Metric]:
+    """The metrics of a task; `ValueError` if its function does not make a list of them."""
+    made = task.metrics(task.channels)
+    is_list = isinstance(made, list | tuple)
+    if not is_list or not all(isinstance(metric, keras.metrics.Metric) for metric in made):
+        raise ValueError(
+            f"metrics of task {task.name!r} must make a list of Keras metrics, such as lambda "
+            f"channels: [mtl_tf.metrics.RegressionMetrics(channels)]. It made: {made!r}"
+        )
+    return list(made)
+
+
+def _kind_of(task: Task, metrics: list[keras.metrics.Metric]) -> TargetKind:
     """The kind that a task's metrics, or its loss, are for."""
-    kinds = [getattr(metric, "kind", None) for metric in task.metrics(task.channels)]
-    loss = task.loss()
+    kinds = [getattr(metric, "kind", None) for metric in metrics]
+    try:
+        loss = task.loss()
+    except TypeError as error:  # a loss function in place of one that makes it
+        raise ValueError(
+            f"loss of task {task.name!r} must make a loss without arguments: write lambda: "
+            f"my_function. Received: {task.loss!r} ({error})"
+        ) from error
     kinds.append(getattr(loss, "kind", None))
     if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
         kinds.append(TargetKind.CLASSES)
@@ -141,7 +186,8 @@ def as_tasks(tasks: Mapping[str, int] | Iterable[str | Task]) -> tuple[Task, ...
     """Tasks from what a user may give: `{name: channels}`, names, or `Task` objects.
 
     Args:
-        tasks: for example `{"semseg": 13, "depth": 1}`, `("semseg", "depth")` or a list of `Task`.
+        tasks: for example `{"semseg": 13, "depth": 1}`, `("semseg", "depth")`, the `tasks` of a
+            data set, or a list of `Task`.
 
     Returns:
         The tasks in the order given.
@@ -150,8 +196,11 @@ def as_tasks(tasks: Mapping[str, int] | Iterable[str | Task]) -> tuple[Task, ...
         ValueError: for an unknown name, a repeated task, no task, or channels below 1.
     """
     items: list[Any] = list(tasks.items()) if isinstance(tasks, Mapping) else list(tasks)
+    own: Mapping[str, Task] = getattr(tasks, "own", {})  # of a data set
     resolved: list[Task] = []
     for item in items:
+        if isinstance(item, tuple) and item[0] in own:
+            item = own[item[0]]
         if isinstance(item, Task):
             resolved.append(item)
             continue

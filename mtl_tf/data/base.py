@@ -21,6 +21,19 @@ from mtl_tf.targets import KINDS, TargetKind, kind_of
 CHANNELS = {**dict.fromkeys(KINDS, 1), "semseg": 40, "human_parts": 7, "normals": 3,
             "principal_curvature": 2}  # fmt: skip
 """Channels of the predictions of the tasks this library knows by name."""
+_RESERVED = ("id", "image")  # what else files and records of an image hold
+
+
+class TaskChannels(dict[str, int]):
+    """`{task: channels}` that remembers the `mtl_tf.Task` objects among them.
+
+    Attributes:
+        own: `{name: task}`; `mtl_tf.tasks.as_tasks` takes them in the place of those it knows.
+    """
+
+    def __init__(self, channels: Mapping[str, int], own: Mapping[str, Any]) -> None:
+        super().__init__(channels)
+        self.own = {name: own[name] for name in channels if name in own}
 
 
 def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -57,7 +70,8 @@ class DenseDataset(abc.ABC):
     """Base of the data sets: splits of ids, and one sample for an id.
 
     Attributes:
-        tasks: `{task: channels}`, as architectures, trainer and evaluation take it.
+        tasks: `{task: channels}`, as architectures, trainer and evaluation take it; it remembers
+            `mtl_tf.Task` objects.
         splits: `{"train": ids, "val": ids}`, and `"test"` where it is not the same as `"val"`.
         input_shape: `(H, W, 3)` of the images in a batch.
         class_names: names of the semantic classes.
@@ -91,11 +105,12 @@ class DenseDataset(abc.ABC):
         class_names: Sequence[str] = (),
         **options: Any,
     ) -> None:
-        self._kinds: dict[str, TargetKind] = {}
+        own: Mapping[str, Any] = getattr(available, "own", {})
         if not isinstance(available, Mapping):
-            own = list(available)
-            self._kinds = {task.name: task.kind for task in own}
-            available = {task.name: task.channels for task in own}
+            objects: list[Any] = list(available)
+            own = {task.name: task for task in objects}
+            available = {name: task.channels for name, task in own.items()}
+        self._kinds: dict[str, TargetKind] = {name: task.kind for name, task in own.items()}
         names = list(available if tasks is None else tasks)
         unknown = [name for name in names if name not in available]
         if unknown or not names:
@@ -103,6 +118,8 @@ class DenseDataset(abc.ABC):
                 f"tasks must be some of {list(available)} for {type(self).__name__} here. "
                 f"Received: {names}"
             )
+        if reserved := [name for name in names if name in _RESERVED]:
+            raise ValueError(f"A task of a data set cannot be called {reserved[0]!r}: rename it")
         known = [field.name for field in dataclasses.fields(Options)]
         for name in options:
             if name not in known:
@@ -112,7 +129,7 @@ class DenseDataset(abc.ABC):
         self.options = Options(**options)
         if self.options.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1. Received: {self.options.batch_size}")
-        self.tasks = {name: available[name] for name in names}
+        self.tasks = TaskChannels({name: available[name] for name in names}, own)
         self.class_names = tuple(class_names)
         self.splits = dict(splits)
         for split, ids in self.splits.items():
@@ -123,23 +140,30 @@ class DenseDataset(abc.ABC):
                 path for i in self.all_ids() for path in self._paths_used(i).values()
             )  # fmt: skip
         if input_shape is None:
-            input_shape = self.load(self.splits["train"][0]).image.shape
+            input_shape = self._example().image.shape
         self.input_shape = checked_input_shape(input_shape)
+
+    def _example(self) -> Sample:
+        name = self.splits["train"][0]
+        example = self.load(name)
+        if not isinstance(example, Sample):
+            raise DataError(f"{name}: load must return a Sample. Received: {type(example).__name__}")
+        return example
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:
         """What the target of each task is: `{task: (kind, channels, is_image_level)}`.
 
-        Of tasks with names of one's own the first training sample is looked at.
+        Of tasks of one's own the first training sample is looked at.
         """
         specs = {}
         example = None
         for task, channels in self.tasks.items():
             target = None
-            if task not in KINDS:
-                example = example or self.load(self.splits["train"][0])
+            if task not in KINDS or task in self._kinds:
+                example = example or self._example()
                 target = example.targets.get(task)
-            kind = self._kinds.get(task) or kind_of(task, target)
+            kind = self._kinds.get(task) or kind_of(task, target, channels)
             specs[task] = TargetSpec(kind, channels, target is not None and np.ndim(target) < 2)
         return specs
 
@@ -163,7 +187,11 @@ class DenseDataset(abc.ABC):
     def _paths_used(self, image_id: str) -> dict[str, pathlib.Path]:
         """Files of the image and of the tasks asked for, without those of other tasks."""
         wanted = ("image", *self.tasks)
-        return {k: p for k, p in self.paths(image_id).items() if k.split("/")[0] in wanted}
+        return {
+            kind: path
+            for kind, path in self.paths(image_id).items()
+            if any(kind == name or kind.startswith(f"{name}/") for name in wanted)
+        }
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ for other data, wherever the files lie.

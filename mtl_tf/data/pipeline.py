@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mtl_tf.autotuning import without_autotuning
 from mtl_tf.data.python_calls import python_call
-from mtl_tf.data.sample import Sample, checked_sample
+from mtl_tf.data.sample import DataError, Sample, checked_sample
 from mtl_tf.data.transforms import augment, normalise, resize
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ class _Epochs:
 
     def begin(self) -> tuple[int, int]:
         """The number of the epoch, and its first batch that anyone looks at."""
-        begun = (self._counted, 0) if self._announced is None else self._announced
+        epoch, first_batch = self._announced or (self._counted, 0)
+        if self._announced is not None:
+            self._announced = epoch, 0  # whoever iterates it again looks at all batches
         self._counted += 1
-        return begun
+        return epoch, first_batch
 
 
 class _Loader:
@@ -52,7 +54,11 @@ class _Loader:
         if self._cache is not None and position in self._cache:
             return self._cache[position]
         image_id = self.ids[position]
-        sample = checked_sample(self.source.load(image_id), self.source.specs, image_id)
+        try:
+            loaded = self.source.load(image_id)
+        except OSError as error:  # of a user's `load`: it names the file at best
+            raise DataError(f"{image_id}: {error}") from error
+        sample = checked_sample(loaded, self.source.specs, image_id)
         if self._cache is not None:
             height, width = (round(n * self._largest) for n in self.source.input_shape[:2])
             if height < sample.image.shape[0] and width < sample.image.shape[1]:

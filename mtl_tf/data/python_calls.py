@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.graph_errors import described, require_text
+from mtl_tf.graph_errors import described, marked, require_text
 
 _LONGEST_WAIT_S = 10.0
-_ON_THE_WAY_S = 0.1  # between TensorFlow's look at the gate and the function's first line
+_LOOKS, _LOOK_S = 10, 0.01  # a call may be between TensorFlow's look at the gate and its entry
 
 
 class _Gate:
@@ -28,8 +28,7 @@ class _Gate:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._inside = 0
-        self._last_change = 0.0
+        self._inside = self._entered = 0
 
     @functools.cached_property
     def _is_open(self) -> Any:
@@ -46,22 +45,22 @@ class _Gate:
     def __enter__(self) -> None:
         with self._changed:
             self._inside += 1
-            self._last_change = time.monotonic()
+            self._entered += 1
 
     def __exit__(self, *_: Any) -> None:
         with self._changed:
             self._inside -= 1
-            self._last_change = time.monotonic()
             self._changed.notify_all()
 
     def close(self) -> None:
         """Lets nobody in any more and waits until all have left."""
-        if not self._last_change:  # nobody ever came
+        if "_is_open" not in self.__dict__:  # there is no pipeline
             return
         tf.raw_ops.AssignVariableOp(resource=self._is_open, value=False)
         closed = time.monotonic()
         with self._changed:
-            while self._inside or time.monotonic() - max(closed, self._last_change) < _ON_THE_WAY_S:
+            entered, quiet = self._entered, 0
+            while quiet < _LOOKS:  # looks, not seconds: all threads may be held up together
                 if time.monotonic() - closed > _LONGEST_WAIT_S:
                     warnings.warn(
                         f"A function of a data set has not returned {_LONGEST_WAIT_S:g} s after "
@@ -69,7 +68,9 @@ class _Gate:
                         stacklevel=2,
                     )
                     return
-                self._changed.wait(_ON_THE_WAY_S)
+                self._changed.wait(_LOOK_S)
+                is_quiet = not self._inside and self._entered == entered
+                entered, quiet = self._entered, quiet + 1 if is_quiet else 0
 
 
 _gate = _Gate()
@@ -97,13 +98,14 @@ def python_call(
             try:
                 return [b"", *function(*arrays)]
             except BaseException as error:  # it must not leave TensorFlow's thread another way
-                return [described(error).encode(), *nothing]
+                return [described(error).encode(errors="backslashreplace"), *nothing]
 
     def call() -> list[tf.Tensor]:
         return list(tf.numpy_function(guarded, list(inputs), [tf.string, *dtypes], stateful=True))
 
     def refuse() -> list[tf.Tensor]:
-        return [tf.constant("RuntimeError: the program has ended<0>"), *map(tf.constant, nothing)]
+        text = marked(RuntimeError, "the program has ended")
+        return [tf.constant(text), *map(tf.constant, nothing)]
 
     text, *results = tf.cond(_gate.is_open(), call, refuse)
     with tf.control_dependencies([require_text(tf.equal(text, ""), text)]):

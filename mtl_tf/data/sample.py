@@ -24,12 +24,14 @@ class Sample:
             and saliency 0 or 1).
         masks: `{task: [H, W]}` bool, of whole images a bool. Invalid pixels hold 0 in the target.
         kinds: `{task: kind}` of targets whose kind their name and dtype do not tell.
+        is_made: whether this library made it, so that shapes and dtypes need no second look.
     """
 
     image: np.ndarray
     targets: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
     kinds: Mapping[str, TargetKind] = dataclasses.field(default_factory=dict)
+    is_made: bool = dataclasses.field(default=False, repr=False)
 
     def kind(self, task: str) -> TargetKind:
         """The kind of a target."""
@@ -81,7 +83,8 @@ def make_sample(
         spec = TargetSpec(kinds[task], target.shape[2] if target.ndim == 3 else 1)
         shaped[task] = _shaped(target, masks.get(task), spec, image, task, name)
     zeroed = {task: target for task, (target, _) in shaped.items()}
-    return Sample(image, zeroed, {task: mask for task, (_, mask) in shaped.items()}, kinds)
+    masks = {task: mask for task, (_, mask) in shaped.items()}
+    return Sample(image, zeroed, masks, kinds, is_made=True)
 
 
 def checked_sample(sample: Sample, specs: Mapping[str, TargetSpec], name: str) -> Sample:
@@ -99,9 +102,11 @@ def checked_sample(sample: Sample, specs: Mapping[str, TargetSpec], name: str) -
         DataError: naming image and task, for arrays of another shape or dtype, labels outside the
             classes, and values outside the limits of its kind.
     """
+    if not isinstance(sample, Sample):
+        raise DataError(f"{name}: load must return a Sample. Received: {type(sample).__name__}")
     image = sample.image
     if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
-            and image.shape[2] == 3):  # fmt: skip
+            and image.shape[2] == 3 and image.size):  # fmt: skip
         raise DataError(
             f"{name}: the image must be RGB [H, W, 3] uint8. Received: {_kind_of_array(image)}"
         )
@@ -113,15 +118,15 @@ def checked_sample(sample: Sample, specs: Mapping[str, TargetSpec], name: str) -
                 "give zeros with a mask of False where an image has no label"
             )
         target, mask = sample.targets[task], sample.masks.get(task)
-        is_made = sample.kinds.get(task) is spec.kind  # by `make_sample`
+        is_made = sample.is_made and sample.kinds.get(task) is spec.kind
         if mask is None or not is_made or target.shape[-1] != spec.target_channels:
             target, mask = _shaped(target, mask, spec, image, task, name)
-        if not (is_made and spec.kind is TargetKind.DIRECTION):
-            problem = spec.kind.problem(target, mask, spec.channels)
-            if problem is not None:
-                raise DataError(f"{name}: task {task!r} {problem}")
+        problem = spec.kind.problem(target, mask, spec.channels)
+        if problem is not None:
+            raise DataError(f"{name}: task {task!r} {problem}")
         targets[task], masks[task] = target, mask
-    return Sample(image, targets, masks, {task: spec.kind for task, spec in specs.items()})
+    kinds = {task: spec.kind for task, spec in specs.items()}
+    return Sample(image, targets, masks, kinds, is_made=True)
 
 
 def _shaped(
@@ -142,6 +147,8 @@ def _shaped(
         hint = ""
         if spec.kind is TargetKind.CLASSES and target.shape == (*size, spec.channels):
             hint = ": give class ids, not one-hot vectors (labels.argmax(-1))"
+        if spec.kind is TargetKind.VALUES and target.shape == (*size, 1):
+            hint = ": if they are class ids, make them int32, or give the data set the mtl_tf.Task"
         raise DataError(
             f"{name}: the target of task {task!r} must be {list(expected)} "
             f"{np.dtype(spec.kind.dtype).name}. Received: {_kind_of_array(target)}{hint}"

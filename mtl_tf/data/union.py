@@ -1,5 +1,6 @@
 """Several data sets as one, of which each has labels for some of the tasks."""
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mtl_tf.data.base import DenseDataset
+from mtl_tf.data.base import DenseDataset, TaskChannels
 from mtl_tf.data.sample import Sample, TargetSpec
 
 Sampling = Literal["balanced", "proportional"]
@@ -61,7 +62,9 @@ class UnionDataset(DenseDataset):
         }
         input_shape = first.input_shape if input_shape is None else input_shape
         names = next((d.class_names for d in self.datasets if "semseg" in d.tasks), ())
-        super().__init__(tasks, tasks, splits, input_shape, names, **options)
+        own = {name: task for d in self.datasets for name, task in d.tasks.own.items()}
+        available = TaskChannels(tasks, own)
+        super().__init__(tasks, available, splits, input_shape, names, **options)
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:
@@ -97,7 +100,8 @@ class UnionDataset(DenseDataset):
     def load(self, image_id: str) -> Sample:
         """The image with the targets there are; the others are 0 and invalid."""
         number, name = image_id.split(":", 1)
-        sample = self.datasets[int(number)].load(name)
+        dataset = self.datasets[int(number)]
+        sample = dataset.load(name)
         size = sample.image.shape[:2]
         targets, masks = {}, {}
         for task, spec in self.specs.items():
@@ -105,9 +109,9 @@ class UnionDataset(DenseDataset):
                 targets[task] = sample.targets[task]
                 if task in sample.masks:
                     masks[task] = sample.masks[task]
-            else:
+            elif task not in dataset.tasks:
                 targets[task], masks[task] = spec.absent(*size)
-        return Sample(sample.image, targets, masks, sample.kinds)
+        return dataclasses.replace(sample, targets=targets, masks=masks)
 
 
 def union(datasets: Sequence[DenseDataset], **options: Any) -> UnionDataset:

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import cv2
+import keras
 import numpy as np
 import tensorflow as tf
 
 from mtl_tf.autotuning import without_autotuning
-from mtl_tf.evaluation.evaluate import judged_images
+from mtl_tf.evaluation.evaluate import checked_mask, checked_target, entry, judged_images
+from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, as_tasks
 
@@ -23,6 +25,7 @@ _EDGE_SHARES = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3)
 _CERTAIN = 20.0
 
 
+@as_python_errors()
 def trivial_baseline(
     train: Iterable[Any], test: Iterable[Any], tasks: Any, tuning: Iterable[Any] | None = None
 ) -> dict[str, dict[str, float]]:
@@ -46,7 +49,7 @@ def trivial_baseline(
     constants = _constant_predictions(train, [t for t in resolved if t.name not in boundaries])
     if boundaries and tuning is None:
         raise ValueError(f"The baseline of {boundaries} needs tuning batches")
-    detectors = {name: _tuned_detector(tuning or (), name) for name in boundaries}
+    detectors = {t.name: _tuned_detector(tuning or (), t) for t in resolved if t.name in boundaries}
 
     def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = {
@@ -64,13 +67,14 @@ def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, 
     """`{task: [H, W, C]}` raw predictions that are the same for every image."""
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, np.ndarray] = {}
-    for _, targets, masks in without_autotuning(train):
+    for batch in without_autotuning(train):
         for task in tasks:
-            target, mask = targets[task.name].numpy(), masks[task.name].numpy()[..., None]
+            target, mask = _target_and_mask(batch, task)
             if task.kind is TargetKind.CLASSES:
                 target = target == np.arange(task.channels)
-            sums[task.name] = sums.get(task.name, 0) + (target * mask).sum(0)
-            counts[task.name] = counts.get(task.name, 0) + mask.sum(0)
+            target = np.where(mask[..., None], target, 0)  # it may be NaN there
+            sums[task.name] = sums.get(task.name, 0) + target.sum(0)
+            counts[task.name] = counts.get(task.name, 0) + mask[..., None].sum(0)
     predictions = {}
     for task in tasks:
         mean = sums[task.name] / np.maximum(counts[task.name], 1)
@@ -79,6 +83,15 @@ def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, 
             mean = np.log(mean / (1 - mean))
         predictions[task.name] = tf.constant(mean, tf.float32)
     return predictions
+
+
+def _target_and_mask(batch: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Target `[B, H, W, C]` and bool mask `[B, H, W]`; of whole images `[B, C]` and `[B]`."""
+    _, targets, masks = keras.utils.unpack_x_y_sample_weight(batch)
+    target = entry(targets, task, "targets")
+    target = checked_target(target, task, 4 if np.ndim(target) > 2 else 2)
+    mask = None if masks is None else entry(masks, task, "masks")
+    return target, checked_mask(mask, target, task)
 
 
 def _gradients(image: np.ndarray, smoothing: float) -> np.ndarray:
@@ -98,14 +111,13 @@ def _gradient_logits(images: np.ndarray, smoothing: float, share: float) -> tf.T
     return tf.constant(np.where(is_edge, _CERTAIN, -_CERTAIN)[..., None], tf.float32)
 
 
-def _tuned_detector(tuning: Iterable[Any], task: str) -> tuple[float, float]:
+def _tuned_detector(tuning: Iterable[Any], task: Task) -> tuple[float, float]:
     """Smoothing and share of edge pixels with the largest F."""
     settings = list(itertools.product(_SMOOTHING_PIXELS, _EDGE_SHARES))
     counts = {setting: np.zeros(3) for setting in settings}  # hits, edges found, edges there
-    for images, targets, masks in tuning:
-        batch = map(np.asarray, (images, targets[task][..., 0], masks[task]))
-        for image, target, mask in zip(*batch, strict=True):
-            mask = mask > 0
+    for batch in tuning:
+        targets, masks = _target_and_mask(batch, task)
+        for image, target, mask in zip(np.asarray(batch[0]), targets[..., 0], masks, strict=True):
             truth = (target >= 0.5) & mask
             for smoothing in _SMOOTHING_PIXELS:
                 gradients = _gradients(image, smoothing)

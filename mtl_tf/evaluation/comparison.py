@@ -121,8 +121,8 @@ def compare(
 
 def _delta_m(first: Results, second: Results, tasks: Sequence[Task]) -> float:
     """Delta-m, or NaN where a metric of the second model is 0, as in a draw of few images."""
-    counted = [second[task.name].get(name) for task in tasks for name in (task.main_metric, "ods_f")]
-    if 0 in counted:
+    names = [(task.name, metric) for task in tasks for metric in (task.main_metric, "ods_f")]
+    if any(second[task].get(metric) == 0 for task, metric in names):
         return float("nan")
     return delta_m(first, second, tasks)
 

@@ -1,6 +1,6 @@
 """Metrics of a model on a data set, computed at the size of the targets."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -110,7 +110,7 @@ def judged_images(
                 judges[task.name].add(*one)
                 if edge_tolerance is not None and task.kind is TargetKind.BOUNDARY:
                     benchmarked.append(task.name)
-                    score = tf.sigmoid(one[1][..., 0]).numpy()
+                    score = np.asarray(task.activation(one[1]))[..., 0]
                     yield score, [one[0][..., 0] >= 0.5], one[2]
 
     with as_python_errors():
@@ -140,10 +140,10 @@ def _images(predict: Predictor, dataset: Iterable[Any], tasks: tuple[Task, ...])
             )
         truth, valid, enlarged = {}, {}, {}
         for task in judged:
-            truth[task.name] = _with_channel(np.asarray(targets[task.name]), outputs[task.name])
-            mask = None if masks is None else masks[task.name]
-            size = truth[task.name].shape[:-1]
-            valid[task.name] = np.ones(size, bool) if mask is None else np.asarray(mask) > 0
+            found = entry(targets, task, "targets")
+            truth[task.name] = checked_target(found, task, len(outputs[task.name].shape))
+            mask = None if masks is None else entry(masks, task, "masks")
+            valid[task.name] = checked_mask(mask, truth[task.name], task)
             problem = task.kind.problem(truth[task.name], valid[task.name], task.channels)
             if problem is not None:
                 raise ValueError(f"Task {task.name!r} {problem}")
@@ -153,6 +153,42 @@ def _images(predict: Predictor, dataset: Iterable[Any], tasks: tuple[Task, ...])
             yield tuple({name: x[i] for name, x in y.items()} for y in (enlarged, truth, valid))
 
 
-def _with_channel(target: np.ndarray, output: Any) -> np.ndarray:
-    """A target `[B, H, W]` as `[B, H, W, 1]`."""
-    return target[..., None] if target.ndim == len(output.shape) - 1 else target
+def entry(batch: Any, task: Task, what: str) -> Any:
+    """What the targets or masks of a batch hold for a task; `ValueError` if nothing."""
+    if not isinstance(batch, Mapping) or task.name not in batch:
+        received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
+        raise ValueError(
+            f"A batch must be (image, {{task: target}}, {{task: mask}}). Its {what} have none for "
+            f"{task.name!r}. Received: {received}"
+        )
+    return batch[task.name]
+
+
+def checked_target(target: Any, task: Task, rank: int) -> np.ndarray:
+    """A target `[B, H, W, C]` (of whole images `[B, C]`), whose one channel may be left out."""
+    target = np.asarray(target)
+    channels = task.kind.target_channels(task.channels)
+    if target.ndim == rank - 1 and channels == 1:
+        target = target[..., None]
+    if target.ndim != rank or target.shape[-1] != channels:
+        names = "[B, " if rank == 2 else "[B, H, W, "
+        raise ValueError(
+            f"The target of task {task.name!r} must be {names}{channels}]. Received: {target.shape}"
+        )
+    return target.astype(np.float32) if target.dtype == bool else target
+
+
+def checked_mask(mask: Any, target: np.ndarray, task: Task) -> np.ndarray:
+    """Which pixels `[B, H, W]` of a target `[B, H, W, C]` are valid: bool; all without a mask."""
+    size = target.shape[:-1]
+    if mask is None:
+        return np.ones(size, bool)
+    mask = np.asarray(mask)
+    if mask.shape != size or not ((mask >= 0) & (mask <= 1)).all():
+        limits = f" with values from {mask.min()} to {mask.max()}" if mask.size else ""
+        raise ValueError(
+            f"The validity mask of task {task.name!r} must be {list(size)}, bool or 0 to 1: one "
+            f"number per pixel, masks of 0 and 255 divided by 255. Received: {list(mask.shape)} "
+            f"{mask.dtype}{limits}"
+        )
+    return mask > 0

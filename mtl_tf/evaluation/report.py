@@ -36,8 +36,8 @@ def write_report(
 
     Args:
         folder: where to write; it must exist.
-        summary: `results` and `baseline` (`{task: {metric: value}}`), `history` (a dictionary of
-            logs for each epoch), `config` and `environment` (flat dictionaries); optionally
+        summary: `results` and `baseline` (`{task: {metric: value}}`); optionally `history` (a
+            dictionary of logs for each epoch), `config` and `environment` (flat dictionaries),
             `kept` (`epoch`, `relative_to`) and `published` (`preset`, `results` by task, `delta_m`,
             `source`, `differences`; `why_not` where the protocols do not allow a comparison).
         pictures: of images: `image [H, W, 3]` uint8, raw `outputs`, `targets` and `masks` by task.
@@ -64,7 +64,7 @@ def write_report(
     legend = class_names if any(names_of(task, class_names) for task in judged) else ()
     depth_range_m = depth_range(pictures, distances)
     page = environment.get_template("report.html.j2").render(
-        summary=summary,
+        summary={"config": {}, "environment": {}, "history": [], **summary},
         rows=rows,
         published_note=note,
         has_published=any(row["published"] for row in rows),

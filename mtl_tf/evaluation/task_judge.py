@@ -60,13 +60,25 @@ class TaskJudge:
     def add(self, target: np.ndarray, prediction: tf.Tensor, mask: np.ndarray) -> None:
         """Adds an image: target `[H, W, C]`, raw prediction `[H, W, C]` and bool mask `[H, W]`."""
         target = np.where(mask[..., None], target, 0).astype(target.dtype)
-        one = tf.convert_to_tensor(target)[None], prediction[None], mask[None].astype(np.float32)
+        one = tf.convert_to_tensor(target)[None], prediction[None]
         for mine, whole in zip(self._of_image.metrics, self._of_all.metrics, strict=True):
+            counts = isinstance(mine, keras.metrics.IoU)
+            weights = mask[None].astype(mine.dtype if counts else np.float32)
             mine.reset_state()
-            mine.update_state(*one)
-            if not isinstance(whole, DenseMetric):
-                whole.update_state(*one)
-        for name, variable in self._of_image.variables().items():
+            try:
+                mine.update_state(*one, weights)
+                if not isinstance(whole, DenseMetric):
+                    whole.update_state(*one, weights)
+            except Exception as error:  # a user's metric may raise anything
+                raise ValueError(
+                    f"Metric {mine.name!r} ({type(mine).__name__}) of task "
+                    f"{self._of_all.task.name!r} fails on a target {one[0].shape}, a prediction "
+                    f"{one[1].shape} and a mask {weights.shape}: {error}"
+                ) from error
+        variables = self._of_image.variables()
+        if variables.keys() != self._sums.keys():
+            raise ValueError(_no_sums(self._of_all.task, "a metric that makes variables late"))
+        for name, variable in variables.items():
             self._sums[name].append(_compact(variable.numpy()))
 
     def sums(self) -> dict[str, np.ndarray]:
@@ -83,12 +95,16 @@ class TaskJudge:
                 continue
             ours, theirs = (keras.ops.convert_to_numpy(m.result()) for m in (mine, whole))
             if not np.allclose(ours, theirs, rtol=1e-3, atol=1e-6, equal_nan=True):
-                raise ValueError(
-                    f"Metric {whole.name!r} of task {self._of_all.task.name!r} cannot be computed "
-                    "from sums over images, which evaluate and its intervals need: derive it from "
-                    "mtl_tf.metrics.DenseMetric, or leave it to MultiTaskTrainer.evaluate"
-                )
+                raise ValueError(_no_sums(self._of_all.task, f"metric {whole.name!r}"))
         return sums
+
+
+def _no_sums(task: Task, metric: str) -> str:
+    return (
+        f"Task {task.name!r} has {metric}, which cannot be computed from sums over images, as "
+        "evaluate and its intervals need: derive it from mtl_tf.metrics.DenseMetric, or leave it "
+        "to MultiTaskTrainer.evaluate"
+    )
 
 
 def _compact(array: np.ndarray) -> np.ndarray:

@@ -119,7 +119,7 @@ def photographs(
     """The files that some paths mean, of which no two would be written to one place.
 
     Args:
-        paths: image and video files, and folders of photographs.
+        paths: image and video files, and folders of them.
         tasks: of the network: what `predict_files` wrote into a folder is no photograph.
         out: folder of what will be written; beside each file without it.
 
@@ -131,10 +131,12 @@ def photographs(
     for path in map(pathlib.Path, paths):
         files = [path]
         if path.is_dir():
-            files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in PHOTOS
+            files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in PHOTOS + VIDEOS
                      and not p.stem.endswith(written) and not p.is_dir()]  # fmt: skip
         if not files:
-            raise data.DataError(f"{shown(path)} holds no photograph ({', '.join(PHOTOS)})")
+            raise data.DataError(
+                f"{shown(path)} holds no photograph or video ({', '.join(PHOTOS + VIDEOS)})"
+            )
         found += files
     places = [(out or file.parent, file.stem) for file in found]
     counts = collections.Counter(places)

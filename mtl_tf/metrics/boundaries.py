@@ -86,6 +86,11 @@ class EdgeMetrics(DenseMetric):
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
         """Adds a batch to the four counts."""
+        if len(valid.shape) == 1:
+            raise ValueError(
+                "EdgeMetrics needs maps [B, H, W, 1], in which edges have a place. Received: "
+                f"y_true.shape={y_true.shape}"
+            )
         radius = radius_pixels(self.tolerance, y_true)
         target = (tf.cast(y_true[..., 0], tf.float32) >= 0.5) & valid
         predicted = (tf.sigmoid(y_pred[..., 0]) >= self.threshold) & valid

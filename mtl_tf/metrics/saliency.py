@@ -55,6 +55,8 @@ class SaliencyMetrics(DenseMetric):
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
         """Adds pixels, and each image's Jaccard index, precision and recall, at every threshold."""
+        if len(valid.shape) == 1:  # of whole images, which have one pixel
+            y_true, y_pred, valid = (x[:, None, None] for x in (y_true, y_pred, valid))
         target = ((tf.cast(y_true, tf.float32) >= 0.5) & valid[..., None])[..., 0]
         score = tf.sigmoid(y_pred[..., 0])
         has_label = tf.cast(tf.reduce_any(valid, axis=(1, 2)), tf.float64)

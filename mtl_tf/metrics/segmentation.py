@@ -65,7 +65,8 @@ class SegmentationMetrics(DenseMetric):
         target = tf.cast(y_true[..., 0], tf.int32)
         predicted = tf.argmax(y_pred, axis=-1, output_type=tf.int32)
         if self.skip_background_images:
-            valid &= tf.reduce_any(target > 0, axis=(1, 2), keepdims=True)
+            pixels = list(range(1, len(target.shape)))
+            valid &= tf.reduce_any(target > 0, axis=pixels, keepdims=True)
         cells = tf.where(valid, target * self.num_classes + predicted, -1)
         counts = tf.math.unsorted_segment_sum(
             tf.ones_like(cells), cells, num_segments=self.num_classes**2

@@ -42,6 +42,7 @@ class AsynchronousUpdates(keras.layers.Layer):
         self.built = True
 
     def _state(self, name: str, shape: Any) -> Any:
+        name = name.replace("/", "_")  # of a task such as nyu/depth
         return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)
 
     def apply(

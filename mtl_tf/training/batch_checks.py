@@ -73,7 +73,7 @@ def checked_batch(
 
 
 def entry(batch: Any, task: str, kind: str) -> Any:
-    """What `targets` or `weights` have for a task; `ValueError` if nothing."""
+    """What `targets` or `weights` hold for a task; `ValueError` if nothing."""
     if not isinstance(batch, Mapping) or task not in batch:
         received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
         raise ValueError(
@@ -103,9 +103,12 @@ def _shaped_target(target: Any, task: Task, rank: int | None) -> tf.Tensor:
         target = target[..., None]
     last = target.shape[-1] if target.shape.rank else None
     if target.shape.rank != rank or last not in (None, channels):
-        names = "[B, H, W, " if rank == 4 else "[B, "
-        is_one_hot = task.kind is TargetKind.CLASSES and last == task.channels
-        hint = ": give class ids, tf.argmax(one_hot, -1)" if is_one_hot else ""
+        names = "[B, " if rank == 2 else "[B, H, W, "
+        hint = ""
+        if task.kind is TargetKind.CLASSES and last == task.channels:
+            hint = ": give class ids, tf.argmax(one_hot, -1)"
+        if has is None:
+            hint = ": say it with tf.ensure_shape where the data set is made"
         raise ValueError(
             f"The target of task {task.name!r} must be {names}{channels}]. Received: "
             f"{target.shape}{hint}"
@@ -135,19 +138,20 @@ def _without_ignored(mask: Any, target: tf.Tensor, loss: Any) -> Any:
 
 def _tests(task: Task, target: tf.Tensor, mask: Any) -> tuple[tf.Tensor, list[Any]]:
     """Whether a value cannot be, and the operations that fail then."""
-    is_wrong, worst = tf.constant(False), tf.zeros([], target.dtype)
+    value = task.kind.measured(target, task.channels)
     limits = task.kind.limits(task.channels)
-    low, high = (tf.constant(_within(x, target.dtype), target.dtype) for x in limits)
-    for value in task.kind.measured(target, task.channels):
-        is_outside = (value < low) | (value > high)
-        if value.dtype.is_floating:  # infinity is left out of the step, and counted
-            is_outside &= tf.math.is_finite(value)
-        if mask is not None:
-            is_outside &= mask > 0
-        is_wrong |= tf.reduce_any(is_outside)
-        outside = tf.where(is_outside, value, tf.zeros_like(value))
-        for extreme in (tf.reduce_max(outside), tf.reduce_min(outside)):
-            worst = tf.where(tf.abs(extreme) > tf.abs(worst), extreme, worst)
+    low, high = (tf.constant(_within(x, value.dtype), value.dtype) for x in limits)
+    is_outside = (value < low) | (value > high)
+    if value.dtype.is_floating and task.kind is TargetKind.CLASSES:
+        is_outside |= value != tf.floor(value)  # NaN too
+    elif value.dtype.is_floating:  # infinity is left out of the step, and counted
+        is_outside &= tf.math.is_finite(value)
+    if mask is not None:
+        is_outside &= mask[..., None] > 0
+    is_wrong = tf.reduce_any(is_outside)
+    outside = tf.where(is_outside, value, tf.zeros_like(value))
+    most, least = tf.reduce_max(outside), tf.reduce_min(outside)
+    worst = tf.where(tf.abs(least) <= tf.abs(most), most, least)
     message = f"Task {task.name!r} {task.kind.message('{}', task.channels)}"
     tests = [require(~is_wrong, ValueError, message, worst)]
     if mask is not None:
@@ -155,8 +159,9 @@ def _tests(task: Task, target: tf.Tensor, mask: Any) -> tuple[tf.Tensor, list[An
             f"The validity mask of task {task.name!r} has values between {{}} and {{}}: they must "
             "lie between 0 and 1. Divide masks of 0 and 255 by 255"
         )
-        least, most = tf.reduce_min(mask), tf.reduce_max(mask)
-        tests.append(require((least >= 0) & (most <= 1), ValueError, message, least, most))
+        is_share = tf.reduce_all((mask >= 0) & (mask <= 1))  # NaN is not
+        ends = tf.reduce_min(mask), tf.reduce_max(mask)
+        tests.append(require(is_share, ValueError, message, *ends))
     return is_wrong, [test for test in tests if test is not None]
 
 

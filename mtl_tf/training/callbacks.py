@@ -5,6 +5,7 @@ import math
 import pathlib
 import statistics
 import time
+import warnings
 from typing import Any
 
 import keras
@@ -66,46 +67,66 @@ class Backup(keras.callbacks.Callback):
         self._begun = self._step_begun = self._ended = self._saved = now
         self._steps_s: list[float] = []
         self._earlier_s = 0.0  # of this epoch, in a process before this one
+        self._states: list[Any] = []  # of random generators
         self._between_s: float | None = None
         self.history: list[dict[str, float]] = []
-        latest = epoch_folders.latest(self.folder)
-        if latest is not None:
-            try:
-                metadata = json.loads((latest / _METADATA).read_text())
-                self.epoch, self.history = metadata["epoch"], metadata["history"]
-                self.step = metadata.get("step", 0)
-                self._earlier_s = metadata.get("epoch_s", 0.0)
-            except (OSError, ValueError, KeyError) as error:
-                raise ValueError(
-                    f"The backup {latest} cannot be read ({error}). Delete it to start afresh"
-                ) from error
+        self._read()
 
     # === Restoring ===
+
+    def _read(self) -> pathlib.Path | None:
+        """The folder of the backup, if there is one, of which the attributes then tell."""
+        latest = epoch_folders.latest(self.folder)
+        if latest is None:
+            return None
+        try:
+            metadata = json.loads((latest / _METADATA).read_text())
+            self.epoch, self.history = metadata["epoch"], metadata["history"]
+            self._states = metadata["random_states"]
+            self.step = metadata.get("step", 0)  # early versions had none
+            self._earlier_s = metadata.get("epoch_s", 0.0)
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(
+                f"The backup {latest} cannot be read ({error}). Delete it to start afresh"
+            ) from error
+        return latest
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restores the backup, if there is one."""
         claim(self, self.model)
         self._ended = time.monotonic()
-        latest = epoch_folders.latest(self.folder)
+        latest = self._read()
         if latest is None:
             return
         self.model.load_weights(latest / _WEIGHTS)
-        states = json.loads((latest / _METADATA).read_text())["random_states"]
-        for variable, state in zip(self._random_states(), states, strict=True):
+        for variable, state in zip(self._random_states(), self._states, strict=True):
             variable.assign(state)
-        self.model.skip_steps(self.step)
+        if self.step:
+            self.model.skip_steps(self.step)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes the time; in the middle of an epoch the logs so far come back."""
         self._begun = self._saved = time.monotonic()
         self._steps_s, self._between_s = [], None
-        if epoch != self.epoch or not self.step:
-            self.step, self._earlier_s = 0, 0.0
-            return
         latest = epoch_folders.latest(self.folder)
-        assert latest is not None
+        if not self.step or latest is None:
+            self.epoch, self._earlier_s = epoch, 0.0
+            return
+        if epoch != self.epoch:  # of the backup
+            self.epoch, self.step, self._earlier_s = epoch, 0, 0.0
+            self.model.skip_steps(0)
+            return
+        variables = self._log_variables()
         with np.load(latest / _LOGS) as stored:
-            for i, variable in enumerate(self._log_variables()):
+            if len(stored) != len(variables):
+                warnings.warn(
+                    f"The logs of epoch {epoch + 1} begin at step {self.step + 1}: a metric makes "
+                    "its variables only when it is first used, or the metrics are others than "
+                    "those of the backup",
+                    stacklevel=2,
+                )
+                return
+            for i, variable in enumerate(variables):
                 variable.assign(stored[str(i)])
 
     def _random_states(self) -> list[Any]:
@@ -131,7 +152,7 @@ class Backup(keras.callbacks.Callback):
             return
         self._steps_s.append(now - self._step_begun)
         done = batch + 1
-        is_step = self.every_steps is not None and done % self.every_steps == 0
+        is_step = self.every_steps is not None and done - self.step >= self.every_steps
         is_time = self.every_minutes is not None and now - self._saved > 60 * self.every_minutes
         if (is_step or is_time) and math.isfinite((logs or {}).get("loss", 0.0)):
             self.step = done

@@ -1,5 +1,6 @@
 """Beginning and end of an epoch: data sets and methods are told, and the user is warned, once."""
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -28,17 +29,31 @@ class AnnounceEpoch(keras.callbacks.Callback):
     """Tells a data set which epoch begins, and which of its batches will be skipped.
 
     Args:
-        set_epoch: of the data set, or `None`.
+        set_epoch: of the data set, or `None`. It takes the number of the epoch, and may take how
+            many batches will be skipped.
     """
 
-    def __init__(self, set_epoch: Callable[[int, int], None] | None) -> None:
+    def __init__(self, set_epoch: Callable[..., None] | None) -> None:
         super().__init__()
         self._set_epoch = set_epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Tells the data set."""
-        if self._set_epoch is not None:
-            self._set_epoch(epoch, self.model.steps_to_skip)
+        if self._set_epoch is None:
+            return
+        skipped = self.model.steps_to_skip
+        if skipped and _takes(self._set_epoch, epoch, skipped):
+            self._set_epoch(epoch, skipped)
+        else:
+            self._set_epoch(epoch)
+
+
+def _takes(function: Callable[..., None], *arguments: int) -> bool:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 class EndOfEpoch(keras.callbacks.Callback):

@@ -10,11 +10,16 @@ from mtl_tf.balancing import Aggregator, Balancing, Weighting
 from mtl_tf.metrics import resized
 from mtl_tf.ops import BalanceStatus
 from mtl_tf.targets import TargetKind
-from mtl_tf.tasks import Task
+from mtl_tf.tasks import Task, check_metric
 from mtl_tf.training import replicas
 from mtl_tf.training.batch_checks import Batch
 from mtl_tf.training.diagnostics import GradientLogs
-from mtl_tf.training.masked_loss import masked_function
+from mtl_tf.training.masked_loss import (
+    checked_probabilities,
+    has_unused_logits,
+    masked_function,
+    name_of,
+)
 
 
 class TaskLogs:
@@ -49,6 +54,7 @@ class TaskLogs:
             for task in tasks
             if predicted is None or task.name in predicted
         }
+        _check_that_all_differ(self.metrics)
         faults = ["not_finite"]
         if isinstance(balancing, Weighting):
             faults += ["fallbacks", "unsolved"]
@@ -104,7 +110,7 @@ class TaskLogs:
                 target = tf.where(mask[..., None] > 0, target, tf.zeros_like(target))
             prediction = resized(tf.cast(outputs[task], tf.float32), target)
             for metric in metrics:
-                metric.update_state(target, prediction, mask)
+                _update(metric, task, target, prediction, mask)
 
     def results(self, is_training: bool) -> dict[str, tf.Tensor]:
         """The logs by name; of a metric with many results, the task's main one."""
@@ -138,6 +144,8 @@ def as_metrics(metrics: Any, task: Task) -> list[keras.metrics.Metric]:
     Raises:
         ValueError: for an unknown name, or `"accuracy"` where there are no classes.
     """
+    if metrics is None:
+        return []
     items = metrics if isinstance(metrics, list | tuple) else [metrics]
     return [_as_metric(item, task) for item in items]
 
@@ -157,12 +165,40 @@ def _as_metric(metric: Any, task: Task) -> keras.metrics.Metric:
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"metrics of task {task.name!r} must be Keras metrics, their names, or functions of "
-            f"(y_true, y_pred). Received: {metric!r}"
+            f"(y_true, y_pred). Received: {metric!r} ({error})"
         ) from error
     if isinstance(found, keras.metrics.Metric):
+        check_metric(found, task.name, task.kind)
         return found
-    if isinstance(found, type):
-        raise ValueError(
-            f"metrics of task {task.name!r} holds a class: give an object, {found.__name__}()"
-        )
     return masked_function(found, task.name, task.kind)
+
+
+def _check_that_all_differ(metrics: Mapping[str, Sequence[keras.metrics.Metric]]) -> None:
+    """`ValueError` if one object would add up the values of two tasks."""
+    owners: dict[int, str] = {}
+    for task, own in metrics.items():
+        for metric in own:
+            if id(metric) in owners:
+                raise ValueError(
+                    f"The metric {metric.name!r} of task {task!r} is also that of "
+                    f"{owners[id(metric)]!r}, and would mix their values: make one for each"
+                )
+            owners[id(metric)] = task
+
+
+def _update(
+    metric: keras.metrics.Metric, task: str, target: tf.Tensor, prediction: tf.Tensor, mask: Any
+) -> None:
+    """Adds a batch to a metric; `ValueError` naming the task if it cannot take it."""
+    if has_unused_logits(metric):
+        prediction = checked_probabilities(prediction, f"Metric {metric.name!r} of task {task!r}")
+    if mask is not None and isinstance(metric, keras.metrics.IoU):
+        mask = tf.cast(mask, metric.dtype)  # it counts
+    try:
+        metric.update_state(target, prediction, mask)
+    except Exception as error:  # a user's metric may raise anything
+        raise ValueError(
+            f"Metric {metric.name!r} ({name_of(metric)}) of task {task!r} fails on targets "
+            f"{target.shape}, predictions {prediction.shape} and masks "
+            f"{None if mask is None else mask.shape}: {error}"
+        ) from error

@@ -1,17 +1,20 @@
 """Any loss of Keras or of a user as the mean over valid pixels.
 
-What a function returns says how it can be masked:
+How a function is masked follows from what it does with two small images:
 
-============================ ===================================================================
-it returns                   the mask
-============================ ===================================================================
-one number per pixel         weights the mean over pixels; a last axis is averaged first
-one number per image, or one the function is given the valid pixels alone, as one row; so it may
-                             not look at neighbouring pixels, which a test with shuffled pixels
-                             shows
-============================ ===================================================================
+================================== ===============================================================
+function                           mask
+================================== ===============================================================
+one number per pixel, from that    weights the mean over pixels; a last axis is averaged first
+pixel alone
+of an image, or of the batch,      the function is given the valid pixels alone, as one row;
+whatever the order of its pixels   images count by their valid pixels
+anything that looks at neighbours  refused: some pixels cannot be left out
+================================== ===============================================================
 """
 
+import enum
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +22,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mtl_tf.graph_errors import require
 from mtl_tf.losses import DenseLoss
 from mtl_tf.targets import TargetKind
 
-_PROBE = (8, 8)  # pixels
+_PROBE = (2, 8, 8)  # images, height, width
+_CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-6}
+_OVERLAPS = (keras.losses.Dice, keras.losses.Tversky)  # of probabilities
+
+
+class _Sees(enum.Enum):
+    """What a function needs to see at once."""
+
+    PIXEL = "pixel"
+    IMAGE = "image"
+    BATCH = "batch"
 
 
 class MaskedLoss(keras.losses.Loss):
@@ -33,101 +47,184 @@ class MaskedLoss(keras.losses.Loss):
             `[B, C]`) to `[B, H, W]`, `[B, H, W, C]`, `[B]` or a scalar.
         task: name of the task, for errors.
         kind: of its targets.
-        original: the loss as the user gave it, for saving and errors.
+        original: the loss as the user gave it, for errors.
+        what: what it is called in errors.
     """
 
     def __init__(
-        self, function: Callable[..., Any], task: str, kind: TargetKind, original: Any
+        self,
+        function: Callable[..., Any],
+        task: str,
+        kind: TargetKind,
+        original: Any,
+        what: str = "loss",
     ) -> None:
-        super().__init__(name=f"masked_{getattr(original, 'name', None) or 'loss'}")
+        super().__init__(name=f"masked_{what}")
         self.function, self.task, self.kind, self.original = function, task, kind, original
+        self._whose = f"The {what} of task {task!r}, {name_of(original)},"
+        self._sees: _Sees | None = None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
         """The mean over valid pixels, a float32 scalar.
 
         Raises:
-            ValueError: if the function's result cannot be masked.
+            ValueError: if the function fails, or its result cannot be masked.
         """
         y_true, y_pred = tf.cast(y_true, tf.float32), tf.cast(y_pred, tf.float32)
+        is_share = self.kind in (TargetKind.CLASSES, TargetKind.BINARY, TargetKind.BOUNDARY)
+        if has_unused_logits(self.original) or (is_share and isinstance(self.original, _OVERLAPS)):
+            y_pred = checked_probabilities(y_pred, self._whose)
         if sample_weight is None:
-            return tf.reduce_mean(tf.cast(self._values(y_true, y_pred), tf.float32))
+            return tf.reduce_mean(self._values(y_true, y_pred))
         weights = tf.cast(sample_weight, tf.float32)
-        y_true = tf.where(weights[..., None] > 0, y_true, tf.zeros_like(y_true))
+        is_valid = weights > 0
+        if self._sees is None:
+            self._sees = self._probed(y_true.shape, y_pred.shape[-1])
+        if self._sees is not _Sees.PIXEL:
+            return self._of_rows(y_true, y_pred, is_valid)
+        # Of predictions too, or an infinite derivative times 0 would be a gradient of NaN.
+        y_true, y_pred = (
+            tf.where(is_valid[..., None], x, tf.zeros_like(x)) for x in (y_true, y_pred)
+        )
         values = self._values(y_true, y_pred)
-        rank = len(values.shape)
-        if rank == len(y_true.shape):
-            values, rank = tf.reduce_mean(values, axis=-1), rank - 1
-        if rank == len(weights.shape):
-            values = tf.where(weights > 0, tf.cast(values, tf.float32) * weights, 0.0)
-            return tf.math.divide_no_nan(tf.reduce_sum(values), tf.reduce_sum(weights))
-        self._check_that_pixels_stand_alone(y_true, y_pred)
-        return self._of_valid_pixels(y_true, y_pred, weights > 0)
+        if len(values.shape) == len(y_true.shape):
+            values = tf.reduce_mean(values, axis=-1)
+        values = tf.where(is_valid, values * weights, 0.0)
+        return tf.math.divide_no_nan(tf.reduce_sum(values), tf.reduce_sum(weights))
 
-    def _values(self, y_true: Any, y_pred: Any) -> Any:
-        values = tf.convert_to_tensor(self.function(y_true, y_pred))
-        rank = values.shape.rank
-        full = y_true.shape.rank
-        fits = rank in (0, 1, full - 1, full) if rank is not None else False
-        if rank == full - 1 > 1 and fits:
-            fits = values.shape.is_compatible_with(y_true.shape[:-1])
-        if not fits:
+    def _values(self, y_true: Any, y_pred: Any) -> tf.Tensor:
+        """What the function returns, float32; `ValueError` naming the task if it fails."""
+        try:
+            values = tf.cast(tf.convert_to_tensor(self.function(y_true, y_pred)), tf.float32)
+        except Exception as error:  # a user's function may raise anything
             raise ValueError(
-                f"The loss of task {self.task!r}, {self._name()}, must return one number per pixel "
-                f"{y_true.shape[:-1]}, per image [B], or one. Received: shape {values.shape}"
+                f"{self._whose} fails on targets {y_true.shape} ({self.kind.value}) and "
+                f"predictions {y_pred.shape}: {error}"
+            ) from error
+        is_map = len(values.shape) == len(y_true.shape)
+        if is_map and values.shape[-1] not in (1, y_true.shape[-1], y_pred.shape[-1]):
+            raise ValueError(
+                f"{self._whose} must return one number per pixel {y_true.shape[:-1]}, per image "
+                f"[B], or one. Received: {values.shape}. Has one of targets and predictions lost "
+                "its channel?"
             )
         return values
 
-    def _of_valid_pixels(self, y_true: Any, y_pred: Any, is_valid: Any) -> tf.Tensor:
-        def chosen(x: Any) -> Any:
-            pixels = tf.boolean_mask(x, is_valid)
-            return pixels if x.shape.rank == 2 else pixels[None, :, None]
+    def _of_rows(self, y_true: Any, y_pred: Any, is_valid: Any) -> tf.Tensor:
+        """The function of the valid pixels alone, `[1, N, 1, C]`; of whole images `[N, C]`."""
 
-        def loss() -> tf.Tensor:
-            return tf.reduce_mean(
-                tf.cast(self.function(chosen(y_true), chosen(y_pred)), tf.float32)
-            )
+        def loss(arrays: Any) -> tf.Tensor:
+            pixels = [tf.boolean_mask(x, arrays[2]) for x in arrays[:2]]
+            rows = [x if y_true.shape.rank == 2 else x[None, :, None] for x in pixels]
+            return tf.reduce_mean(self._values(*rows))
 
-        return tf.cond(tf.reduce_any(is_valid), loss, lambda: tf.zeros([]))
+        def or_zero(arrays: Any) -> tf.Tensor:
+            return tf.cond(
+                tf.reduce_any(arrays[2]), lambda: loss(arrays), lambda: tf.zeros([])
+            )  # fmt: skip
 
-    def _check_that_pixels_stand_alone(self, y_true: Any, y_pred: Any) -> None:
-        """`ValueError` if shuffled pixels have another loss, so that some cannot be left out."""
-        if y_true.shape.rank == 2:
-            return
+        arrays = y_true, y_pred, is_valid
+        if self._sees is _Sees.BATCH:
+            return or_zero(arrays)
+        of_images = tf.map_fn(or_zero, arrays, fn_output_signature=tf.float32)
+        counts = tf.reduce_sum(tf.cast(is_valid, tf.float32), axis=(1, 2))
+        return tf.math.divide_no_nan(tf.reduce_sum(of_images * counts), tf.reduce_sum(counts))
+
+    def _probed(self, shape: Any, channels: int) -> _Sees:
+        """What the function looks at; `ValueError` if that is a pixel's neighbours."""
+        if shape.rank == 2:
+            return self._probed_at((_PROBE[0] * _PROBE[1],), shape[-1], channels)
+        try:
+            return self._probed_at(_PROBE, shape[-1], channels)
+        except ValueError:  # perhaps it works at its own size only
+            if not shape[1:3].is_fully_defined():
+                raise
+            return self._probed_at((_PROBE[0], *shape[1:3]), shape[-1], channels)
+
+    def _probed_at(self, size: tuple[int, ...], of_target: int, channels: int) -> _Sees:
         r = np.random.default_rng(0)
-        shape = (1, *_PROBE)
-        predicted = r.normal(size=(*shape, y_pred.shape[-1])).astype(np.float32)
-        target = r.uniform(0, 1, (*shape, y_true.shape[-1])).astype(np.float32)
-        if self.kind is TargetKind.CLASSES:
-            target = np.floor(target * y_pred.shape[-1])
-        order = r.permutation(_PROBE[0] * _PROBE[1])
-        losses = []
+
+        def arrays() -> list[np.ndarray]:
+            target = r.uniform(0.1, 1, (*size, of_target))
+            if self.kind is TargetKind.CLASSES:
+                target = np.floor(target * channels)
+            if self.kind in (TargetKind.BINARY, TargetKind.BOUNDARY):
+                target = np.rint(target)
+            return [target, r.uniform(0.1, 1, (*size, channels))]
+
+        def values(*both: np.ndarray) -> np.ndarray:
+            return self._values(*(tf.constant(x, tf.float32) for x in both)).numpy()
+
         with tf.init_scope():
-            for pixels in (slice(None), order):
-                one, two = (
-                    x.reshape(1, -1, 1, x.shape[-1])[:, pixels].reshape(x.shape)
-                    for x in (target, predicted)
+            first, other = arrays(), arrays()
+            found = values(*first)
+            if found.shape[: len(size)] == size:
+                is_kept = r.random(size) < 0.5
+                mixed = (
+                    np.where(is_kept[..., None], a, b) for a, b in zip(first, other, strict=True)
                 )
-                try:
-                    losses.append(np.mean(self.function(tf.constant(one), tf.constant(two))))
-                except Exception as error:  # a user's function may raise anything
-                    raise ValueError(self._cannot_be_masked()) from error
-        if not np.allclose(losses[0], losses[1], rtol=1e-4, atol=1e-6, equal_nan=True):
-            raise ValueError(self._cannot_be_masked())
+                if np.allclose(values(*mixed)[is_kept], found[is_kept], **_CLOSE):
+                    return _Sees.PIXEL
+            if len(size) == 1:
+                return _Sees.BATCH
+            order = r.permutation(size[1] * size[2])
+            rows = [x.reshape(len(x), -1, 1, x.shape[-1])[:, order] for x in first]
+            try:
+                of_images = [values(*(x[i : i + 1] for x in rows)) for i in range(size[0])]
+                of_batch = [values(*(x.reshape(1, -1, 1, x.shape[-1]) for x in rows))]
+            except ValueError as error:
+                raise ValueError(self._cannot_be_masked()) from error
+        results = {_Sees.BATCH: of_batch, _Sees.IMAGE: of_images}
+        for sees in (_Sees.IMAGE, _Sees.BATCH) if found.ndim else results:
+            has_all = all(x.size for x in results[sees])
+            if has_all and np.isclose(np.mean([x.mean() for x in results[sees]]), found.mean(),
+                                      **_CLOSE):  # fmt: skip
+                return sees
+        raise ValueError(self._cannot_be_masked())
 
     def _cannot_be_masked(self) -> str:
         return (
-            f"The loss of task {self.task!r}, {self._name()}, returns one number per image or "
-            "batch and looks at more than one pixel at a time: invalid pixels cannot be left out "
-            "of it. Return one number per pixel [B, H, W], derive from mtl_tf.losses.DenseLoss, "
-            "which is given the mask, or train without masks for this task"
+            f"{self._whose} looks at the neighbours of a pixel: invalid pixels cannot be left out "
+            "of it. Return one number per pixel [B, H, W] from that pixel alone, derive from "
+            "mtl_tf.losses.DenseLoss, which is given the mask, or train without masks for this task"
         )
-
-    def _name(self) -> str:
-        return getattr(self.original, "__name__", None) or type(self.original).__name__
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss with every pixel valid."""
         return self(y_true, y_pred)
+
+
+def has_unused_logits(original: Any) -> bool:
+    """Whether a loss or metric of Keras is to be given probabilities: `from_logits=False`."""
+    if isinstance(original, keras.losses.Loss | keras.metrics.Metric):
+        return original.get_config().get("from_logits") is False
+    if not _is_of_keras(original):
+        return False
+    argument = inspect.signature(original).parameters.get("from_logits")
+    return argument is not None and argument.default is False
+
+
+def checked_probabilities(y_pred: Any, whose: str) -> tf.Tensor:
+    """The predictions; an error in the step (NaN under XLA) unless they lie between 0 and 1."""
+    message = (
+        f"{whose} takes predictions for probabilities (from_logits=False), but they reach from "
+        "{} to {}: give an object with from_logits=True, a function that applies the activation, "
+        "or end the network in a softmax or sigmoid"
+    )
+    least, most = tf.reduce_min(y_pred), tf.reduce_max(y_pred)
+    is_share = ~((least < 0) | (most > 1.001))
+    test = require(is_share, ValueError, message, least, most)
+    with tf.control_dependencies([] if test is None else [test]):
+        return tf.where(is_share, y_pred, float("nan"))
+
+
+def _is_of_keras(original: Any) -> bool:
+    return str(getattr(original, "__module__", "")).split(".")[0] == "keras"
+
+
+def name_of(original: Any) -> str:
+    """What a function, class or object is called."""
+    return getattr(original, "__name__", None) or type(original).__name__
 
 
 def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
@@ -139,7 +236,8 @@ def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
         kind: of the task's targets.
 
     Raises:
-        ValueError: for an unknown name, or a loss with `reduction="sum"`.
+        ValueError: for an unknown name, a loss with `reduction="sum"`, or one of Keras that takes
+            no class ids where the task has them.
     """
     try:
         loss = keras.losses.get(loss)
@@ -150,6 +248,14 @@ def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
         ) from error
     if isinstance(loss, DenseLoss):
         return loss
+    is_sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+    takes_ids = is_sparse or name_of(loss) == "sparse_categorical_crossentropy"
+    if kind is TargetKind.CLASSES and _is_of_keras(loss) and not takes_ids:
+        raise ValueError(
+            f"The loss of task {task!r}, {name_of(loss)}, takes no class ids [B, H, W, 1]: use "
+            "keras.losses.SparseCategoricalCrossentropy(from_logits=True), or a function of your "
+            "own that makes one-hot vectors of them"
+        )
     if not isinstance(loss, keras.losses.Loss):
         return MaskedLoss(loss, task, kind, loss)
     if loss.reduction == "sum":
@@ -162,8 +268,8 @@ def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
 
 def masked_function(function: Callable[..., Any], task: str, kind: TargetKind) -> Any:
     """A user's function of `(y_true, y_pred)` as a Keras metric: the mean over valid pixels."""
-    metric = MaskedMean(name=function.__name__)
-    metric.loss = MaskedLoss(function, task, kind, function)
+    metric = MaskedMean(name=name_of(function))
+    metric.loss = MaskedLoss(function, task, kind, function, "metric")
     return metric
 
 

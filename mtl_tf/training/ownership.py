@@ -1,8 +1,9 @@
 """Objects with state belong to one trainer: state must not leak from one run into the next."""
 
-import inspect
 import weakref
 from typing import Any
+
+from mtl_tf.task_config import whole_config
 
 _owners: "weakref.WeakKeyDictionary[Any, weakref.ref[Any]]" = weakref.WeakKeyDictionary()
 
@@ -22,18 +23,14 @@ def owned(state: Any, owner: Any) -> Any:
     if not _is_of_another(state, owner):
         _owners[state] = weakref.ref(owner)
         return state
-    config = state.get_config()
-    arguments = inspect.signature(type(state).__init__).parameters.values()
-    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    names = [a.name for a in arguments if a.kind in plain and a.name != "self"]
-    if set(names) - set(config):
-        kind = type(state).__name__
+    kind = type(state).__name__
+    try:
+        return owned(type(state).from_config(whole_config(state, looks_inside=False)), owner)
+    except (TypeError, ValueError) as error:
         raise ValueError(
-            f"This {kind} object was used with another trainer and carries its state, and its "
-            f"get_config lacks {sorted(set(names) - set(config))}: make a new {kind} for each "
-            "trainer, or add them to get_config"
-        )
-    return owned(type(state).from_config(config), owner)
+            f"This {kind} object was used with another trainer and carries its state, and cannot "
+            f"be copied ({error}): make a new {kind} for each trainer"
+        ) from error
 
 
 def claim(callback: Any, owner: Any) -> None:

@@ -47,14 +47,7 @@ def cut_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> CutModel:
         ValueError: if the model is not functional or no tensor is shared.
     """
     outputs: Any = symbolic_outputs(model)
-    is_functional = isinstance(outputs, Mapping) and all(
-        hasattr(tensor, "_keras_history") for tensor in outputs.values()
-    )
-    if not is_functional:
-        raise ValueError(
-            "level='features' and gradient penalties need a functional Keras model. "
-            f"Received: {type(model).__name__}"
-        )
+    _check_that_functional(model, "level='features' and gradient penalties")
     owners: dict[int, set[str]] = {}
     for task in tasks:
         for name in outputs_of(task, outputs, tasks):
@@ -98,7 +91,11 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[An
 
     Returns:
         `{task: variables}`.
+
+    Raises:
+        ValueError: if the model is not functional.
     """
+    _check_that_functional(model, "update_every")
     owners: dict[int, set[str]] = {}
     variables: dict[int, Any] = {}
     for task in tasks:
@@ -111,6 +108,17 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[An
     return {
         task: [v for key, v in variables.items() if owners[key] == {task}] for task in tasks
     }  # fmt: skip
+
+
+def _check_that_functional(model: keras.Model, what: str) -> None:
+    outputs = symbolic_outputs(model)
+    if not isinstance(outputs, Mapping) or not all(
+        hasattr(tensor, "_keras_history") for tensor in outputs.values()
+    ):
+        raise ValueError(
+            f"{what} need a functional Keras model, whose layers can be told apart: make it with "
+            f"keras.Model(inputs, outputs). Received: {type(model).__name__}"
+        )
 
 
 def _inputs(tensor: Any) -> list[Any]:

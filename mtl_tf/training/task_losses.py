@@ -31,7 +31,7 @@ def symbolic_outputs(model: Any) -> Any:
 
 
 def check_outputs(task: Task, outputs: Any, tasks: Iterable[str]) -> None:
-    """Raises `ValueError` unless a model's outputs have one for a task, with its channels."""
+    """Raises `ValueError` unless a model's outputs have one for a task, of its shape."""
     if not isinstance(outputs, Mapping):
         raise ValueError(
             f"The model must have outputs {{task: tensor}}. Received: {type(outputs).__name__}"
@@ -42,6 +42,11 @@ def check_outputs(task: Task, outputs: Any, tasks: Iterable[str]) -> None:
             f"The model has no output for task {task.name!r}. Its outputs: {sorted(outputs)}"
         )
     for name in names:
+        if len(outputs[name].shape) not in (2, 4):
+            raise ValueError(
+                f"Output {name!r} must be [B, H, W, {task.channels}], or [B, {task.channels}] of "
+                f"whole images. Received: {tuple(outputs[name].shape)}"
+            )
         if outputs[name].shape[-1] != task.channels:
             raise ValueError(
                 f"Output {name!r} has {outputs[name].shape[-1]} channels, but task {task.name!r} "
@@ -73,6 +78,7 @@ def task_losses(
     losses = []
     names = [task.name for task in tasks]
     for task in tasks:
+        check_outputs(task, outputs, names)
         target = batch.targets[task.name]
         mask = None if batch.masks is None else batch.masks[task.name]
         terms = []

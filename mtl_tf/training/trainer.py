@@ -1,5 +1,6 @@
 """The trainer: one custom training step for every architecture and balancing method."""
 
+import types
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +11,10 @@ import tensorflow as tf
 from mtl_tf.autotuning import without_autotuning
 from mtl_tf.balancing import Balancing, Scalarizer
 from mtl_tf.graph_errors import as_python_errors
-from mtl_tf.task_config import known_classes, task_config, tasks_from_config
+from mtl_tf.task_config import known_classes, serialized, task_config, tasks_from_config
 from mtl_tf.tasks import Task, as_tasks
 from mtl_tf.training.after_update import look_after_update, losses_of_outputs
-from mtl_tf.training.batch_checks import Batch, checked_batch
+from mtl_tf.training.batch_checks import Batch, checked_batch, entry
 from mtl_tf.training.compiled import Compiled, Level, compiled
 from mtl_tf.training.epoch_end import AnnounceEpoch, EndOfEpoch, as_list
 from mtl_tf.training.learning_rates import heed_multipliers
@@ -275,7 +276,8 @@ class MultiTaskTrainer(keras.Model):
             DataError: for a file of a data set of `mtl_tf.data` that cannot be read.
         """
         self._assert_compile_called("fit")
-        if isinstance(x, tf.data.Dataset):
+        self._check_arrays(y, kwargs.get("sample_weight"))
+        if isinstance(x, tf.data.Dataset | types.GeneratorType):
             kwargs.setdefault("shuffle", False)
         with self.distribute_strategy.scope():
             if self.model.trainable_variables and not self.optimizer.built:
@@ -283,19 +285,22 @@ class MultiTaskTrainer(keras.Model):
                 self.optimizer.build(self.trainable_variables)
         if not self.model.trainable_variables:
             warnings.warn("The network has no trainable variable: fit only logs", stacklevel=2)
-        own = [EndOfEpoch(), AnnounceEpoch(getattr(x, "set_epoch", None))]
-        with as_python_errors():
-            return super().fit(
-                without_autotuning(x),
-                y,
-                batch_size,
-                epochs,
-                verbose,
-                [*own, *as_list(callbacks)],
-                validation_split,
-                without_autotuning(validation_data),
-                **kwargs,
-            )
+        announce = AnnounceEpoch(getattr(x, "set_epoch", None))  # after callbacks that skip steps
+        try:
+            with as_python_errors():
+                return super().fit(
+                    without_autotuning(x),
+                    y,
+                    batch_size,
+                    epochs,
+                    verbose,
+                    [EndOfEpoch(), *as_list(callbacks), announce],
+                    validation_split,
+                    without_autotuning(validation_data),
+                    **kwargs,
+                )
+        finally:
+            self._steps_to_skip = 0  # some are left if it was stopped among them
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`: losses and metrics at the size of the targets in the batches.
@@ -308,8 +313,15 @@ class MultiTaskTrainer(keras.Model):
         Raises:
             ValueError: for batches that do not fit the tasks, and values that cannot be.
         """
+        self._check_arrays(kwargs.get("y", args[0] if args else None), kwargs.get("sample_weight"))
         with as_python_errors():
             return super().evaluate(without_autotuning(x), *args, **kwargs)
+
+    def _check_arrays(self, targets: Any, masks: Any) -> None:
+        """`ValueError` if arrays given beside the images lack a task: Keras' would not name it."""
+        for kind, given in (("targets", targets), ("weights", masks)):
+            for task in self.tasks if isinstance(given, Mapping) else ():
+                entry(given, task.name, kind)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.predict`: `{task: raw predictions}`.
@@ -331,6 +343,16 @@ class MultiTaskTrainer(keras.Model):
         """
         with as_python_errors():
             return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.test_on_batch`.
+
+        Args:
+            *args: as in `keras.Model.test_on_batch`.
+            **kwargs: as in `keras.Model.test_on_batch`.
+        """
+        with as_python_errors():
+            return super().test_on_batch(*args, **kwargs)
 
     def skip_steps(self, count: int) -> None:
         """Lets the next steps of `fit` take their batches without training on them.
@@ -382,9 +404,9 @@ class MultiTaskTrainer(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "MultiTaskTrainer":
         """Builds the trainer again from `get_config`."""
-        with keras.saving.custom_object_scope(known_classes(config)):
-            model = keras.saving.deserialize_keras_object(config["model"], custom_objects)
-            return cls(model, tasks_from_config(config["tasks"]), name=config["name"])
+        known = known_classes(config) | (custom_objects or {})
+        model = keras.saving.deserialize_keras_object(config["model"], known)
+        return cls(model, tasks_from_config(config["tasks"]), name=config["name"])
 
     def get_compile_config(self) -> dict[str, Any]:
         """The arguments of `compile`, and learning-rate multipliers of single variables."""
@@ -396,19 +418,32 @@ class MultiTaskTrainer(keras.Model):
             if getattr(variable, "learning_rate_multiplier", 1.0) != 1.0
         }
         return {
-            name: keras.saving.serialize_keras_object(value)
-            for name, value in self._arguments.items()
-        } | {
+            **serialized(self._arguments),
+            "optimizer": serialized(self.optimizer),  # with the scaling of losses it may have got
             "learning_rate_multipliers": multipliers,
             "optimizer_has_state": self.optimizer.built,
         }
+
+    def save_own_variables(self, store: Any) -> None:
+        """Saves the states of random generators, such as dropout's, which Keras leaves out."""
+        for i, state in enumerate(self._random_states()):
+            store[f"random_{i}"] = state
+
+    def load_own_variables(self, store: Any) -> None:
+        """Loads the states of random generators, if the file has them."""
+        for i, state in enumerate(self._random_states()):
+            if f"random_{i}" in store.keys():  # noqa: SIM118  # it is no dictionary
+                state.assign(store[f"random_{i}"])
+
+    def _random_states(self) -> list[Any]:
+        weights = {id(weight) for weight in self.weights}
+        return [variable for variable in self.variables if id(variable) not in weights]
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as `get_compile_config` says; the optimizer is ready for its state."""
         if not config:
             return
-        with keras.saving.custom_object_scope(known_classes(config)):
-            arguments = keras.saving.deserialize_keras_object(config)
+        arguments = keras.saving.deserialize_keras_object(config, known_classes(config))
         multipliers = arguments.pop("learning_rate_multipliers")
         has_state = arguments.pop("optimizer_has_state")
         for variable in self.model.trainable_variables:
