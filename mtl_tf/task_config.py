@@ -161,7 +161,7 @@ def _stored(task: Task, field: str, value: Any) -> Any:
     if field == "loss":
         return {"made": serialized(value())}
     if field == "metrics":
-        return {"made": serialized(value(task.channels))}
+        return {"made": serialized(task.made_metrics())}
     if value is None:
         return None
     name = getattr(value, "__name__", None)

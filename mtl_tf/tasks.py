@@ -61,23 +61,39 @@ class Task:
                 f"{self.activation!r}, {self.loss!r}, {self.metrics!r}. Write "
                 "loss=mtl_tf.losses.L1 or loss=lambda: MyLoss(0.5), not an object"
             )
-        metrics = _metrics_made(self)
         if self.kind is None:
-            object.__setattr__(self, "kind", _kind_of(self, metrics))
+            object.__setattr__(self, "kind", _kind_of(self))
+            self.made_metrics()
         elif not isinstance(self.kind, TargetKind):
             raise ValueError(
                 f"kind of task {self.name!r} must be one of {list(TargetKind)}. "
                 f"Received: {self.kind!r}"
             )
-        for metric in metrics:
+
+    def made_metrics(self) -> list[keras.metrics.Metric]:
+        """New metrics.
+
+        Raises:
+            ValueError: if `metrics` does not make a list of Keras metrics, or some that make
+                nonsense of class ids.
+        """
+        made = self.metrics(self.channels)
+        is_list = isinstance(made, list | tuple)
+        if not is_list or not all(isinstance(metric, keras.metrics.Metric) for metric in made):
+            raise ValueError(
+                f"metrics of task {self.name!r} must make a list of Keras metrics, such as lambda "
+                f"channels: [mtl_tf.metrics.RegressionMetrics(channels)]. It made: {made!r}"
+            )
+        for metric in made:
             check_metric(metric, self.name, self.kind)
+        return list(made)
 
     @functools.cached_property
     def metric_info(self) -> dict[str, MetricInfo]:
         """How to read each result of the metrics, by name, the main one first."""
         unknown = MetricInfo(None)
         info = {self.main_metric: unknown}
-        for metric in self.metrics(self.channels):
+        for metric in self.made_metrics():
             info |= getattr(metric, "info", None) or {metric.name: unknown}
         if self.kind is TargetKind.BOUNDARY:  # evaluated by the edge benchmark too
             info |= {name: metrics.EdgeMetrics.info[name] for name in ("ods_f", "ois_f", "ap")}
@@ -108,21 +124,9 @@ def check_metric(metric: keras.metrics.Metric, task: str, kind: TargetKind) -> N
         )
 
 
-def _metrics_made(task: Task) -> list[keras.metrics.Metric]:
-    """The metrics of a task; `ValueError` if its function does not make a list of them."""
-    made = task.metrics(task.channels)
-    is_list = isinstance(made, list | tuple)
-    if not is_list or not all(isinstance(metric, keras.metrics.Metric) for metric in made):
-        raise ValueError(
-            f"metrics of task {task.name!r} must make a list of Keras metrics, such as lambda "
-            f"channels: [mtl_tf.metrics.RegressionMetrics(channels)]. It made: {made!r}"
-        )
-    return list(made)
-
-
-def _kind_of(task: Task, metrics: list[keras.metrics.Metric]) -> TargetKind:
+def _kind_of(task: Task) -> TargetKind:
     """The kind that a task's metrics, or its loss, are for."""
-    kinds = [getattr(metric, "kind", None) for metric in metrics]
+    kinds = [getattr(metric, "kind", None) for metric in task.made_metrics()]
     try:
         loss = task.loss()
     except TypeError as error:  # a loss function in place of one that makes it

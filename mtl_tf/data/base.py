@@ -147,7 +147,8 @@ class DenseDataset(abc.ABC):
         name = self.splits["train"][0]
         example = self.load(name)
         if not isinstance(example, Sample):
-            raise DataError(f"{name}: load must return a Sample. Received: {type(example).__name__}")
+            kind = type(example).__name__
+            raise DataError(f"{name}: load must return a Sample. Received: {kind}")
         return example
 
     @functools.cached_property

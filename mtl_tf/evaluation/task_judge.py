@@ -20,7 +20,7 @@ class TaskMetrics:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.metrics = task.metrics(task.channels)
+        self.metrics = task.made_metrics()
 
     def variables(self) -> dict[str, Any]:
         """The sums of all metrics by name; those of a second metric begin with its number."""

@@ -8,6 +8,8 @@ recall the share of all annotators' pixels that were.
 
 import concurrent.futures
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import keras
@@ -166,7 +168,9 @@ def count_in_processes(
         yield from (edge_counts(*image, max_distance) for image in images)
         return
     context = multiprocessing.get_context("spawn")  # TensorFlow's threads do not survive a fork
-    with concurrent.futures.ProcessPoolExecutor(num_workers, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(
+        num_workers, mp_context=context, initializer=_end_with_parent
+    ) as pool:
         running: list[concurrent.futures.Future[np.ndarray]] = []
         for image in images:
             running.append(pool.submit(edge_counts, *image, max_distance))
@@ -174,3 +178,15 @@ def count_in_processes(
                 yield running.pop(0).result()
         for future in running:
             yield future.result()
+
+
+def _end_with_parent() -> None:
+    """In a worker: when the process that it works for is killed, it ends too, and not never."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

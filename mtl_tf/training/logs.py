@@ -50,7 +50,9 @@ class TaskLogs:
             t.name: keras.metrics.Mean(f"{t.name}_weight") for t in tasks if has_weights
         }
         self.metrics = {
-            task.name: as_metrics(metrics.get(task.name, task.metrics(task.channels)), task)
+            task.name: as_metrics(metrics[task.name], task)
+            if task.name in metrics
+            else task.made_metrics()
             for task in tasks
             if predicted is None or task.name in predicted
         }

@@ -158,4 +158,5 @@ def test_no_epoch_waits_on_a_busy_machine(kind):
     finally:
         for process in busy:
             process.kill()
+            process.wait()
     assert len(waits) == 25 and max(waits[1:]) < 2.0, waits

@@ -390,7 +390,7 @@ def test_metrics_that_are_no_sums_are_refused_by_name(kind, metric, message):
 )
 def test_a_task_that_cannot_work_is_refused_when_it_is_made(change, message):
     with pytest.raises(ValueError, match=message):
-        dataclasses.replace(TASKS["heat"], **change)
+        dataclasses.replace(TASKS["heat"], **({"kind": None} | change))
 
 
 @pytest.mark.parametrize(
@@ -401,8 +401,14 @@ def test_a_task_that_cannot_work_is_refused_when_it_is_made(change, message):
     ],
 )  # fmt: skip
 def test_metrics_that_would_make_nonsense_of_class_ids_are_refused(metric):
-    with pytest.raises(ValueError, match="'vehicle_parts' does not fit class ids"):
-        metric_task(lambda c: [metric()], "vehicle_parts")
+    task = metric_task(lambda c: [metric()], "vehicle_parts")
+    for call in (
+        task.made_metrics,
+        lambda: evaluate(network([task]), OwnData(["vehicle_parts"]).val(), [task]),
+        lambda: mtl.MultiTaskTrainer(network([task]), [task]).compile("sgd"),
+    ):
+        with pytest.raises(ValueError, match="'vehicle_parts' does not fit class ids"):
+            call()
 
 
 def test_evaluation_knows_activations_by_what_they_are():

@@ -6,6 +6,7 @@ import pytest
 
 import mtl_tf as mtl
 from tests.helpers.inputs import TASKS, batch, tiny_model
+from tests.helpers.slow import slow_but
 
 SIZE = (8, 8)
 
@@ -39,8 +40,14 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRONG)
-@pytest.mark.parametrize("run_eagerly", [True, False])
+IN_GRAPHS = slow_but(("millimetres", "colours"), WRONG)
+
+
+@pytest.mark.parametrize(
+    ("name", "run_eagerly"),
+    [*((name, True) for name in WRONG),
+     *(pytest.param(p.id, False, id=f"{p.id} in a graph", marks=p.marks) for p in IN_GRAPHS)],
+)  # fmt: skip
 def test_units_that_cannot_be(name, run_eagerly):
     task, change, message = WRONG[name]
     image, targets, masks = batch({task: TASKS[task]}, 2, *SIZE)
