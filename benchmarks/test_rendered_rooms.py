@@ -7,7 +7,7 @@ False if: the median time of 100 images by two processes is above one second on 
 import concurrent.futures
 import multiprocessing
 
-from mtl_tf.data._render import render
+from mtl_tf.data.rendered_rooms.render import render
 
 
 def render_range(first):

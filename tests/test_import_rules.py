@@ -8,6 +8,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "mtl_tf"
 ALLOWED = {
+    "atomic_files": set(),
+    "graph": set(),
     "targets": set(),
     "graph_errors": set(),
     "ops": set(),
@@ -22,13 +24,14 @@ ALLOWED = {
     "optional_packages": set(),
     "backbones": {"layers", "optional_packages"},
     "heads": {"layers"},
-    "architectures": {"backbones", "heads", "layers", "ops"},
+    "inspection": {"graph", "layers", "ops"},
+    "architectures": {"backbones", "graph", "heads", "inspection", "layers", "ops"},
     "training": {
         "autotuning", "balancing", "graph_errors", "layers", "losses", "metrics", "ops", "targets",
         "task_config", "tasks",
     },
     "evaluation": {
-        "autotuning", "graph_errors", "metrics", "targets", "task_config", "tasks",
+        "atomic_files", "autotuning", "graph_errors", "metrics", "targets", "task_config", "tasks",
     },
 }  # fmt: skip
 EVERYTHING = {"experiments", "cli", "__init__", "__main__"}

@@ -68,7 +68,7 @@ def test_wheel_holds_both_libraries_and_works_in_an_empty_environment(isolation,
     names = files_of(tmp_path)
     assert "mtl_tf/ops/_tensorflow_ops.so" in names
     assert [n for n in names if n.startswith("mtl_tf/ops/_kernels.") and n.endswith(".so")]
-    assert "mtl_tf/evaluation/report.html.j2" in names
+    assert "mtl_tf/evaluation/reporting/run_report.html.j2" in names
     assert not [n for n in names if n.startswith(("tests", "ops/", "benchmarks"))]
     python = tmp_path / "empty" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "empty")], check=True)

@@ -31,7 +31,6 @@ from mtl_tf.architectures.astmt import ASTMT
 from mtl_tf.architectures.base import Architecture
 from mtl_tf.architectures.branched import Branched
 from mtl_tf.architectures.cross_stitch import CrossStitch
-from mtl_tf.architectures.drawing import draw
 from mtl_tf.architectures.jtrl import JTRL
 from mtl_tf.architectures.layout_search import affinity, rdm, search, search_layout
 from mtl_tf.architectures.learned_branching import LearnedBranching, derive_tree
@@ -45,9 +44,10 @@ from mtl_tf.architectures.shared_trunk import SharedTrunk
 from mtl_tf.architectures.single_task import SingleTask
 from mtl_tf.architectures.sluice import Sluice
 from mtl_tf.architectures.soft_sharing import SoftSharing
-from mtl_tf.architectures.summary import Cost, Summary, summary
 from mtl_tf.architectures.torch_checkpoint import load_torch_checkpoint
 from mtl_tf.architectures.ubernet import UberNet
+from mtl_tf.inspection.cost import Cost, Summary, summary
+from mtl_tf.inspection.drawing import draw
 
 
 @dataclasses.dataclass(frozen=True)

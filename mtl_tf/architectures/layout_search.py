@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from mtl_tf.architectures.single_task import SingleTask
-from mtl_tf.architectures.summary import stage_costs
+from mtl_tf.inspection.cost import stage_costs
 
 Partition = tuple[tuple[int, ...], ...]
 

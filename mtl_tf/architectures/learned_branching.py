@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from mtl_tf.architectures.base import Architecture, Blueprint
-from mtl_tf.architectures.summary import stage_costs
 from mtl_tf.backbones.stage import Maps
+from mtl_tf.inspection.cost import stage_costs
 from mtl_tf.layers import BranchingChoices, Mixture
 
 

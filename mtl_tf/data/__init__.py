@@ -34,11 +34,11 @@ from mtl_tf.data.bsds500 import Bsds500
 from mtl_tf.data.bsds_sod import BsdsSod
 from mtl_tf.data.ccp import ClothingCoParsing
 from mtl_tf.data.cityscapes import Cityscapes
-from mtl_tf.data.nyudv2 import NYUDv2
-from mtl_tf.data.packed import PackedDataset, damaged_files
-from mtl_tf.data.packing import pack, unpack
-from mtl_tf.data.pascal_context import PascalContext
-from mtl_tf.data.rendered_rooms import RenderedRooms
+from mtl_tf.data.nyudv2.nyudv2 import NYUDv2
+from mtl_tf.data.packed.packed import PackedDataset, damaged_files
+from mtl_tf.data.packed.packing import pack, unpack
+from mtl_tf.data.pascal_context.pascal_context import PascalContext
+from mtl_tf.data.rendered_rooms.rendered_rooms import RenderedRooms
 from mtl_tf.data.sample import DataError, Sample
 from mtl_tf.data.taskonomy import Taskonomy
 from mtl_tf.data.transforms import Augmentation, denormalise, normalise

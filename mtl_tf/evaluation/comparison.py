@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mtl_tf.evaluation.image_states import ImageStates
-from mtl_tf.evaluation.report import in_markdown
+from mtl_tf.evaluation.reporting.run_report import in_markdown
 from mtl_tf.metrics import delta_m
 from mtl_tf.tasks import Task
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.atomic_files import write_atomically
 from mtl_tf.evaluation.task_judge import TaskMetrics
 from mtl_tf.metrics import edge_scores
 from mtl_tf.task_config import task_config, tasks_from_config

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.atomic_files import write_atomically
 
 DATABASES = ("NYUD", "PASCALContext")
 

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from mtl_tf import data, evaluation
+from mtl_tf.atomic_files import write_atomically
 from mtl_tf.data.files import shown
 from mtl_tf.data.sample import checked_sample
-from mtl_tf.evaluation.colours import names_of
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.evaluation.reporting.colours import names_of
 from mtl_tf.experiments.terminal import say
 from mtl_tf.tasks import as_tasks
 

@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 from collections.abc import Iterator
 
-from mtl_tf.evaluation.files import open_no_link, write_atomically
+from mtl_tf.atomic_files import open_no_link, write_atomically
 from mtl_tf.experiments import lock
 from mtl_tf.experiments.config import Config, read_config
 

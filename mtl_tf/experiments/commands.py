@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from mtl_tf import data
+from mtl_tf.atomic_files import read_summary, write_atomically
 from mtl_tf.data.files import shown
 from mtl_tf.evaluation import ImageStates, comparison
-from mtl_tf.evaluation.files import read_summary, write_atomically
 from mtl_tf.experiments.check import check_data
 from mtl_tf.experiments.config import make_config, read_config
 from mtl_tf.experiments.doctor import diagnosis

@@ -10,8 +10,8 @@ import pydantic
 
 from mtl_tf import architectures, backbones, balancing, heads
 from mtl_tf import data as data_sets
+from mtl_tf.atomic_files import read_json
 from mtl_tf.data.files import shown
-from mtl_tf.evaluation.files import read_json
 from mtl_tf.experiments.presets import PRESETS
 
 TaskName = Literal[

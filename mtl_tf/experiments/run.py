@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from mtl_tf import architectures, backbones, data, evaluation, training
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.atomic_files import write_atomically
 from mtl_tf.experiments import claim, selection
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment

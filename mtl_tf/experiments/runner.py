@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mtl_tf.evaluation.files import open_no_link, read_summary, write_atomically
+from mtl_tf.atomic_files import open_no_link, read_summary, write_atomically
 from mtl_tf.experiments.config import read_config
 from mtl_tf.experiments.grid import Cell
 from mtl_tf.experiments.terminal import say

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mtl_tf import data, evaluation, metrics, training
-from mtl_tf.evaluation.files import read_summary
+from mtl_tf.atomic_files import read_summary
 from mtl_tf.experiments.config import Config
 
 Results = Mapping[str, Mapping[str, float]]

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mtl_tf.evaluation.files import write_atomically
+from mtl_tf.atomic_files import write_atomically
 from mtl_tf.experiments import tables
 from mtl_tf.experiments.grid import Row, make_cells
 from mtl_tf.experiments.runner import run_cells

@@ -10,10 +10,15 @@ import jinja2
 import numpy as np
 
 from mtl_tf import data, evaluation
-from mtl_tf.evaluation.colours import names_of
-from mtl_tf.evaluation.curves import bars, curve, scatter
-from mtl_tf.evaluation.files import read_summary, write_atomically
-from mtl_tf.evaluation.report import PUBLISHED_METRICS, depth_range, embedded, formatted
+from mtl_tf.atomic_files import read_summary, write_atomically
+from mtl_tf.evaluation.reporting.colours import names_of
+from mtl_tf.evaluation.reporting.plots import bars, curve, scatter
+from mtl_tf.evaluation.reporting.run_report import (
+    PUBLISHED_METRICS,
+    depth_range,
+    embedded,
+    formatted,
+)
 from mtl_tf.experiments import tables
 from mtl_tf.experiments.grid import SINGLE_TASK
 from mtl_tf.experiments.models import load_network

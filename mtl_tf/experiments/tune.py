@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mtl_tf.evaluation.files import read_summary, write_atomically
+from mtl_tf.atomic_files import read_summary, write_atomically
 from mtl_tf.experiments import claim
 from mtl_tf.experiments.config import Config, make_config
 from mtl_tf.experiments.grid import Cell

@@ -12,12 +12,12 @@
 ====================== ====================================================================
 """
 
-from mtl_tf.training.branching import AnnealBranching
-from mtl_tf.training.callbacks import Backup
-from mtl_tf.training.diagnostics import GradientDiagnostics
+from mtl_tf.training.callbacks.anneal_branching import AnnealBranching
+from mtl_tf.training.callbacks.backup import Backup
+from mtl_tf.training.callbacks.diagnostics import GradientDiagnostics
+from mtl_tf.training.callbacks.keep_best import KeepBest
 from mtl_tf.training.gradient_penalties import AdversarialGradients, OrthogonalGradients
-from mtl_tf.training.keep_best import KeepBest
-from mtl_tf.training.schedules import Poly
+from mtl_tf.training.optimizer.schedules import Poly
 from mtl_tf.training.trainer import MultiTaskTrainer
 
 __all__ = [

@@ -13,14 +13,14 @@ from mtl_tf.balancing import Balancing, Scalarizer
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.task_config import known_classes, serialized, task_config, tasks_from_config
 from mtl_tf.tasks import Task, as_tasks
-from mtl_tf.training.after_update import look_after_update, losses_of_outputs
-from mtl_tf.training.batch_checks import Batch, checked_batch, entry
-from mtl_tf.training.compiled import Compiled, Level, compiled
-from mtl_tf.training.epoch_end import AnnounceEpoch, EndOfEpoch, as_list
-from mtl_tf.training.learning_rates import heed_multipliers
+from mtl_tf.training.callbacks.end_of_epoch import AnnounceEpoch, EndOfEpoch, as_list
+from mtl_tf.training.optimizer.l2 import with_l2
+from mtl_tf.training.optimizer.learning_rate_multipliers import heed_multipliers
 from mtl_tf.training.ownership import owned
-from mtl_tf.training.task_losses import check_outputs, symbolic_outputs
-from mtl_tf.training.weight_decay import with_l2
+from mtl_tf.training.step.after_update import look_after_update, losses_of_outputs
+from mtl_tf.training.step.batch_checks import Batch, checked_batch, entry
+from mtl_tf.training.step.losses import check_outputs, symbolic_outputs
+from mtl_tf.training.step.plan import Compiled, Level, compiled
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

@@ -10,7 +10,7 @@ import pytest
 
 from mtl_tf.data import TABLE, NYUDv2, RenderedRooms
 from mtl_tf.data.sample import DataError, make_sample
-from tests.data.nyud_folders import write_pack
+from tests.helpers.nyud_folders import write_pack
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
 

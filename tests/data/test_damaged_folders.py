@@ -11,7 +11,7 @@ import pytest
 
 from mtl_tf import data
 from mtl_tf.data.sample import Sample
-from tests.data import nyud_folders, other_folders
+from tests.helpers import nyud_folders, other_folders
 
 TINY = {"train": ["allensville"], "val": ["darden"], "test": ["ihlen"]}
 

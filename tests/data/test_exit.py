@@ -14,7 +14,7 @@ import tempfile
 
 import pytest
 
-from tests.data.nyud_folders import write_pack
+from tests.helpers.nyud_folders import write_pack
 from tests.helpers.slow import slow_but
 
 SETUP = r"""import mtl_tf as mtl

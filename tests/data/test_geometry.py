@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtl_tf.data import geometry
-from mtl_tf.data._render import draw_scene, render
+from mtl_tf.data.rendered_rooms.render import draw_scene, render
 
 CAMERA = geometry.Intrinsics(60.0, 55.0, 30.0, 22.0)
 SIZE = (48, 64)

@@ -11,7 +11,7 @@ import scipy.io
 import mtl_tf as mtl
 from mtl_tf.data.borders import borders
 from mtl_tf.data.cityscapes import CLASSES
-from tests.data.other_folders import (
+from tests.helpers.other_folders import (
     CAMERA,
     write_bsds500,
     write_bsds_sod,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from tests.data.other_folders import write_taskonomy
 from tests.helpers.inputs import tiny_backbone
+from tests.helpers.other_folders import write_taskonomy
 
 SIZE = (24, 32, 3)
 

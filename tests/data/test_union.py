@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from tests.data.nyud_folders import write_pack
-from tests.data.other_folders import write_bsds_sod, write_ccp
+from tests.helpers.nyud_folders import write_pack
+from tests.helpers.other_folders import write_bsds_sod, write_ccp
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from mtl_tf import cli
 from mtl_tf.experiments import commands
-from tests.data.nyud_folders import write_pack
+from tests.helpers.nyud_folders import write_pack
 
 NAMES = ("795", "20200708", "0755", "1e5", "1.50", "007", "0x1F", "true", "no", "null", "NaN",
          "2020-07-08", "12:30:45", "[1]", "{}", "-", "'a'")  # fmt: skip

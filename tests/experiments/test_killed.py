@@ -16,8 +16,8 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf.experiments import grid, runner
-from tests.data.nyud_folders import write_pack
 from tests.helpers.inputs import tiny_backbone
+from tests.helpers.nyud_folders import write_pack
 
 MARK = "MTL_TF_TEST_MARK"
 ROOMS = ["--data", "rendered_rooms", "--height", "32", "--width", "64", "--batch-size", "4"]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from mtl_tf import experiments
-from mtl_tf.evaluation import report
+from mtl_tf.evaluation.reporting import run_report as report
 from mtl_tf.experiments.published import PUBLISHED, published_beside, unlike
 from mtl_tf.experiments.survey_report import _published
 from mtl_tf.experiments.tables import Row

@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from mtl_tf.evaluation.files import read_summary, write_atomically
+from mtl_tf.atomic_files import read_summary, write_atomically
 from mtl_tf.experiments import claim, make_config, runner, selection, tables
 from mtl_tf.experiments.grid import Cell
 from tests.hostile.outcome import STEERING, everything

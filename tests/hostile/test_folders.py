@@ -14,9 +14,9 @@ import scipy.io
 
 from mtl_tf import data
 from mtl_tf.data import files
-from mtl_tf.data.records import decode_array
-from tests.data.nyud_folders import write_matlab, write_pack
-from tests.data.other_folders import write_cityscapes
+from mtl_tf.data.packed.records import decode_array
+from tests.helpers.nyud_folders import write_matlab, write_pack
+from tests.helpers.other_folders import write_cityscapes
 from tests.hostile.outcome import npy, png
 
 FOLDER = {

@@ -14,8 +14,10 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf import cli
-from mtl_tf.evaluation import comparison, curves, report
-from mtl_tf.evaluation.colours import class_colours
+from mtl_tf.evaluation import comparison
+from mtl_tf.evaluation.reporting import plots as curves
+from mtl_tf.evaluation.reporting import run_report as report
+from mtl_tf.evaluation.reporting.colours import class_colours
 from mtl_tf.experiments import make_config, runner, survey_report, tables
 from mtl_tf.experiments.grid import Cell
 from mtl_tf.experiments.terminal import printable_warnings, say
@@ -203,7 +205,7 @@ def test_names_in_plots(attack):
 
 @pytest.mark.parametrize("number", [1, 41, 300])
 def test_any_class_names_have_colours(number):
-    from mtl_tf.data.nyud_classes import CLASSES_40
+    from mtl_tf.data.nyudv2.classes import CLASSES_40
 
     names = [*CLASSES_40, *(f"{STEERING}{i}" for i in range(number))]
     assert class_colours(names).shape == (len(names), 3)

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from mtl_tf import data
-from tests.data.nyud_folders import write_pack
+from tests.helpers.nyud_folders import write_pack
 from tests.hostile.outcome import STEERING, everything, npy, png
 
 

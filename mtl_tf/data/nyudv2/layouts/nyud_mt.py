@@ -1,0 +1,62 @@
+"""NYU Depth v2 as ASTMT, the survey and InvPT have it."""
+
+import pathlib
+from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
+
+from mtl_tf.data import files
+from mtl_tf.data.nyudv2.classes import IGNORED
+from mtl_tf.data.nyudv2.layouts.base import Arrays, Layout
+from mtl_tf.data.sample import DataError
+
+
+class NyudMt(Layout):
+    """`NYUD_MT`: JPEG images, PNG classes (0 = unlabelled, 1..40), NumPy depth and normals."""
+
+    _FILES: ClassVar = {"image": ("images", (".jpg", ".png")),
+              "semseg": ("segmentation", (".png",)),
+              "depth": ("depth", (".npy",)), "normals": ("normals", (".npy", ".png")),
+              "edges": ("edge", (".npy", ".png"))}  # fmt: skip
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self.splits = {
+            split: files.read_ids(root / "gt_sets" / f"{split}.txt") for split in ("train", "val")
+        }
+
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """See `Layout.paths`."""
+        return {
+            kind: files.first_that_exists(
+                *(self.root / folder / f"{image_id}{suffix}" for suffix in suffixes)
+            )
+            for kind, (folder, suffixes) in self._FILES.items()
+        }
+
+    def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
+        """See `Layout.load`."""
+        paths = self.paths(image_id)
+        targets: Arrays = {}
+        masks: Arrays = {}
+        for task in tasks:
+            path = paths[task]
+            if task == "semseg":
+                codes = files.read_map(path)
+                masks[task] = codes != 0
+                files.checked_classes(codes, masks[task], 41, path)
+                targets[task] = np.where(masks[task], codes - 1, IGNORED).astype(np.uint8)
+            elif task == "depth":
+                targets[task] = files.checked_depth(files.read_array(path), path)
+                masks[task] = targets[task] > 0
+            elif task == "normals":
+                targets[task], masks[task] = files.read_normals(path)
+            else:
+                edges = files.read_map(path) if path.suffix == ".png" else files.read_array(path)
+                edges = np.squeeze(edges)
+                if edges.ndim != 2 or not np.isfinite(edges).all():
+                    raise DataError(f"{path} must hold finite edges [H, W], not {edges.shape}")
+                targets[task] = (edges >= (128 if edges.max(initial=0) > 1 else 0.5)) * 1.0
+                masks[task] = np.ones(targets[task].shape, bool)
+        return files.read_image(paths["image"]), targets, masks

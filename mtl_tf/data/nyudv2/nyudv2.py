@@ -1,0 +1,68 @@
+"""NYU Depth v2 (Silberman et al., ECCV 2012): semseg, depth, normals, edges of indoor scenes."""
+
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mtl_tf.data.base import CHANNELS, DenseDataset
+from mtl_tf.data.nyudv2.classes import CLASSES_13, CLASSES_40, to_13_classes
+from mtl_tf.data.nyudv2.layouts import open_layout
+from mtl_tf.data.sample import Sample, make_sample
+
+
+class NYUDv2(DenseDataset):
+    """NYU Depth v2 from any of its four layouts on disk (`mtl_tf.data.nyudv2.layouts`).
+
+    The PNG pack holds the official training images only: every `val_every`-th id is for validation.
+    The other layouts bring their split. `test()` gives the validation images with targets at their
+    own size. Depth is in metres; normals have x right, y up, z towards the camera as far as the
+    layout's files do.
+
+    Source: Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV
+    2012; augmentation as in Vandenhende et al., TPAMI 2021.
+
+    Args:
+        root: folder of the data, or path of `nyu_depth_v2_labeled.mat`.
+        tasks: some of `semseg`, `depth`, `normals`, `edges`.
+        input_shape: `(H, W, 3)` of the images in a batch; the images' own size without it.
+        num_classes: 40 or 13 semantic classes.
+        val_every: of the PNG pack, every n-th id is for validation.
+        **options: `batch_size`, `augmentation` and the others of every data set
+            (`mtl_tf.data.base.Options`).
+
+    Raises:
+        DataError: if the folder is missing, has an unknown layout, or a listed file is missing.
+        ValueError: for a task or a number of classes that is not there.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        tasks: Iterable[str] | None = ("semseg", "depth", "normals", "edges"),
+        input_shape: Sequence[int] | None = None,
+        num_classes: int = 40,
+        val_every: int = 10,
+        **options: Any,
+    ) -> None:
+        self.layout = open_layout(pathlib.Path(root), val_every)
+        if num_classes not in (13, 40) or num_classes > self.layout.num_classes:
+            raise ValueError(
+                f"num_classes must be 13 or at most {self.layout.num_classes} for this layout. "
+                f"Received: {num_classes}"
+            )
+        self.num_classes = num_classes
+        available = {task: CHANNELS[task] for task in self.layout.tasks} | {"semseg": num_classes}
+        names = CLASSES_13 if num_classes == 13 else CLASSES_40
+        super().__init__(tasks, available, self.layout.splits, input_shape, names, **options)
+
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Files of the image and of each task, as far as the layout has them."""
+        return self.layout.paths(image_id)
+
+    def load(self, image_id: str) -> Sample:
+        """The image and the targets at their own size."""
+        image, targets, masks = self.layout.load(image_id, self.tasks)
+        if "semseg" in targets and self.num_classes == 13 and self.layout.num_classes == 40:
+            targets["semseg"] = to_13_classes(targets["semseg"])
+        return make_sample(image, targets, masks, image_id)

@@ -1,0 +1,6 @@
+"""Data sets as TFRecord files: packing, reading, and the record format."""
+
+from mtl_tf.data.packed.packed import PackedDataset, damaged_files
+from mtl_tf.data.packed.packing import pack, unpack
+
+__all__ = ["PackedDataset", "damaged_files", "pack", "unpack"]

@@ -1,0 +1,168 @@
+"""PASCAL-Context with five tasks, as ASTMT and the survey prepared it (`PASCAL_MT`)."""
+
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from skimage.morphology import thin
+
+from mtl_tf.data import files
+from mtl_tf.data.base import CHANNELS, DenseDataset
+from mtl_tf.data.pascal_context.parts import has_person, read_human_parts
+from mtl_tf.data.sample import DataError, Sample, make_sample
+from mtl_tf.data.transforms import Augmentation
+
+CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
+    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
+)  # fmt: skip
+"""Names of the 21 semantic classes, in the order of their ids."""
+
+_IGNORED = 255
+_LARGEST_CONTEXT_ID = 459
+# Of the 459 context classes: those whose name is one of NYU Depth v2's 894 labels too, and
+# tvmonitor. The network that made the normals knows these; other objects have no normals.
+_WITH_NORMALS = (
+    3, 4, 6, 9, 10, 11, 13, 15, 17, 18, 22, 23, 29, 30, 33, 34, 36, 37, 38, 39, 41, 43, 46, 49, 50,
+    51, 53, 55, 56, 59, 61, 62, 65, 66, 68, 69, 72, 73, 78, 83, 84, 85, 87, 88, 95, 96, 101, 104,
+    105, 107, 111, 113, 115, 122, 124, 135, 141, 142, 143, 146, 150, 154, 157, 158, 159, 165, 172,
+    174, 181, 183, 184, 191, 193, 195, 197, 199, 202, 213, 215, 216, 219, 220, 223, 225, 228, 230,
+    232, 233, 238, 239, 242, 243, 246, 250, 251, 252, 255, 260, 261, 263, 269, 272, 273, 275, 281,
+    283, 284, 285, 286, 287, 288, 290, 291, 292, 293, 295, 304, 307, 309, 310, 314, 315, 319, 323,
+    329, 330, 331, 336, 342, 345, 349, 350, 351, 352, 355, 357, 368, 370, 371, 374, 379, 380, 383,
+    384, 397, 401, 403, 405, 407, 408, 411, 412, 413, 414, 417, 419, 421, 423, 427, 429, 430, 432,
+    440, 441, 442, 443, 444, 446, 454, 457,
+)  # fmt: skip
+
+
+class PascalContext(DenseDataset):
+    """Photographs of PASCAL VOC with semantic classes, human parts, edges, normals and saliency.
+
+    A folder with `JPEGImages/*.jpg` and `ImageSets/Context/{train,val}.txt`;
+
+    - `semseg`, 21 classes: `semseg/VOC12/*.png`, else `semseg/pascal-context/*.png`, 255 = void;
+    - `human_parts`, 7 with the background: `human_parts/*.mat`; an image without a person is
+      invalid everywhere, and left out of the splits if this is the only task;
+    - `edges`: thinned borders of the 459 classes of `pascal-context/trainval/*.mat` (`LabelMap`);
+    - `normals`, made by another network: `normals_distill/*.png`, valid on objects it knows;
+    - `saliency`, made by another network: `sal_distill/*.png`.
+
+    `test()` gives the validation images. By default training images are flipped, turned by up to 20
+    degrees and scaled by 0.75 to 1.25, and squeezed to the input size, as the survey does; the
+    border that scaling leaves is invalid, not background.
+
+    Source: Mottaghi et al., CVPR 2014; Chen et al., CVPR 2014 (parts); Maninis et al., CVPR 2019.
+
+    Args:
+        root: folder of the data.
+        tasks: some of `semseg`, `human_parts`, `saliency`, `normals`, `edges`.
+        input_shape: `(H, W, 3)` of the images in a batch.
+        **options: `batch_size`, `augmentation` and the others of every data set
+            (`mtl_tf.data.base.Options`).
+
+    Raises:
+        DataError: if a list of images is missing, or a file is missing or damaged.
+        ValueError: for an unknown task or an option out of range.
+    """
+
+    augmentation = Augmentation(zoom=(0.75, 1.25), zoom_between=True, rotation_deg=20.0)
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        tasks: Iterable[str] | None = ("semseg", "human_parts", "saliency", "normals", "edges"),
+        input_shape: Sequence[int] = (512, 512, 3),
+        **options: Any,
+    ) -> None:
+        self.root = pathlib.Path(root)
+        lists = self.root / "ImageSets"
+        splits = {
+            split: files.read_ids(lists / "Context" / f"{split}.txt") for split in ("train", "val")
+        }
+        tasks = None if tasks is None else tuple(tasks)
+        if tasks == ("human_parts",):
+            for split, ids in splits.items():
+                people = self._with_people(lists / "Parts" / f"{split}.txt", ids)
+                splits[split] = [image_id for image_id in ids if image_id in people]
+        available = {
+            task: CHANNELS[task] for task in ("human_parts", "saliency", "normals", "edges")
+        }
+        available = {"semseg": len(CLASSES), **available}
+        super().__init__(tasks, available, splits, input_shape, CLASSES, **options)
+
+    def paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Files of the image and of each task."""
+        context = self.root / "pascal-context" / "trainval" / f"{image_id}.mat"
+        return {
+            "image": self.root / "JPEGImages" / f"{image_id}.jpg",
+            "semseg": files.first_that_exists(
+                self.root / "semseg" / "VOC12" / f"{image_id}.png",
+                self.root / "semseg" / "pascal-context" / f"{image_id}.png",
+            ),
+            "human_parts": self.root / "human_parts" / f"{image_id}.mat",
+            "saliency": self.root / "sal_distill" / f"{image_id}.png",
+            "normals": self.root / "normals_distill" / f"{image_id}.png",
+            "normals/context": context,
+            "edges": context,
+        }
+
+    def load(self, image_id: str) -> Sample:
+        """The image and the targets at their own size."""
+        paths = self.paths(image_id)
+        image = files.read_image(paths["image"])
+        targets, masks = {}, {}
+        if "semseg" in self.tasks:
+            codes = files.read_map(paths["semseg"])
+            targets["semseg"], masks["semseg"] = codes, codes != _IGNORED
+            files.checked_classes(codes, masks["semseg"], len(CLASSES), paths["semseg"])
+        if "human_parts" in self.tasks:
+            parts = read_human_parts(paths["human_parts"], image.shape[:2])
+            targets["human_parts"] = parts
+            masks["human_parts"] = np.full(parts.shape, parts.any())
+        if "saliency" in self.tasks:
+            targets["saliency"] = (files.read_map(paths["saliency"]) > 127) * np.float32(1)
+        if {"normals", "edges"} & set(self.tasks):
+            context = _read_context(paths["edges"])
+            if "edges" in self.tasks:
+                targets["edges"] = _thin_borders(context)
+            if "normals" in self.tasks:
+                targets["normals"], seen = files.read_normals(paths["normals"])
+                if seen.shape != context.shape:
+                    raise DataError(
+                        f"{paths['normals']} and {paths['edges']} must have one size, not "
+                        f"{seen.shape} and {context.shape}"
+                    )
+                masks["normals"] = seen & np.isin(context, _WITH_NORMALS)
+        return make_sample(image, targets, masks, image_id)
+
+    def _with_people(self, cache: pathlib.Path, ids: list[str]) -> set[str]:
+        """Which of `ids` show a person: as `cache` lists it (JSON), else from every file."""
+        if not cache.is_file():
+            return {i for i in ids if has_person(self.root / "human_parts" / f"{i}.mat")}
+        try:
+            listed = json.loads(cache.read_text(encoding="utf-8"))
+            return {str(i) for i, classes in listed.items() if 15 in classes}
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+            raise DataError(
+                f"{cache} must hold JSON of object classes by image: {error}"
+            ) from error
+
+
+def _read_context(path: pathlib.Path) -> np.ndarray:
+    """Ids 0..459 `[H, W]` of the context classes."""
+    found = np.asarray(files.read_matlab(path, "LabelMap"))
+    if found.ndim != 2 or found.dtype.kind not in "biuf":
+        raise DataError(f"{path}: LabelMap must be [H, W] numbers, not {found.dtype} {found.shape}")
+    files.checked_classes(found, np.ones(found.shape, bool), _LARGEST_CONTEXT_ID + 1, path)
+    return found.astype(np.int32)
+
+
+def _thin_borders(labels: np.ndarray) -> np.ndarray:
+    """Lines one pixel wide where the label changes, `[H, W]` float32."""
+    is_border = cv2.Laplacian(labels.astype(np.float32), cv2.CV_32F) != 0
+    return thin(is_border).astype(np.float32)

@@ -1,0 +1,5 @@
+"""Rooms furnished and ray-cast in NumPy: endless images with exact labels of six tasks."""
+
+from mtl_tf.data.rendered_rooms.rendered_rooms import RenderedRooms
+
+__all__ = ["RenderedRooms"]

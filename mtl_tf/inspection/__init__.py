@@ -1,0 +1,1 @@
+"""Inspection of models: cost and drawing."""

@@ -1,0 +1,120 @@
+"""What a model costs: parameters and multiply-adds of its parts."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from mtl_tf.inspection.call_costs import multiply_adds
+
+PARTS = ("backbone", "exchange", "heads")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a part of a model costs.
+
+    Source: counted as in Vandenhende et al., TPAMI 2021, table 5.
+
+    Attributes:
+        parameters: number of trainable numbers.
+        multiply_adds: of convolutions, dense layers and matrix products for one image.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What a model costs.
+
+    Source: counted as in Vandenhende et al., TPAMI 2021, table 5.
+
+    Attributes:
+        parts: `{"backbone": ..., "exchange": ..., "heads": ...}`; what tasks exchange features by
+            is `exchange`.
+    """
+
+    parts: dict[str, Cost]
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers of the whole model."""
+        return sum(cost.parameters for cost in self.parts.values())
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of the whole model for one image."""
+        return sum(cost.multiply_adds for cost in self.parts.values())
+
+    def __str__(self) -> str:
+        rows = [*self.parts.items(), ("all", Cost(self.parameters, self.multiply_adds))]
+        lines = [f"{'part':10s} {'parameters':>14s} {'multiply-adds':>18s}"]
+        lines += [f"{n:10s} {c.parameters:14,d} {c.multiply_adds:18,d}" for n, c in rows]
+        return "\n".join(lines)
+
+
+def summary(model: keras.Model) -> Summary:
+    """Parameters and multiply-adds of the parts of an architecture.
+
+    Counted as Vandenhende et al., TPAMI 2021: one multiply-add per weight and position of
+    convolutions and dense layers, for one image of the model's input size; batch normalisation,
+    activations, pooling, resizing and element-wise arithmetic are free. Products of features with
+    features, which attention and affinities are made of, count too.
+
+    Every Keras layer is counted, and functions of `keras.ops`, `Lambda` and layers of your own by
+    the TensorFlow ops that they make. A layer that makes something else, such as a Python function,
+    can say what it costs in a method `multiply_adds(input_shapes, output_shapes)`: lists of shapes,
+    batch included, to the number for that batch.
+
+    Args:
+        model: an architecture of `mtl_tf.architectures`, or any functional model; print the result
+            for a table.
+
+    Returns:
+        The cost of each part.
+
+    Raises:
+        ValueError: naming a layer that cannot be counted; if the model is not functional, or its
+            input has no fixed size.
+    """
+    outputs = _outputs(model)
+    parameters = dict.fromkeys(PARTS, 0)
+    costs = dict.fromkeys(PARTS, 0)
+    counted: set[int] = set()
+    for layer in model.layers:
+        own = {id(v): v for v in layer.trainable_variables if id(v) not in counted}
+        counted |= own.keys()
+        parameters[part_of(layer)] += sum(math.prod(v.shape) for v in own.values())
+    for layer, cost in multiply_adds(outputs):
+        costs[part_of(layer)] += cost
+    return Summary({part: Cost(parameters[part], costs[part]) for part in PARTS})
+
+
+def _outputs(model: Any) -> list[Any]:
+    """The symbolic outputs of a functional model."""
+    try:
+        return list(model.outputs)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "summary needs a functional Keras model: keras.Model(inputs, outputs). Received: "
+            f"{type(model).__name__}{', use its .model' if hasattr(model, 'model') else ''}"
+        ) from error
+
+
+def part_of(layer: Any) -> str:
+    """The part of an architecture a layer belongs to, by its name; one of `PARTS`."""
+    if layer.name.startswith("backbone."):
+        return "backbone"
+    is_head = layer.name.startswith(("decoder.", "decoders.", "heads."))
+    return "heads" if is_head else "exchange"
+
+
+def stage_costs(stage_maps: Iterable[list[Any]]) -> list[int]:
+    """The multiply-adds of each of a chain of stages, from the maps after each of them."""
+    totals = [sum(cost for _, cost in multiply_adds(maps)) for maps in stage_maps]
+    return [after - before for before, after in itertools.pairwise([0, *totals])]

@@ -1,0 +1,201 @@
+"""Multiply-adds of what no table knows: counted in the graph of TensorFlow ops that a call makes.
+
+A custom layer, an attention layer, a `Lambda` or a function of `keras.ops` is called once with
+symbolic tensors, and what its outputs depend on is added up: convolutions, matrix products, and
+element-wise products that are summed at once, which are inner products too. `free_ops` lists all
+other ops that may occur; one that is in no list is an error, never a zero.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mtl_tf import ops
+from mtl_tf.inspection.free_ops import FREE
+
+
+class UncountableError(ValueError):
+    """Something whose multiply-adds are not known; the message says what."""
+
+
+class _UnknownShapeError(UncountableError):
+    """A tensor whose shape is not known."""
+
+
+def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+    """What a call gives and what it costs, from the TensorFlow ops that it makes.
+
+    Args:
+        operation: a layer, or an operation of `keras.ops`.
+        args: positional arguments of its call, with `keras.KerasTensor`s of known shape.
+        kwargs: its keyword arguments, likewise.
+
+    Returns:
+        The outputs as `KerasTensor`s, and the multiply-adds. State and losses of the layer stay as
+        they are.
+
+    Raises:
+        UncountableError: if it makes an op, or a loop, whose cost is not known.
+    """
+    flat = keras.tree.flatten((args, kwargs))
+    places = [i for i, x in enumerate(flat) if isinstance(x, keras.KerasTensor)]
+
+    def call(*tensors: Any) -> Any:
+        filled = list(flat)
+        for place, tensor in zip(places, tensors, strict=True):
+            filled[place] = tensor
+        new_args, new_kwargs = keras.tree.pack_sequence_as((args, kwargs), filled)
+        return operation(*new_args, **new_kwargs)
+
+    specs = [tf.TensorSpec(flat[i].shape, flat[i].dtype) for i in places]
+    function = _function_of(call, specs)
+    try:
+        cost = _of_graph(function.graph)
+    except _UnknownShapeError:  # of a `tf.function` inside, which was made for any batch
+        function = _function_of(call, specs, inline=True)
+        cost = _of_graph(function.graph)
+    if not all(x.shape.is_fully_defined() for x in function.outputs):
+        return operation.compute_output_spec(*args, **kwargs), cost
+    outputs = keras.tree.map_structure(
+        lambda x: keras.KerasTensor(x.shape, x.dtype.name), function.structured_outputs
+    )
+    return outputs, cost
+
+
+def _function_of(call: Callable[..., Any], specs: Sequence[Any], inline: bool = False) -> Any:
+    """The graph of a call; `inline` opens the functions that are called in it."""
+    inference: Any = _Inference(call)
+    infer = functools.partial(inference, training=False)
+    before = tf.config.functions_run_eagerly()
+    with keras.StatelessScope(collect_losses=True), ops.portable():
+        tf.config.run_functions_eagerly(inline)
+        try:
+            return tf.function(infer, autograph=False).get_concrete_function(*specs)
+        finally:
+            tf.config.run_functions_eagerly(before)
+
+
+class _Inference(keras.layers.Layer):
+    """Calls a function as a model calls its layers after training."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(name="inference", autocast=False)
+        self.function = function
+
+    def call(self, *tensors: Any, training: bool = False) -> Any:
+        return self.function(*tensors)
+
+
+def _of_graph(graph: Any) -> int:
+    """The multiply-adds of what the outputs of a graph depend on."""
+    seen: dict[str, Any] = {}
+    waiting = [x.op for x in graph.outputs]
+    while waiting:
+        op = waiting.pop()
+        if op.name not in seen:
+            seen[op.name] = op
+            waiting += [x.op for x in op.inputs]
+    return sum(map(_of_op, seen.values()))
+
+
+def _of_op(op: Any) -> int:
+    rule = _RULES.get(op.type)
+    if rule is not None:
+        return rule(op)
+    if op.type not in FREE:
+        raise UncountableError(f"it makes the TensorFlow op {op.type}, which has no rule")
+    return 0
+
+
+def _size(tensor: Any) -> int:
+    """The number of elements."""
+    if not tensor.shape.is_fully_defined():
+        raise _UnknownShapeError(f"the shape of {tensor.name} is not known: {tensor.shape}")
+    return math.prod(tensor.shape)
+
+
+def _matmul(op: Any) -> int:
+    is_transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
+    return _size(op.outputs[0]) * op.inputs[0].shape[-2 if is_transposed else -1]
+
+
+def _einsum(op: Any) -> int:
+    if len(op.inputs) == 1:
+        return 0
+    sides, result = op.get_attr("equation").decode().split("->")
+    first, second = (set(side) - set(".") for side in sides.split(","))
+    sizes: dict[str, int] = {}
+    for side, x in zip(sides.split(","), op.inputs, strict=True):
+        before, _, after = side.partition("...")
+        sizes |= zip(before, x.shape, strict=False)
+        sizes |= zip(reversed(after), reversed(x.shape), strict=False)
+    return _size(op.outputs[0]) * math.prod(sizes[a] for a in (first & second) - set(result))
+
+
+def _convolution(op: Any) -> int:
+    kernel, y = op.inputs[1].shape, op.outputs[0]
+    readers = y.consumers()
+    if len(readers) == 1 and readers[0].type == "BatchToSpaceND":  # how TensorFlow dilates
+        y = readers[0].outputs[0]
+    taps = kernel[:-2] if op.type.startswith("Depthwise") else kernel[:-1]
+    return _size(y) * math.prod(taps)
+
+
+def _transposed_convolution(op: Any) -> int:
+    kernel, y = op.inputs[1].shape, op.inputs[2]
+    taps = kernel[:-2] if op.type.startswith("Depthwise") else kernel[:-1]
+    return _size(y) * math.prod(taps)
+
+
+def _product(op: Any) -> int:
+    """An element-wise product is free; two tensors whose product is summed at once are not."""
+    first, second = op.inputs
+    is_inner = first.name != second.name and min(_size(first), _size(second)) > 1
+    is_summed = any(reader.type in ("Sum", "Mean") for reader in op.outputs[0].consumers())
+    return _size(op.outputs[0]) if is_inner and is_summed else 0
+
+
+def _body(op: Any, name: str) -> int:
+    return _of_graph(op.graph._get_function(op.get_attr(name).name).graph)
+
+
+def _loop(op: Any) -> int:
+    once = _body(op, "body")
+    if once == 0:
+        return 0
+    limit = _number(op.inputs[1])
+    if limit is None or limit < 0:
+        raise UncountableError("a loop runs an unknown number of times")
+    return once * limit
+
+
+def _number(tensor: Any) -> int | None:
+    """The value of an integer that is known when the graph is made."""
+    value = tf.get_static_value(tensor)
+    if value is None and tensor.op.type in ("Identity", "Cast", "Max", "Min"):
+        return _number(tensor.op.inputs[0])
+    return None if value is None or value.size != 1 else int(value.reshape(()))
+
+
+def _branch(op: Any) -> int:
+    costs = {_body(op, name) for name in ("then_branch", "else_branch")}
+    if len(costs) > 1:
+        raise UncountableError(f"the branches of a condition cost differently: {sorted(costs)}")
+    return costs.pop()
+
+
+_RULES: dict[str, Callable[[Any], int]] = {
+    "MatMul": _matmul, "BatchMatMul": _matmul, "BatchMatMulV2": _matmul, "BatchMatMulV3": _matmul,
+    "Einsum": _einsum, "Mul": _product,
+    "Conv2D": _convolution, "Conv3D": _convolution, "DepthwiseConv2dNative": _convolution,
+    "Conv2DBackpropInput": _transposed_convolution,
+    "Conv3DBackpropInputV2": _transposed_convolution,
+    "DepthwiseConv2dNativeBackpropInput": _transposed_convolution,
+    "While": _loop, "StatelessWhile": _loop, "If": _branch, "StatelessIf": _branch,
+    "PartitionedCall": lambda op: _body(op, "f"),
+    "StatefulPartitionedCall": lambda op: _body(op, "f"),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Additions to a Keras optimizer: L2, multipliers, asynchronous updates, schedules."""

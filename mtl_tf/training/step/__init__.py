@@ -1,0 +1,1 @@
+"""The training step, station by station: see `mtl_tf.training.trainer`."""

@@ -1,0 +1,41 @@
+"""The losses of a batch without a gradient: in validation, and after an update for FAMO."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from mtl_tf.training.step import replicas
+from mtl_tf.training.step.batch_checks import Batch
+from mtl_tf.training.step.losses import task_losses, valid_pixels
+from mtl_tf.training.step.strategies import Update
+
+
+def losses_of_outputs(compiled: Any, outputs: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+    """Losses `[K]` of the batch of all replicas, and which tasks have labels in it.
+
+    Args:
+        compiled: what the trainer's `compile` chose.
+        outputs: of the model for the replica's part of the batch.
+        batch: that part.
+    """
+    losses = task_losses(
+        compiled.tasks, compiled.loss_functions, outputs, batch, compiled.initial_weight
+    )
+    counts = valid_pixels(compiled.tasks, batch)
+    sums, counts = replicas.total([counts * tf.stack(losses), counts])
+    return tf.math.divide_no_nan(sums, counts), counts > 0
+
+
+def look_after_update(compiled: Any, model: Any, batch: Batch, update: Update) -> None:
+    """Shows the method the losses of the same batch after the update.
+
+    In training mode, for they are compared with those before; the statistics of the model are put
+    back, as if it had not happened.
+    """
+    variables = model.non_trainable_variables
+    kept = [tf.identity(v) for v in variables]
+    after, _ = losses_of_outputs(compiled, model(batch.image, training=True), batch)
+    for variable, value in zip(variables, kept, strict=True):
+        variable.assign(value)
+    factors = tf.constant(compiled.loss_factors)
+    compiled.balancing.after_update(update.losses * factors, after * factors, update.is_used)

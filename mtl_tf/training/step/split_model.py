@@ -1,0 +1,149 @@
+"""The last shared representation of a functional model, and the model cut in two there."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from mtl_tf.training.step.losses import outputs_of, symbolic_outputs
+
+
+@dataclasses.dataclass(frozen=True)
+class CutModel:
+    """A model as `heads(trunk(image))`; both use the layers and variables of the model.
+
+    Attributes:
+        trunk: from the image to the list of tensors that tasks share last.
+        heads: from those to the outputs of the model.
+        depends_on_variables: for each tensor, whether a trainable variable is before it; the image
+            itself, where heads look at it, is not part of the representation.
+    """
+
+    trunk: keras.Model
+    heads: keras.Model
+    depends_on_variables: tuple[bool, ...]
+
+    def trained(self, tensors: Sequence[Any]) -> list[Any]:
+        """Those of the tensors between the halves that a trainable variable is before."""
+        return [z for z, has in zip(tensors, self.depends_on_variables, strict=True) if has]
+
+
+def cut_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> CutModel:
+    """Cuts a functional model where its tasks part.
+
+    A tensor is shared if the outputs of two or more tasks depend on it. The last shared ones are
+    those that some layer of one task alone, or an output, takes: every way from the shared
+    variables to a loss passes through them.
+
+    Args:
+        model: functional model with outputs `{task: tensor}` and `{task/...: tensor}`.
+        tasks: names of the tasks.
+
+    Returns:
+        The two halves.
+
+    Raises:
+        ValueError: if the model is not functional or no tensor is shared.
+    """
+    outputs: Any = symbolic_outputs(model)
+    _check_that_functional(model, "level='features' and gradient penalties")
+    owners: dict[int, set[str]] = {}
+    for task in tasks:
+        for name in outputs_of(task, outputs, tasks):
+            for tensor in _ancestors(outputs[name]):
+                owners.setdefault(id(tensor), set()).add(task)
+    frontier: dict[int, Any] = {}
+    for task in tasks:
+        for name in outputs_of(task, outputs, tasks):
+            for tensor in _ancestors(outputs[name]):
+                if len(owners[id(tensor)]) < 2:
+                    shared = [t for t in _inputs(tensor) if len(owners[id(t)]) > 1]
+                    frontier.update({id(t): t for t in shared})
+            if len(owners[id(outputs[name])]) > 1:
+                frontier[id(outputs[name])] = outputs[name]
+    tensors = list(frontier.values())
+    depends = tuple(_depends_on_variables(tensor) for tensor in tensors)
+    if not any(depends) and any(map(_depends_on_weights, tensors)):
+        raise ValueError(
+            f"Nothing trainable stands before the last features that the tasks share in "
+            f"{model.name!r}: the backbone is frozen. Set trainable = True, or balance the losses "
+            "with a scalarizer"
+        )
+    if not any(depends):
+        raise ValueError(
+            f"No representation of {model.name!r} is shared by two of the tasks {list(tasks)}: use "
+            "level='parameters' and no gradient penalties"
+        )
+    return CutModel(
+        trunk=keras.Model(model.input, tensors, name="trunk"),
+        heads=keras.Model(tensors, dict(outputs), name="heads"),
+        depends_on_variables=depends,
+    )
+
+
+def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[Any]]:
+    """The trainable variables that the outputs of one task alone depend on, by task.
+
+    Args:
+        model: functional model with outputs `{task: tensor}` and `{task/...: tensor}`.
+        tasks: names of the tasks.
+
+    Returns:
+        `{task: variables}`.
+
+    Raises:
+        ValueError: if the model is not functional.
+    """
+    _check_that_functional(model, "update_every")
+    owners: dict[int, set[str]] = {}
+    variables: dict[int, Any] = {}
+    for task in tasks:
+        for name in outputs_of(task, model.output, tasks):
+            for tensor in _ancestors(model.output[name]):
+                operation = tensor._keras_history.operation
+                for variable in getattr(operation, "trainable_variables", ()):
+                    variables[id(variable)] = variable
+                    owners.setdefault(id(variable), set()).add(task)
+    return {
+        task: [v for key, v in variables.items() if owners[key] == {task}] for task in tasks
+    }  # fmt: skip
+
+
+def _check_that_functional(model: keras.Model, what: str) -> None:
+    outputs = symbolic_outputs(model)
+    if not isinstance(outputs, Mapping) or not all(
+        hasattr(tensor, "_keras_history") for tensor in outputs.values()
+    ):
+        raise ValueError(
+            f"{what} need a functional Keras model, whose layers can be told apart: make it with "
+            f"keras.Model(inputs, outputs). Received: {type(model).__name__}"
+        )
+
+
+def _inputs(tensor: Any) -> list[Any]:
+    """The tensors that the operation behind `tensor` takes."""
+    operation, node, _ = tensor._keras_history
+    return list(operation._inbound_nodes[node].input_tensors)
+
+
+def _ancestors(tensor: Any) -> list[Any]:
+    """`tensor` and all tensors it depends on, nearest first."""
+    found = {id(tensor): tensor}
+    waiting = [tensor]
+    while waiting:
+        for earlier in _inputs(waiting.pop()):
+            if id(earlier) not in found:
+                found[id(earlier)] = earlier
+                waiting.append(earlier)
+    return list(found.values())
+
+
+def _depends_on_variables(tensor: Any) -> bool:
+    operations = (t._keras_history.operation for t in _ancestors(tensor))
+    return any(getattr(operation, "trainable_variables", ()) for operation in operations)
+
+
+def _depends_on_weights(tensor: Any) -> bool:
+    operations = (t._keras_history.operation for t in _ancestors(tensor))
+    return any(getattr(operation, "weights", ()) for operation in operations)

@@ -1,0 +1,180 @@
+"""The three ways from a batch to the gradients of an update, one for each cost of balancing."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from mtl_tf import ops
+from mtl_tf.training.step import replicas
+from mtl_tf.training.step.balance_gradients import (
+    Balanced,
+    combine,
+    gramian_of,
+    scalarized,
+    zero_if,
+)
+from mtl_tf.training.step.batch_checks import Batch
+from mtl_tf.training.step.forward import forward
+from mtl_tf.training.step.task_gradients import (
+    Row,
+    TaskGradients,
+    of_features,
+    of_variables,
+    whole_batch,
+    whole_losses,
+)
+
+
+class Update(NamedTuple):
+    """What a step does and knows; of the whole batch, the same on all replicas but for gradients.
+
+    Attributes:
+        gradients: of the variables of the network, then of those of the balancing method; scaled
+            as the optimizer wants them, to be summed over the replicas.
+        loss: scalar that is minimised, or for gradient-based methods the sum of the losses.
+        losses: `[K]`.
+        is_present: bool `[K]`: tasks with a label.
+        is_used: bool `[K]`: present tasks whose loss and gradient are finite.
+        weights: `[K]` or `None`: the derivative of the update with respect to the task gradients.
+        status: a `mtl_tf.ops.BalanceStatus`.
+        gramian: `[K, K]` float64 of the gradients that were balanced, or `None`.
+    """
+
+    gradients: Row
+    loss: tf.Tensor
+    losses: tf.Tensor
+    is_present: tf.Tensor
+    is_used: tf.Tensor
+    weights: tf.Tensor | None
+    status: tf.Tensor
+    gramian: tf.Tensor | None
+
+
+def scalar_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Update:
+    """A scalarizer's update: one backward pass of the weighted sum of the losses."""
+    whole = whole_batch(compiled, batch)
+    with tf.GradientTape() as tape:
+        passed = forward(compiled, model, batch, whole)
+        losses, extra_loss = whole_losses(passed)
+        is_present = whole.counts > 0
+        is_used = is_present & tf.math.is_finite(losses)
+        scalar, weights, own = scalarized(compiled, losses, is_used)
+        terms = [
+            weight * loss
+            for weight, loss in zip(tf.unstack(weights), passed.losses, strict=True)
+        ]  # fmt: skip
+        scaled = optimizer.scale_loss(tf.add_n([*terms, *passed.extra]))
+    gradients = tape.gradient(scaled, [v.value for v in compiled.network_variables(model)])
+    own = [optimizer.scale_loss(g) / replicas.num_replicas() for g in own]
+    is_faulty = tf.reduce_any(is_present & ~is_used)
+    return Update(
+        gradients=zero_if(is_faulty, [*gradients, *own], optimizer),
+        loss=_logged(scalar + extra_loss, is_present, is_used),
+        losses=losses,
+        is_present=is_present,
+        is_used=is_used,
+        weights=weights,
+        status=tf.constant(int(ops.BalanceStatus.CONVERGED)),
+        gramian=None,
+    )
+
+
+def parameter_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Update:
+    """Balances the task gradients of the shared variables: K backward passes."""
+    scale = optimizer.scale_loss(tf.ones([]))
+    found = of_variables(compiled, model, batch, scale)
+    columns, own_columns = _shared_columns(found.rows)
+    rows = [replicas.total([row[v] for v in columns]) for row in found.rows]
+    gramian = gramian_of(compiled, rows, scale)
+    balanced = combine(compiled, optimizer, found, rows, gramian)
+    gradients: Row = [None] * len(found.extra)
+    for v, direction in zip(columns, balanced.directions, strict=True):
+        gradients[v] = direction / replicas.num_replicas()
+    for v, k in own_columns.items():
+        gradients[v] = _own(balanced, found.rows[k][v], k)
+    gradients = [_sum(pair) for pair in zip(gradients, found.extra, strict=True)]
+    return _update(found, [*gradients, *balanced.method_gradients], balanced, gramian)
+
+
+def feature_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Update:
+    """Balances the task gradients of the last shared representation: one backward of the trunk.
+
+    Every replica has the representation of its own images, so only the Gramian is summed over them;
+    of variables that the heads of several tasks share it has a part of the gradient, as always.
+    """
+    scale = optimizer.scale_loss(tf.ones([]))
+    found, heads, through_trunk = of_features(compiled, model, batch, scale)
+    columns, own_columns = _shared_columns(heads)
+    n = len(found.rows[0])
+    common = [replicas.total([head[v] for v in columns]) for head in heads]
+    (gramian,) = replicas.total([gramian_of(compiled, found.rows, scale)])
+    if columns and gramian is not None:
+        gramian += gramian_of(compiled, common, scale)
+    rows = [[*row, *of_heads] for row, of_heads in zip(found.rows, common, strict=True)]
+    balanced = combine(compiled, optimizer, found, rows, gramian)
+    head_gradients: dict[int, Any] = {
+        v: direction / replicas.num_replicas()
+        for v, direction in zip(columns, balanced.directions[n:], strict=True)
+    }
+    for v, k in own_columns.items():
+        head_gradients[v] = _own(balanced, heads[k][v], k)
+    cut = compiled.cut
+    variables = compiled.network_variables(model)
+    parts: dict[int, list[Any]] = {id(v): [] for v in variables}
+    for v, variable in enumerate(cut.heads.trainable_variables):
+        parts[id(variable)].append(head_gradients.get(v))
+    trunk_gradients = through_trunk(balanced.directions[:n])
+    for variable, gradient in zip(cut.trunk.trainable_variables, trunk_gradients, strict=True):
+        parts[id(variable)].append(gradient)
+    gradients = [
+        _sum([*parts[id(variable)], extra])
+        for variable, extra in zip(variables, found.extra, strict=True)
+    ]
+    return _update(found, [*gradients, *balanced.method_gradients], balanced, gramian)
+
+
+# === Small parts ===
+
+
+def _own(balanced: Balanced, gradient: Any, task: int) -> tf.Tensor:
+    """The gradient of a variable that one task alone has; 0 where the task is left out."""
+    weight = tf.cast(balanced.own_weights[task], gradient.dtype)
+    return tf.math.multiply_no_nan(gradient, weight)
+
+
+def _update(
+    found: TaskGradients, gradients: Row, balanced: Balanced, gramian: tf.Tensor | None
+) -> Update:
+    return Update(
+        gradients=gradients,
+        loss=_logged(balanced.loss + found.extra_loss, found.is_present, balanced.is_used),
+        losses=found.losses,
+        is_present=found.is_present,
+        is_used=balanced.is_used,
+        weights=balanced.weights,
+        status=balanced.status,
+        gramian=gramian,
+    )
+
+
+def _logged(loss: tf.Tensor, is_present: tf.Tensor, is_used: tf.Tensor) -> tf.Tensor:
+    """The loss, or NaN if there are labels but no task with a finite loss: training has failed."""
+    has_failed = tf.reduce_any(is_present) & ~tf.reduce_any(is_used)
+    return tf.where(has_failed, tf.constant(float("nan")), loss)
+
+
+def _shared_columns(rows: list[Row]) -> tuple[list[int], dict[int, int]]:
+    """Columns that two tasks have (one, if there is but one), and `{column: its only task}`."""
+    shared, own = [], {}
+    for v, column in enumerate(zip(*rows, strict=True)):
+        tasks = [k for k, gradient in enumerate(column) if gradient is not None]
+        if len(tasks) >= min(2, len(rows)):
+            shared.append(v)
+        elif tasks:
+            own[v] = tasks[0]
+    return shared, own
+
+
+def _sum(gradients: Any) -> Any:
+    present = [gradient for gradient in gradients if gradient is not None]
+    return tf.add_n(present) if present else None
