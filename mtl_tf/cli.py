@@ -175,7 +175,7 @@ def _add_limits(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _help_of(name: str) -> str:
-    """What documents an option in the docstring of `Config`."""
+    """Return the documentation of an option from the docstring of `Config`."""
     from mtl_tf.experiments.config import Config
 
     text = re.search(rf"^ +{name}: (.*?)(?=\n +\w+: |\Z)", Config.__doc__ or "", re.M | re.S)

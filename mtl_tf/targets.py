@@ -1,4 +1,4 @@
-"""What a prediction target is: its dtype, its values, and what a flip or a zoom does to it.
+"""Kinds of prediction targets: dtype, values, and the effect of a flip or a zoom.
 
 Everything that handles targets (loading, augmentation, checks, colours, metrics) asks for the kind,
 never for the name of a task.
@@ -71,7 +71,7 @@ class TargetKind(enum.Enum):
         }[self]
 
     def measured(self, target: Any, channels: int) -> Any:
-        """What must lie in `limits`: the channels, or the squared length of vectors.
+        """Return the values that must lie in `limits`: the channels, or squared vector lengths.
 
         Args:
             target: `[..., C]`, a NumPy array or a TensorFlow tensor.
@@ -85,7 +85,7 @@ class TargetKind(enum.Enum):
         return sum(target[..., i] * target[..., i] for i in range(channels))[..., None]
 
     def problem(self, target: np.ndarray, mask: np.ndarray, channels: int) -> str | None:
-        """What is wrong with the valid values of a target, or `None`.
+        """Return a description of invalid values of a target, or `None`.
 
         Args:
             target: `[..., C]`.
@@ -112,7 +112,7 @@ class TargetKind(enum.Enum):
         return f"has {what} {value}{times}: {self.expectation(channels)}"
 
     def expectation(self, channels: int) -> str:
-        """What values are expected, and what to do where they are not, for error messages."""
+        """Return the expected values and the remedy, for error messages."""
         return {
             TargetKind.CLASSES: f"class ids must be whole numbers in 0..{channels - 1}: set the "
             "validity mask to 0 where there is no class (255, -1, ...), or shift the ids",

@@ -47,7 +47,7 @@ def tasks_from_config(config: Any) -> tuple[Task, ...]:
 
 
 def known_classes(config: Any) -> dict[str, Any]:
-    """What a configuration names and is registered, or a Keras class that is imported.
+    """Registered objects and imported Keras classes that a configuration names.
 
     Args:
         config: any nest of dictionaries and lists as Keras serialises objects.

@@ -90,7 +90,7 @@ class Task:
 
     @functools.cached_property
     def metric_info(self) -> dict[str, MetricInfo]:
-        """How to read each result of the metrics, by name, the main one first."""
+        """Direction and unit of each metric result by name, the main metric first."""
         unknown = MetricInfo(None)
         info = {self.main_metric: unknown}
         for metric in self.made_metrics():

@@ -1,4 +1,4 @@
-"""What all architectures share: their arguments, checked, and their Keras configuration."""
+"""Base of all architectures: checked arguments and the Keras configuration."""
 
 import abc
 import inspect
@@ -37,7 +37,7 @@ def task_channels(tasks: Mapping[str, int] | Iterable[Any]) -> dict[str, int]:
 
 
 class Blueprint:
-    """What an architecture is built from: an image, copies of a backbone, and heads.
+    """Building blocks of an architecture: an image, copies of a backbone, and heads.
 
     Args:
         backbone: a name from `mtl_tf.backbones.TABLE`, or a functional Keras model from images to a

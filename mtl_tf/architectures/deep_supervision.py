@@ -1,4 +1,4 @@
-"""What decoder-focused architectures share: auxiliary tasks and initial predictions."""
+"""Deep supervision: auxiliary tasks and initial predictions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ Tasks = Mapping[str, int] | Iterable[Any]
 
 
 class DecoderBlueprint(Blueprint):
-    """What an architecture with heads of its own is built from, for auxiliary tasks as well.
+    """Building blocks of an architecture with its own heads, auxiliary tasks included.
 
     Args:
         backbone: see `Blueprint`.

@@ -1,4 +1,4 @@
-"""Which stages tasks should share: the layout search of branched multi-task networks.
+"""Layout search of branched multi-task networks: the stages that tasks share.
 
 Single-task networks represent the same images; tasks whose representations at a stage say the same
 about which images are alike may share the stage. Source: Vandenhende et al., "Branched Multi-Task

@@ -53,7 +53,7 @@ def load_pretrained(model: keras.Model, source: Any) -> None:
 
 
 def _backbone_slots(model: keras.Model, state: dict[str, Any]) -> list[tuple[str, Slot]]:
-    """Where the backbone's tensors belong, by their names in the published model."""
+    """Map the tensors of a published model to the backbone's variables, by name."""
     layers = leaf_layers(model)
     inside = [layer for layer in layers if layer.name.startswith("backbone.")] or layers
     places = []

@@ -1,4 +1,4 @@
-"""What a backbone is made of: stages of blocks, each from feature maps to feature maps.
+"""Stages of a backbone: blocks from feature maps to feature maps.
 
 Architectures that share stages, copy them or exchange features between them need no more of a
 backbone than this.
@@ -54,7 +54,7 @@ def appending(function: Callable[[Any], Any]) -> Block:
 
 
 def changed(before: Maps, after: Maps) -> list[int]:
-    """What a stage has made.
+    """Return the outputs of a stage that differ from its inputs.
 
     Args:
         before: the maps before it.

@@ -25,7 +25,7 @@ _COUNTER = "num_batches_tracked"
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """Where a tensor of a state dictionary belongs.
+    """Target variable of a tensor of a state dictionary.
 
     Attributes:
         variable: the Keras variable.
@@ -106,7 +106,7 @@ def _as_arrays(loaded: Any, torch: Any) -> Any:
 
 
 def slots(layers: Iterable[Any]) -> list[tuple[str, Slot]]:
-    """Where the tensors of convolutions, dense layers and batch normalisations belong, by name."""
+    """Map tensors of convolutions, dense layers and batch normalisations to variables, by name."""
     return [
         (f"{layer.name}.{_SUFFIXES[variable.name]}", Slot(variable))
         for layer in layers

@@ -102,7 +102,7 @@ class Scalarizer(Balancing, abc.ABC):
 
 
 class Tasks(NamedTuple):
-    """What a weighting knows of the K tasks in one step.
+    """Inputs of a weighting in one step.
 
     Attributes:
         gramian: `[K, K]` float64, with zero rows and columns for absent tasks.

@@ -13,7 +13,7 @@ def masked_sum(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
 
 def count(mask: tf.Tensor, dtype: Any) -> tf.Tensor:
-    """How many of `mask [K]` are true, at least 1."""
+    """Return the number of true elements of `mask [K]`, at least 1."""
     return tf.maximum(tf.reduce_sum(tf.cast(mask, dtype)), 1)
 
 

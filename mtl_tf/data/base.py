@@ -1,4 +1,4 @@
-"""What all data sets share: a sample, the error, and the class that makes pipelines of a source."""
+"""Base of all data sets: options, and the class that turns a source into pipelines."""
 
 import abc
 import dataclasses
@@ -46,7 +46,7 @@ def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How a data set becomes batches.
+    """Options of a data set's pipelines.
 
     Attributes:
         augmentation: of training images.
@@ -153,7 +153,7 @@ class DenseDataset(abc.ABC):
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:
-        """What the target of each task is: `{task: (kind, channels, is_image_level)}`.
+        """Kind, channels and level of each task's target: `{task: TargetSpec}`.
 
         Of tasks of one's own the first training sample is looked at.
         """

@@ -101,7 +101,7 @@ class Cityscapes(DenseDataset):
 
 
 def _baseline_times_focal_length(path: pathlib.Path) -> float:
-    """What depth in metres is over disparity in pixels."""
+    """Return the factor from inverse disparity in pixels to depth in metres."""
     files.require_file(path)
     try:
         camera = json.loads(path.read_text(encoding="utf-8"))

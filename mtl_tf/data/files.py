@@ -99,7 +99,7 @@ def check_ids(ids: list[str], path: pathlib.Path) -> None:
 
 
 def leads_out(name: object) -> bool:
-    """Whether a name is no plain relative path: absolute, with `..`, or with control characters."""
+    """Return whether a name is not a plain relative path: absolute, `..`, control characters."""
     if not isinstance(name, str) or name.startswith("/") or "\\" in name:
         return True
     parts = pathlib.PurePosixPath(name).parts
@@ -209,7 +209,7 @@ def read_matlab(path: pathlib.Path, key: str) -> Any:
 
 
 def listed(found: Any) -> list[Any]:
-    """What MATLAB stores as nothing, one structure or cell, or an array of them."""
+    """Return a MATLAB cell, struct or struct array as a list."""
     return [found] if isinstance(found, dict) else list(np.ravel(np.asarray(found, object)))
 
 

@@ -70,7 +70,7 @@ class Intrinsics:
         return dataclasses.replace(self, cx=self.cx - left, cy=self.cy - top)
 
     def rays(self, height: int, width: int) -> np.ndarray:
-        """Where the pixels look: x and y at depth 1, `[H, W, 2]` float64, y up.
+        """Return the viewing ray of each pixel: x and y at depth 1, `[H, W, 2]` float64, y up.
 
         Args:
             height: of the image.

@@ -39,7 +39,7 @@ class Sample:
 
 
 class TargetSpec(NamedTuple):
-    """What a data set promises about the target of a task.
+    """Kind, channels and level of a task's target.
 
     Attributes:
         kind: its kind.

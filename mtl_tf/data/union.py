@@ -68,7 +68,7 @@ class UnionDataset(DenseDataset):
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:
-        """What the target of each task is, as the data sets say."""
+        """Kind, channels and level of each task's target, from the data sets."""
         specs: dict[str, TargetSpec] = {}
         for dataset in self.datasets:
             for task, spec in dataset.specs.items():

@@ -1,4 +1,4 @@
-"""What can be had without a network: the bar every task of a trained model has to clear.
+"""Input-independent baselines, and a gradient detector for boundaries.
 
 Classes: the most frequent one at each pixel position. Distances, directions and other values: the
 mean at each position. Regions (saliency): the share of their pixels. Boundaries (edges): a gradient

@@ -1,4 +1,4 @@
-"""How certain a difference between two models is: the paired bootstrap over images."""
+"""Confidence intervals of the difference between two models: the paired bootstrap over images."""
 
 import dataclasses
 import math

@@ -60,7 +60,7 @@ def evaluate_images(
     edge_tolerance: float | None = None,
     num_workers: int = 1,
 ) -> ImageStates:
-    """What each image adds to what `evaluate` returns: for `compare`.
+    """Evaluate a model and keep the sums of each image, for `compare`.
 
     Source: as `evaluate`.
 
@@ -154,7 +154,7 @@ def _images(predict: Predictor, dataset: Iterable[Any], tasks: tuple[Task, ...])
 
 
 def entry(batch: Any, task: Task, what: str) -> Any:
-    """What the targets or masks of a batch hold for a task; `ValueError` if nothing."""
+    """Return the entry of a task in targets or masks; `ValueError` if there is none."""
     if not isinstance(batch, Mapping) or task.name not in batch:
         received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
         raise ValueError(
@@ -179,7 +179,7 @@ def checked_target(target: Any, task: Task, rank: int) -> np.ndarray:
 
 
 def checked_mask(mask: Any, target: np.ndarray, task: Task) -> np.ndarray:
-    """Which pixels `[B, H, W]` of a target `[B, H, W, C]` are valid: bool; all without a mask."""
+    """Return the valid pixels `[B, H, W]` of a target `[B, H, W, C]`: bool; all without a mask."""
     size = target.shape[:-1]
     if mask is None:
         return np.ones(size, bool)

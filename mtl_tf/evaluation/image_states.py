@@ -1,4 +1,4 @@
-"""What each image adds to every metric: enough to judge any selection of the images again."""
+"""Per-image metric sums, from which the metrics of any selection of images follow."""
 
 import dataclasses
 import io

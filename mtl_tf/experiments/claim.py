@@ -1,4 +1,4 @@
-"""Whose folder it is: one run, one configuration, one data set, and one process at a time."""
+"""Lock and validate a run directory."""
 
 import contextlib
 import pathlib
@@ -65,7 +65,7 @@ def held(folder: pathlib.Path, config: Config, fingerprint: str) -> Iterator[Non
 
 
 def is_held(folder: pathlib.Path) -> bool:
-    """Whether a process runs in the folder now; `False`, with a warning, without file locks.
+    """Return whether a process holds the folder; `False`, with a warning, without file locks.
 
     Args:
         folder: of a run.

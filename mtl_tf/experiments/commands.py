@@ -1,4 +1,4 @@
-"""What each command of `mtl-tf` does with the options that were typed; returns the exit code.
+"""Commands of `mtl-tf`: from parsed options to an exit code.
 
 `options` is what the parser of `mtl_tf.cli` gives.
 """

@@ -164,7 +164,7 @@ class Config(pydantic.BaseModel):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this run: options that are not default, without where files lie.
+        """Return the options that identify a run: no defaults, no file locations.
 
         So a new option renames no old run, and data may move.
         """

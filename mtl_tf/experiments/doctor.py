@@ -1,4 +1,4 @@
-"""What `mtl-tf doctor` prints: versions, devices, native ops."""
+"""Diagnosis of the installation: versions, devices, native ops."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, the state of the source, the data, the machine, what it took."""
+"""Environment of a run: versions, source state, data, machine, time and memory."""
 
 import dataclasses
 import importlib.metadata
@@ -22,7 +22,7 @@ _PACKAGES = ("numpy", "keras", "tensorflow", "tensorflow-cpu", "opencv-python-he
 def environment(
     model: keras.Model, fingerprint: str, history: list[dict[str, float]]
 ) -> dict[str, Any]:
-    """What is stored with the results of a run.
+    """Return the environment stored with the results of a run.
 
     Args:
         model: the trained network.

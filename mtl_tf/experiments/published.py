@@ -111,7 +111,7 @@ def published_row(config: Config) -> str | None:
 
 
 def differences(config: Config, preset: str) -> list[str]:
-    """How the protocol of a run differs from that of a published row.
+    """List the differences between the protocols of a run and of a published row.
 
     Args:
         config: of the run.
@@ -163,7 +163,7 @@ def unlike(config: Config, preset: str) -> list[str]:
 
 
 def published_beside(config: Config) -> dict[str, Any] | None:
-    """What is stored with a run and shown in its report.
+    """Return the published numbers to store with a run and show in its report.
 
     Args:
         config: of the run.

@@ -203,7 +203,7 @@ def judge(
 
 
 def trivial_results(config: Config, dataset: data.DenseDataset) -> dict[str, dict[str, float]]:
-    """What can be had without a network, for the tasks that the run's network predicts."""
+    """Return the trivial baseline for the tasks that the run's network predicts."""
     return evaluation.trivial_baseline(
         dataset.batches("train"),
         dataset.test(),

@@ -26,7 +26,7 @@ _SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # or the first of two cells
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a cell.
+    """Result of one survey run.
 
     Attributes:
         cell: the cell.
@@ -138,7 +138,7 @@ def run_cells(
 
 
 def _is_of(cell: Cell, folder: pathlib.Path) -> bool:
-    """Whether the folder holds a run of this very configuration."""
+    """Return whether the folder contains a run of this configuration."""
     try:
         return read_config(folder / "config.json").identity() == cell.config.identity()
     except ValueError:  # damaged, or written by another version
@@ -146,12 +146,12 @@ def _is_of(cell: Cell, folder: pathlib.Path) -> bool:
 
 
 def _is_finished(cell: Cell, folder: pathlib.Path) -> bool:
-    """Whether the folder holds the results of this very configuration."""
+    """Return whether the folder contains the results of this configuration."""
     return (folder / "results.json").is_file() and _is_of(cell, folder)
 
 
 def _lacks_reference(cell: Cell, folder: pathlib.Path) -> bool:
-    """Whether its best epoch was chosen without the single-task networks."""
+    """Return whether the best epoch was chosen without single-task references."""
     if cell.config.best_of == 1 or not cell.baselines:
         return False
     return read_summary(folder).get("kept", {}).get("relative_to") != "single_task"
@@ -166,7 +166,7 @@ def _out_of_the_way(folder: pathlib.Path) -> None:
 
 
 def command_of(folder: pathlib.Path, baselines: Sequence[pathlib.Path]) -> list[str]:
-    """What runs the cell whose configuration is `request.json` in its folder."""
+    """Return the command that runs the cell described by `request.json` in its folder."""
     return [
         sys.executable, "-m", "mtl_tf.cli", "train", "--config", str(folder / "request.json"),
         "--out", str(folder), "--resume", "--quiet",

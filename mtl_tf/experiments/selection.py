@@ -1,4 +1,4 @@
-"""Which epoch of a run is kept: the best by Delta-m or by one task, judged as the survey judges."""
+"""Selection of the best epoch: by Delta-m or by one task."""
 
 import pathlib
 from collections.abc import Iterable, Mapping

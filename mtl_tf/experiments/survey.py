@@ -73,6 +73,6 @@ def survey(
 
 
 def _is_told(folder: pathlib.Path, numbers: str) -> bool:
-    """Whether the tables and the report of these very numbers are there."""
+    """Return whether the written report matches these results."""
     stored = folder / "table.csv"
     return stored.is_file() and stored.read_text(encoding="utf-8") == numbers

@@ -111,7 +111,7 @@ def _said(values: Any) -> str:
 
 
 def _logged_curves(finished: Sequence[Outcome]) -> list[dict[str, str]]:
-    """How each method weighs the tasks, and how their gradients agree, over the epochs."""
+    """Curves of the task weights and gradient agreement of each method over the epochs."""
     found = []
     for outcome in _first_of_rows(finished):
         history = read_summary(outcome.folder).get("history", [])

@@ -1,4 +1,4 @@
-"""What is printed: names of files and classes come from anywhere and must not steer a terminal."""
+"""Terminal output: names of files and classes come from anywhere and must not steer a terminal."""
 
 import sys
 import warnings

@@ -122,7 +122,7 @@ class _TrialError(RuntimeError):
 
 
 def _is_finished(trial: Any) -> bool:
-    """Whether a trial has a score or failed by itself; one that was interrupted has neither."""
+    """Return whether a trial has a score or failed by itself; an interrupted one has neither."""
     return trial.state.name == "COMPLETE" or "problem" in trial.user_attrs
 
 
@@ -152,7 +152,7 @@ def _check_same(study: Any, config: Config, reference: Any) -> None:
 
 
 def _space(config: Config, searched: Sequence[str]) -> dict[str, float]:
-    """What is searched, and where it begins."""
+    """Return the search space and its starting point."""
     found: dict[str, float] = {}
     if "learning_rate" in searched:
         found["learning_rate"] = config.learning_rate

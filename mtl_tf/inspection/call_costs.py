@@ -72,7 +72,7 @@ def _of_graph(outputs: list[Any], known: dict[int, Any]) -> tuple[dict[int, Any]
 
 
 def _of_call(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
-    """What a call gives, as `KerasTensor`s, and what it costs."""
+    """Return the outputs of a call, as `KerasTensor`s, and its cost."""
     rule = rule_of(operation)
     try:
         if rule is not None:
@@ -98,7 +98,7 @@ def _of_call(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
 
 
 def _inner_product(operation: Any, args: Any, kwargs: Any, made: Any) -> int:
-    """What an element-wise product costs that is summed at once: see `traced_costs`."""
+    """Return the cost of an element-wise product that is summed at once: see `traced_costs`."""
     flat = keras.tree.flatten((args, kwargs))
     factors = {id(x) for x in flat if math.prod(getattr(x, "shape", ())) > 1}
     if type(operation).__name__ != "Multiply" or len(factors) < 2:
@@ -116,7 +116,7 @@ def _shapes(tensors: Any) -> list[tuple[int, ...]]:
 
 
 def _is_functional(operation: Any) -> bool:
-    """Whether the graph inside says all that a call does."""
+    """Return whether the inner graph describes the whole call."""
     known: list[Any] = [
         c for c in type(operation).__mro__ if c.__name__ in ("Functional", "Sequential")
     ]

@@ -1,4 +1,4 @@
-"""What a model costs: parameters and multiply-adds of its parts."""
+"""Cost of a model: parameters and multiply-adds of its parts."""
 
 import dataclasses
 import itertools
@@ -15,7 +15,7 @@ PARTS = ("backbone", "exchange", "heads")
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a part of a model costs.
+    """Cost of a part of a model.
 
     Source: counted as in Vandenhende et al., TPAMI 2021, table 5.
 
@@ -30,7 +30,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a model costs.
+    """Cost of a model.
 
     Source: counted as in Vandenhende et al., TPAMI 2021, table 5.
 

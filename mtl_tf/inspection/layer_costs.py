@@ -18,7 +18,7 @@ Rule = Callable[[Any, Shapes, Shapes], int]
 
 
 def rule_of(layer: Any) -> Rule | None:
-    """What counts a layer: its own `multiply_adds`, or the rule of its type.
+    """Return the cost rule of a layer: its own `multiply_adds`, or the rule of its type.
 
     Args:
         layer: a layer or an operation of `keras.ops`.

@@ -27,7 +27,7 @@ class _UnknownShapeError(UncountableError):
 
 
 def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
-    """What a call gives and what it costs, from the TensorFlow ops that it makes.
+    """Return the outputs and the cost of a call, from the TensorFlow ops that it creates.
 
     Args:
         operation: a layer, or an operation of `keras.ops`.

@@ -75,7 +75,7 @@ def _taps_in_reach(taps: int, dilation: int, size: int | None) -> slice:
 
 @functools.cache
 def _has_gradients(dtype: Any) -> bool:
-    """Whether this machine's kernels have gradients of dilated convolutions of that type."""
+    """Return whether this machine has gradient kernels of dilated convolutions of that dtype."""
     options = {"strides": [1] * 4, "padding": "SAME", "dilations": [1, 2, 2, 1]}
     with tf.init_scope():
         x, kernel = tf.ones([1, 8, 8, 1], dtype), tf.ones([3, 3, 1, 1], dtype)

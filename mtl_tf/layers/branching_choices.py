@@ -17,7 +17,7 @@ def straight_through(soft: tf.Tensor) -> tf.Tensor:
 
 
 def expected_cost(logits: tf.Tensor, costs: Sequence[float]) -> tf.Tensor:
-    """What a sampled tree costs on average, as a share of K separate networks.
+    """Return the expected cost of a sampled tree as a share of K separate networks.
 
     A node is in use if a node in use picks it; the last nodes, the heads, always are. Nodes pick
     independently, and the distribution of the set of nodes in use is followed from the heads back:

@@ -1,4 +1,4 @@
-"""What all dense losses share: the validity mask and the mean over valid pixels."""
+"""Base of all dense losses: the validity mask and the mean over valid pixels."""
 
 import abc
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from mtl_tf.targets import TargetKind
 
 
 def shapes_fit(a: Any, b: Any) -> bool:
-    """Whether two shapes are equal as far as both are known."""
+    """Return whether two shapes are equal where both are known."""
     return len(a) == len(b) and all(
         None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What all dense metrics share: float64 sums over valid pixels, and results as a dictionary."""
+"""Base of all dense metrics: float64 sums over valid pixels, and results as a dictionary."""
 
 import abc
 import dataclasses
@@ -14,7 +14,7 @@ from mtl_tf.targets import TargetKind
 
 @dataclasses.dataclass(frozen=True)
 class MetricInfo:
-    """How to read a result of a metric.
+    """Direction, unit and digits of a metric result.
 
     Source: this library.
 

@@ -30,7 +30,7 @@ def edge_counts(
     valid: np.ndarray | None = None,
     max_distance: float = 0.0075,
 ) -> np.ndarray:
-    """What an image adds to precision and recall, at each of the thresholds.
+    """Count the matches of an image for precision and recall at each threshold.
 
     Source: Martin, Fowlkes and Malik, "Learning to detect natural image boundaries", TPAMI 2004.
 

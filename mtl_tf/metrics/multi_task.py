@@ -92,7 +92,7 @@ def task_deltas(
     tasks: Iterable[Any],
     definition: str = "survey",
 ) -> dict[str, float]:
-    """What each task gains against its single-task results: what `delta_m` is the mean of.
+    """Relative change of each task against its single-task results; `delta_m` is their mean.
 
     Source: Vandenhende et al., TPAMI 2021, equation 10.
 

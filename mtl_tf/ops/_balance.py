@@ -1,4 +1,4 @@
-"""What `balance` and its reference share: methods, parameters and their checks, the report."""
+"""Methods, checked parameters and the report of `balance` and its reference."""
 
 import enum
 import sys
@@ -26,7 +26,7 @@ _RANGES = {"c": (0.0, 1e6), "alpha": (0.05, 100.0), "beta": (0.0, 1.0)}
 
 
 class BalanceStatus(enum.IntEnum):
-    """How a call of `balance` ended.
+    """Status of a call of `balance`.
 
     Attributes:
         CONVERGED: the weights are exact: `residual <= 1e-8`.
@@ -42,7 +42,7 @@ class BalanceStatus(enum.IntEnum):
 
 
 class BalanceReport(NamedTuple):
-    """What `balance` knows of one call.
+    """Weights, status and residual of one call of `balance`.
 
     Attributes:
         weights: `[K]`.

@@ -1,4 +1,4 @@
-"""What the ops on feature maps share: checks, and gradients of gradients by the reference."""
+"""Base of the ops on feature maps: checks, and second gradients by the reference."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

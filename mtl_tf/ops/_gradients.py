@@ -61,7 +61,7 @@ class Group:
     slots: list[int]
 
     def is_native(self, num_tasks: int) -> bool:
-        """Whether the compiled ops take this dtype and number of tasks."""
+        """Return whether the compiled ops support this dtype and number of tasks."""
         return self.dtype in NATIVE_DTYPES and num_tasks <= MAX_NATIVE_TASKS
 
     def attributes(self, num_tasks: int) -> dict[str, object]:

@@ -22,7 +22,7 @@ _portable = contextvars.ContextVar("portable", default=False)
 
 @dataclasses.dataclass(frozen=True)
 class NativeStatus:
-    """What `mtl_tf` knows of its compiled ops in this process.
+    """Status of the compiled ops in this process.
 
     Attributes:
         available: whether ops run compiled code.
@@ -102,7 +102,7 @@ def loaded_ops() -> Any:
 
 
 def has_gpu() -> bool:
-    """Whether TensorFlow may place ops on a GPU."""
+    """Return whether TensorFlow may place ops on a GPU."""
     return bool(tf.config.get_visible_devices("GPU"))
 
 

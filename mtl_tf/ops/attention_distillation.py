@@ -115,7 +115,7 @@ class _Sources:
         return number, first
 
     def is_partition(self) -> bool:
-        """Whether each channel of each source is in exactly one gate or value."""
+        """Return whether each channel of each source is in exactly one gate or value."""
         channels = self.like.shape[-1]
         return bool(self.tensors) and all(
             sorted(starts) == list(range(0, source.shape[-1], channels))

@@ -1,4 +1,4 @@
-"""What the boundary benchmark of edges is made of, on NumPy arrays."""
+"""Parts of the boundary benchmark of edges, on NumPy arrays."""
 
 import numpy as np
 

@@ -14,13 +14,14 @@ from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.task_config import known_classes, serialized, task_config, tasks_from_config
 from mtl_tf.tasks import Task, as_tasks
 from mtl_tf.training.callbacks.end_of_epoch import AnnounceEpoch, EndOfEpoch, as_list
+from mtl_tf.training.compile import CompileOptions, Level, make_plan
 from mtl_tf.training.optimizer.l2 import with_l2
-from mtl_tf.training.optimizer.learning_rate_multipliers import heed_multipliers
+from mtl_tf.training.optimizer.learning_rate_multipliers import apply_learning_rate_multipliers
 from mtl_tf.training.ownership import owned
-from mtl_tf.training.step.after_update import look_after_update, losses_of_outputs
+from mtl_tf.training.step.after_update import losses_of_outputs, report_losses_after_update
 from mtl_tf.training.step.batch_checks import Batch, checked_batch, entry
 from mtl_tf.training.step.losses import check_outputs, symbolic_outputs
-from mtl_tf.training.step.plan import Compiled, Level, compiled
+from mtl_tf.training.step.plan import StepPlan
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -66,7 +67,7 @@ class MultiTaskTrainer(keras.Model):
         names = [task.name for task in self.tasks]
         for task in self.tasks if outputs is not None else ():
             check_outputs(task, outputs, names)
-        self._compiled: Any = None  # a Compiled, once `compile` has been called
+        self._plan: StepPlan | None = None  # once `compile` has been called
         self._arguments: dict[str, Any] = {}  # of `compile`
         self._steps_to_skip = 0
         self.built = True  # the wrapped model is; `call` makes nothing
@@ -137,21 +138,28 @@ class MultiTaskTrainer(keras.Model):
         }  # fmt: skip
         with self.distribute_strategy.scope():  # or replicas would have no copies of the state
             super().compile(optimizer=optimizer, **kwargs)
-            self._compiled = compiled(
-                self.model, self.tasks, balancing, level, loss, metrics, loss_weights,
-                initial_weight, gradient_penalties, weight_own_variables, micro_batches,
-                update_every, weight_decay, diagnostics, self.optimizer,
+            options = CompileOptions(
+                balancing, level, loss, metrics, loss_weights, initial_weight, gradient_penalties,
+                weight_own_variables, micro_batches, update_every, weight_decay, diagnostics,
             )  # fmt: skip
-            heed_multipliers(self.optimizer, self.model.trainable_variables)
-            own = [v for layer in self._compiled.layers for v in layer.trainable_variables]
+            self._plan = make_plan(self.model, self.tasks, options, self.optimizer)
+            apply_learning_rate_multipliers(self.optimizer, self.model.trainable_variables)
+            own = [v for layer in self._plan.layers for v in layer.trainable_variables]
             inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
             if own and not inner.built:
                 inner.exclude_from_weight_decay(var_list=own)
 
     @property
+    def plan(self) -> StepPlan:
+        """The plan of a step; `ValueError` before `compile`."""
+        if self._plan is None:
+            raise ValueError("You must call `compile()` before using the trainer")
+        return self._plan
+
+    @property
     def balancing(self) -> Balancing | None:
         """The balancing method given to `compile`, `None` before."""
-        return self._compiled.balancing if self._compiled else None
+        return self._plan.balancing if self._plan else None
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -166,20 +174,20 @@ class MultiTaskTrainer(keras.Model):
     @property
     def gradient_penalties(self) -> tuple[keras.layers.Layer, ...]:
         """The gradient penalties given to `compile`."""
-        return self._compiled.gradient_penalties if self._compiled else ()
+        return self._plan.gradient_penalties if self._plan else ()
 
     @property
     def asynchronous(self) -> keras.layers.Layer | None:
-        """What waits because of `update_every`; `None` without it."""
-        return self._compiled.asynchronous if self._compiled else None
+        """Layer of the delayed updates of `update_every`; `None` without it."""
+        return self._plan.asynchronous if self._plan else None
 
     def _saved_layers(self) -> list[Any]:
-        return [self.model, *(self._compiled.layers if self._compiled else [])]
+        return [self.model, *(self._plan.layers if self._plan else [])]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """All metrics, reset by Keras at the start of each epoch."""
-        return self._compiled.logs.all() if self._compiled else []
+        return self._plan.logs.all() if self._plan else []
 
     # === Steps ===
 
@@ -189,52 +197,52 @@ class MultiTaskTrainer(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One update: losses of all tasks, balancing, gradients, optimizer."""
-        made: Compiled = self._compiled
+        plan = self.plan
         batch = self._checked(data)
         if not self.model.trainable_variables:
             return self._step_without_update(batch, training=True)
-        update = made.update(made, self.model, self.optimizer, batch)
+        update = plan.strategy(plan, self.model, self.optimizer, batch)
         variables = self.trainable_variables
-        if made.weight_decay:
-            update = with_l2(update, made.weight_decay, self.model, self.optimizer)
-        if made.asynchronous is None:
+        if plan.weight_decay:
+            update = with_l2(update, plan.weight_decay, self.model, self.optimizer)
+        if plan.asynchronous is None:
             self.optimizer.apply_gradients(zip(update.gradients, variables, strict=True))
         else:
-            made.asynchronous.apply(self.optimizer, update.gradients, variables, update.is_used)
-        if made.balancing.sees_losses_after_update:
-            look_after_update(made, self.model, batch, update)
-        made.logs.update(update)
-        return made.logs.results(is_training=True)
+            plan.asynchronous.apply(self.optimizer, update.gradients, variables, update.is_used)
+        if plan.balancing.sees_losses_after_update:
+            report_losses_after_update(plan, self.model, batch, update)
+        plan.logs.update(update)
+        return plan.logs.results(is_training=True)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Losses and metrics of a batch, without an update."""
         return self._step_without_update(self._checked(data), training=False)
 
     def _step_without_update(self, batch: Batch, training: bool) -> dict[str, Any]:
-        made: Compiled = self._compiled
+        plan = self.plan
         outputs = self.model(batch.image, training=training)
-        losses, is_present = losses_of_outputs(made, outputs, batch)
-        factored = losses * tf.constant(made.loss_factors)
-        if isinstance(made.balancing, Scalarizer):
-            loss = made.balancing(factored, is_present, training=False)
+        losses, is_present = losses_of_outputs(plan, outputs, batch)
+        factored = losses * tf.constant(plan.loss_factors)
+        if isinstance(plan.balancing, Scalarizer):
+            loss = plan.balancing(factored, is_present, training=False)
         else:
             loss = tf.reduce_sum(factored)
-        made.logs.update_losses(tf.add_n([loss, *self.model.losses]), losses, is_present)
-        made.logs.update_metrics(outputs, batch)
-        return made.logs.results(is_training=False)
+        plan.logs.update_losses(tf.add_n([loss, *self.model.losses]), losses, is_present)
+        plan.logs.update_metrics(outputs, batch)
+        return plan.logs.results(is_training=False)
 
     def _checked(self, data: Any) -> Batch:
-        made: Compiled = self._compiled
+        plan = self.plan
         image, targets, masks = keras.utils.unpack_x_y_sample_weight(data)
-        return checked_batch(image, targets, masks, self.tasks, made.outputs, made.loss_functions)
+        return checked_batch(image, targets, masks, self.tasks, plan.outputs, plan.loss_functions)
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The logs of the epoch so far."""
-        return self._compiled.logs.results(is_training=bool(self.model.trainable_variables))
+        return self.plan.logs.results(is_training=bool(self.model.trainable_variables))
 
     def last_gradients(self) -> dict[str, float]:
-        """What `compile(diagnostics=True)` knows of the last step, by name; empty without it."""
-        logs = self._compiled.logs
+        """Return the gradient diagnostics of the last step; empty without `diagnostics=True`."""
+        logs = self.plan.logs
         return {} if logs.gradients is None else logs.gradients.last()
 
     # === Epochs ===
@@ -281,7 +289,7 @@ class MultiTaskTrainer(keras.Model):
             kwargs.setdefault("shuffle", False)
         with self.distribute_strategy.scope():
             if self.model.trainable_variables and not self.optimizer.built:
-                # Variables made by the first step would make it trace twice.
+                # Variables plan by the first step would make it trace twice.
                 self.optimizer.build(self.trainable_variables)
         if not self.model.trainable_variables:
             warnings.warn("The network has no trainable variable: fit only logs", stacklevel=2)
@@ -366,7 +374,7 @@ class MultiTaskTrainer(keras.Model):
 
     @property
     def steps_to_skip(self) -> int:
-        """How many of the next steps take their batch without training on it."""
+        """Number of coming steps that take their batch without training on it."""
         return self._steps_to_skip
 
     def make_train_function(self, force: bool = False) -> Any:

@@ -19,7 +19,7 @@ def test_auxiliary_tasks_are_trained_but_not_predicted_in_the_end():
     assert final == ["semseg", "depth"]
     assert "edges/initial/0" in trainer.model.output
     assert [task.name for task in trainer.tasks] == list(TASKS)
-    assert trainer._compiled.initial_weight == 0.5
+    assert trainer.plan.initial_weight == 0.5
 
 
 def test_an_architecture_that_knows_no_auxiliary_tasks_says_so():

@@ -28,7 +28,7 @@ def mgda(gramian: tf.Tensor, normalisers: tf.Tensor, is_present: tf.Tensor) -> B
 def normalisers(
     gramian: tf.Tensor, losses: tf.Tensor | None, normalisation: Normalisation
 ) -> tf.Tensor:
-    """What each task gradient is divided by, `[K]`; 1 where it would be 0."""
+    """Return the divisor of each task gradient, `[K]`; 1 where it would be 0."""
     found = tf.ones([gramian.shape[0]], tf.float64)
     if normalisation in ("l2", "loss+"):
         found *= tf.sqrt(tf.linalg.diag_part(gramian))

@@ -86,7 +86,7 @@ class PackedDataset(DenseDataset):
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:
-        """What the target of each task is, as the index says."""
+        """Kind, channels and level of each task's target, from the index."""
         stored = self.index.get("targets", {})  # packs of early versions have none
         return {
             task: TargetSpec(
@@ -211,7 +211,7 @@ def _check_index(index: dict[str, Any]) -> None:
 
 
 def _is_whole(number: Any) -> bool:
-    """Whether JSON has a whole number from 0 on there."""
+    """Return whether a JSON value is a whole number from 0 on."""
     return type(number) is int and 0 <= number < 1 << 62
 
 
@@ -237,7 +237,7 @@ def read_index(root: str) -> dict[str, Any]:
 
 
 def damaged_files(root: str) -> Iterator[str]:
-    """What is wrong with the files of a packed data set.
+    """List the damaged files of a packed data set.
 
     Source: this library.
 

@@ -88,7 +88,7 @@ def encode_array(array: np.ndarray) -> bytes:
 
 
 def decode_array(data: bytes, most: int = _MOST) -> np.ndarray:
-    """What `encode_array` was given, a last axis of length 1 left out of a PNG's.
+    """Decode the output of `encode_array`; a PNG loses a last axis of length 1.
 
     Args:
         data: the encoded array.

@@ -53,7 +53,7 @@ def read_human_parts(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def has_person(path: pathlib.Path) -> bool:
-    """Whether an annotation holds a person."""
+    """Return whether an annotation contains a person."""
     return bool(_people(path))
 
 

@@ -141,7 +141,7 @@ class PascalContext(DenseDataset):
         return make_sample(image, targets, masks, image_id)
 
     def _with_people(self, cache: pathlib.Path, ids: list[str]) -> set[str]:
-        """Which of `ids` show a person: as `cache` lists it (JSON), else from every file."""
+        """Return the ids of images with a person, from `cache` (JSON) or else from every file."""
         if not cache.is_file():
             return {i for i in ids if has_person(self.root / "human_parts" / f"{i}.mat")}
         try:

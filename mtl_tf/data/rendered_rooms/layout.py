@@ -1,4 +1,4 @@
-"""Where things stand and hang in a random room, and where the camera looks from."""
+"""Layout of a random room: places of furniture and wall objects, and the camera."""
 
 from __future__ import annotations
 

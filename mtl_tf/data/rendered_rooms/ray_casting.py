@@ -66,7 +66,7 @@ class Solids:
 
 @dataclass(frozen=True)
 class Hits:
-    """What every pixel sees: z-depth and the index of the solid (`ROOM` for the room itself)."""
+    """Z-depth and index of the visible solid of every pixel (`ROOM` for the room itself)."""
 
     depth: Floats
     solid: NDArray[np.int16]
@@ -203,7 +203,7 @@ def glance(camera: Camera, room: Floats, solids: Solids, height: int, width: int
 def shadowed(
     points: Floats, normals: Floats, offsets: Floats, lamp: Floats, solids: Solids
 ) -> NDArray[np.bool_]:
-    """Whether a solid lies between each point [3, n] and its own spot, lamp + offset."""
+    """Return whether a solid lies between each point [3, n] and its own spot, lamp + offset."""
     origin = points + normals * np.float32(_SELF_SHADOW_OFFSET)
     beam = origin - lamp[:, None]
     direction = offsets - beam

@@ -1,4 +1,4 @@
-"""What lies where a ray ends: the point, the unit normal and the texture coordinates."""
+"""Surfaces at the end of rays: points, unit normals and texture coordinates."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def published_note(published: Mapping[str, Any] | None) -> str:
-    """What is to be known of published numbers beside a run's, or why there are none."""
+    """Return a note on the published numbers beside a run, or why there are none."""
     if published is None:
         return ""
     preset, why_not = published["preset"], published.get("why_not")

@@ -118,7 +118,7 @@ def on_support(matrix: tf.Tensor, vector: tf.Tensor, support: tf.Tensor) -> tf.T
 
 
 def _off_optimum(gradient: tf.Tensor, x: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-    """How far `x >= 0, gradient >= 0, gradient = 0 where x > 0` is off."""
+    """Return the violation of `x >= 0, gradient >= 0, gradient = 0 where x > 0`."""
     off = tf.where(x > 0, tf.abs(gradient), tf.maximum(-gradient, 0))
     return tf.reduce_max(tf.where(present, off, 0.0))
 

@@ -1,4 +1,4 @@
-"""What the task gradients look like: norms, cosines and the share of pairs in conflict."""
+"""Gradient diagnostics: norms, cosines and the share of task pairs in conflict."""
 
 import csv
 import itertools

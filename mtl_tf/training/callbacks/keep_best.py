@@ -71,7 +71,7 @@ class KeepBest(keras.callbacks.Callback):
 
     @property
     def results(self) -> Any:
-        """What `evaluate` found after that epoch; `None` before."""
+        """Results of `evaluate` after that epoch; `None` before."""
         return self._best.get("results")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def heed_multipliers(optimizer: Any, variables: Iterable[Any]) -> None:
+def apply_learning_rate_multipliers(optimizer: Any, variables: Iterable[Any]) -> None:
     """Makes an optimizer multiply its learning rate for variables that ask for it.
 
     Args:

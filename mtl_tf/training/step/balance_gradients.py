@@ -1,4 +1,4 @@
-"""Balancing task gradients: from their rows to directions, by whichever method was compiled."""
+"""Balancing task gradients: from their rows to directions, by the compiled method."""
 
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import tensorflow as tf
 from mtl_tf import ops
 from mtl_tf.balancing import Scalarizer, Weighting
 from mtl_tf.training.step import replicas
+from mtl_tf.training.step.plan import StepPlan
 from mtl_tf.training.step.task_gradients import Row, TaskGradients
 
 
@@ -23,27 +24,27 @@ class Balanced(NamedTuple):
     is_used: tf.Tensor
 
 
-def combine(
-    compiled: Any,
+def balance_gradients(
+    plan: StepPlan,
     optimizer: Any,
     found: TaskGradients,
     rows: list[Row],
     gramian: tf.Tensor | None,
 ) -> Balanced:
     """Combines the rows of task gradients by the method; faulty tasks are left out."""
-    method = compiled.balancing
+    method = plan.balancing
     is_used = found.is_present & tf.math.is_finite(found.losses)
     if gramian is not None:
         is_used &= tf.math.is_finite(tf.linalg.diag_part(gramian))
     if not has_loss_scale(optimizer):
         rows = _without_faulty(rows, found.is_present, is_used)
-    factors = tf.constant(compiled.loss_factors)
+    factors = tf.constant(plan.loss_factors)
     loss = tf.reduce_sum(tf.where(is_used, factors * found.losses, 0.0))
     weights, own = None, Row()
     status = tf.constant(int(ops.BalanceStatus.CONVERGED))
     own_weights = tf.cast(is_used, tf.float32)
     if isinstance(method, Scalarizer):
-        loss, derivative, own = scalarized(compiled, found.losses, is_used)
+        loss, derivative, own = scalarized(plan, found.losses, is_used)
         # The rows are gradients of losses times their factors.
         weights = tf.math.divide_no_nan(derivative, factors)
         own = [optimizer.scale_loss(g) / replicas.num_replicas() for g in own]
@@ -55,35 +56,35 @@ def combine(
     if weights is not None:
         directions = ops.weighted_sum(rows, weights)
         weights = tf.cast(weights, tf.float32)
-        if compiled.weight_own_variables or isinstance(method, Scalarizer):
+        if plan.weight_own_variables or isinstance(method, Scalarizer):
             own_weights = weights
         weights = weights * factors
     return Balanced(directions, own, loss, weights, own_weights, status, is_used)
 
 
 def scalarized(
-    compiled: Any, losses: tf.Tensor, is_used: tf.Tensor
+    plan: StepPlan, losses: tf.Tensor, is_used: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, Row]:
     """A scalarizer's scalar, its derivative `[K]`, and the gradients of its own variables."""
-    method = compiled.balancing
+    method = plan.balancing
     losses = tf.stop_gradient(tf.where(is_used, losses, tf.zeros_like(losses)))
     with tf.GradientTape() as tape:
         tape.watch(losses)
-        scalar = method(losses * tf.constant(compiled.loss_factors), is_used, training=True)
+        scalar = method(losses * tf.constant(plan.loss_factors), is_used, training=True)
     own_variables = [v.value for v in method.trainable_variables]
     weights, *own = tape.gradient(scalar, [losses, *own_variables])
     return tf.stop_gradient(scalar), tf.stop_gradient(weights), own
 
 
-def gramian_of(compiled: Any, rows: list[Row], scale: tf.Tensor) -> tf.Tensor | None:
+def gramian_of(plan: StepPlan, rows: list[Row], scale: tf.Tensor) -> tf.Tensor | None:
     """The Gramian of unscaled gradients, where the method or the diagnostics look at it."""
-    if not (isinstance(compiled.balancing, Weighting) or compiled.diagnostics):
+    if not (isinstance(plan.balancing, Weighting) or plan.diagnostics):
         return None
     return ops.gramian(rows) / tf.cast(scale, tf.float64) ** 2
 
 
 def has_loss_scale(optimizer: Any) -> bool:
-    """Whether the optimizer itself must see gradients that are not finite, to lower its scale."""
+    """Return whether the optimizer must see non-finite gradients, to lower its loss scale."""
     return isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
 
 

@@ -1,7 +1,7 @@
-"""The entrance of a step: a batch as users give it becomes one the step can rely on, or an error.
+"""The checked batch of a step: a user's batch becomes one the step can rely on, or an error.
 
 Shapes are checked when the step is traced, values in every step: class ids outside the classes,
-depth in millimetres, normals that are colours. (Compiled by XLA a step cannot stop; the loss of the
+depth in millimetres, normals that are colours. (StepPlan by XLA a step cannot stop; the loss of the
 task is NaN there.)
 """
 
@@ -16,7 +16,7 @@ from mtl_tf.tasks import Task
 
 
 class Batch(NamedTuple):
-    """What a step trains on.
+    """Input of a training step.
 
     Attributes:
         image: `[B, H, W, 3]`.
@@ -73,7 +73,7 @@ def checked_batch(
 
 
 def entry(batch: Any, task: str, kind: str) -> Any:
-    """What `targets` or `weights` hold for a task; `ValueError` if nothing."""
+    """Return the entry of a task in `targets` or `weights`; `ValueError` if there is none."""
     if not isinstance(batch, Mapping) or task not in batch:
         received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
         raise ValueError(
@@ -137,7 +137,7 @@ def _without_ignored(mask: Any, target: tf.Tensor, loss: Any) -> Any:
 
 
 def _tests(task: Task, target: tf.Tensor, mask: Any) -> tuple[tf.Tensor, list[Any]]:
-    """Whether a value cannot be, and the operations that fail then."""
+    """Return whether a value is invalid, and the operations that fail in that case."""
     value = task.kind.measured(target, task.channels)
     limits = task.kind.limits(task.channels)
     low, high = (tf.constant(_within(x, value.dtype), value.dtype) for x in limits)

@@ -10,7 +10,7 @@ from mtl_tf.losses import DenseLoss
 from mtl_tf.training.step.losses import symbolic_outputs, task_of
 
 
-def low_resolution(model: keras.Model, loss_functions: Mapping[str, Any]) -> keras.Model:
+def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> keras.Model:
     """A view of a model whose outputs are the predictions before they are enlarged.
 
     Losses enlarge them, which some do without ever storing them at full size

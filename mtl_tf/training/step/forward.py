@@ -2,13 +2,15 @@
 
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from mtl_tf.training.step.batch_checks import Batch
 from mtl_tf.training.step.losses import task_losses, valid_pixels
+from mtl_tf.training.step.plan import StepPlan
 
 
-class Whole(NamedTuple):
+class GlobalBatch(NamedTuple):
     """The batch of which a replica, or a micro-batch, sees a part.
 
     Attributes:
@@ -21,67 +23,65 @@ class Whole(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """What the forward pass over one part of the batch gives.
+    """Results of the forward pass over one part of the batch.
 
     Attributes:
         losses: K float32 scalars; their sums over all parts are the losses of the batch.
         extra: scalars minimised beside the tasks: regularisation and gradient penalties.
         representation: the tensors that tasks share last, if the model was cut there.
-        entrance: the same tensors as the heads received them.
+        head_inputs: the same tensors as the heads received them.
     """
 
     losses: list[tf.Tensor]
     extra: list[tf.Tensor]
     representation: list[tf.Tensor]
-    entrance: list[tf.Tensor]
+    head_inputs: list[tf.Tensor]
 
 
-def forward(compiled: Any, model: Any, batch: Batch, whole: Whole) -> Forward:
+def forward(plan: StepPlan, model: keras.Model, batch: Batch, whole: GlobalBatch) -> Forward:
     """Runs the model in training mode on a part of a batch, under the caller's tape.
 
     Args:
-        compiled: what was chosen in `MultiTaskTrainer.compile`.
+        plan: of the step.
         model: the multi-task model.
         batch: the part.
         whole: the batch it is a part of. The loss of the whole is the mean of the parts' losses,
             weighted by their valid pixels.
 
     Returns:
-        `Forward`; the metrics in `compiled.logs` have seen the outputs.
+        `Forward`; the metrics in `plan.logs` have seen the outputs.
     """
-    if compiled.cut is None:
-        outputs = compiled.view(batch.image, training=True)
-        representation, entrance = [], []
-        losses, penalties = _losses(compiled, outputs, batch, whole), []
+    if plan.split is None:
+        outputs = plan.view(batch.image, training=True)
+        representation, head_inputs = [], []
+        losses, penalties = _losses(plan, outputs, batch, whole), []
     else:
-        representation = tf.nest.flatten(compiled.cut.trunk(batch.image, training=True))
+        representation = tf.nest.flatten(plan.split.trunk(batch.image, training=True))
         # A gradient with respect to these copies ends here, also where one tensor leads to another.
-        entrance = [tf.identity(z) for z in representation]
+        head_inputs = [tf.identity(z) for z in representation]
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch(entrance)
-            outputs = compiled.cut.heads(entrance, training=True)
-            losses = _losses(compiled, outputs, batch, whole)
-        penalties = _penalties(compiled, tape, losses, entrance)
-    compiled.logs.update_metrics(outputs, batch)
+            tape.watch(head_inputs)
+            outputs = plan.split.heads(head_inputs, training=True)
+            losses = _losses(plan, outputs, batch, whole)
+        penalties = _penalties(plan, tape, losses, head_inputs)
+    plan.logs.update_metrics(outputs, batch)
     extra = [loss / whole.num_parts for loss in [*model.losses, *penalties]]
-    return Forward(losses, extra, representation, entrance)
+    return Forward(losses, extra, representation, head_inputs)
 
 
-def _losses(compiled: Any, outputs: Any, batch: Batch, whole: Whole) -> list[tf.Tensor]:
-    losses = task_losses(
-        compiled.tasks, compiled.loss_functions, outputs, batch, compiled.initial_weight
-    )
-    own = valid_pixels(compiled.tasks, batch)
+def _losses(plan: StepPlan, outputs: Any, batch: Batch, whole: GlobalBatch) -> list[tf.Tensor]:
+    losses = task_losses(plan.tasks, plan.loss_functions, outputs, batch, plan.initial_weight)
+    own = valid_pixels(plan.tasks, batch)
     shares = tf.unstack(tf.math.divide_no_nan(own, whole.counts), len(losses))
     return [share * loss for share, loss in zip(shares, losses, strict=True)]
 
 
 def _penalties(
-    compiled: Any, tape: tf.GradientTape, losses: list[tf.Tensor], entrance: list[tf.Tensor]
+    plan: StepPlan, tape: tf.GradientTape, losses: list[tf.Tensor], head_inputs: list[tf.Tensor]
 ) -> list[tf.Tensor]:
     """The gradient penalties on the task gradients of the shared representation."""
-    if not compiled.gradient_penalties:
+    if plan.split is None or not plan.gradient_penalties:
         return []
-    shared = compiled.cut.trained(entrance)
+    shared = plan.split.trained(head_inputs)
     task_gradients = [tape.gradient(loss, shared) for loss in losses]
-    return [penalty.penalty(task_gradients) for penalty in compiled.gradient_penalties]
+    return [penalty.penalty(task_gradients) for penalty in plan.gradient_penalties]

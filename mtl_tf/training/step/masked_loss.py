@@ -32,7 +32,7 @@ _OVERLAPS = (keras.losses.Dice, keras.losses.Tversky)  # of probabilities
 
 
 class _Sees(enum.Enum):
-    """What a function needs to see at once."""
+    """Part of a batch that a function needs at once."""
 
     PIXEL = "pixel"
     IMAGE = "image"
@@ -93,7 +93,7 @@ class MaskedLoss(keras.losses.Loss):
         return tf.math.divide_no_nan(tf.reduce_sum(values), tf.reduce_sum(weights))
 
     def _values(self, y_true: Any, y_pred: Any) -> tf.Tensor:
-        """What the function returns, float32; `ValueError` naming the task if it fails."""
+        """Return the values of the function, float32; `ValueError` naming the task if it fails."""
         try:
             values = tf.cast(tf.convert_to_tensor(self.function(y_true, y_pred)), tf.float32)
         except Exception as error:  # a user's function may raise anything
@@ -131,7 +131,7 @@ class MaskedLoss(keras.losses.Loss):
         return tf.math.divide_no_nan(tf.reduce_sum(of_images * counts), tf.reduce_sum(counts))
 
     def _probed(self, shape: Any, channels: int) -> _Sees:
-        """What the function looks at; `ValueError` if that is a pixel's neighbours."""
+        """Return what the function looks at; `ValueError` if that is a pixel's neighbours."""
         if shape.rank == 2:
             return self._probed_at((_PROBE[0] * _PROBE[1],), shape[-1], channels)
         try:
@@ -195,7 +195,7 @@ class MaskedLoss(keras.losses.Loss):
 
 
 def has_unused_logits(original: Any) -> bool:
-    """Whether a loss or metric of Keras is to be given probabilities: `from_logits=False`."""
+    """Return whether a loss or metric of Keras takes probabilities: `from_logits=False`."""
     if isinstance(original, keras.losses.Loss | keras.metrics.Metric):
         return original.get_config().get("from_logits") is False
     if not _is_of_keras(original):
@@ -223,7 +223,7 @@ def _is_of_keras(original: Any) -> bool:
 
 
 def name_of(original: Any) -> str:
-    """What a function, class or object is called."""
+    """Return the name of a function, class or object."""
     return getattr(original, "__name__", None) or type(original).__name__
 
 

@@ -1,4 +1,4 @@
-"""What a trainer logs: the total, each task's loss, weight and metrics, and what went wrong."""
+"""Logs of a trainer: total loss, each task's loss, weight and metrics, and fault counters."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -20,6 +20,7 @@ from mtl_tf.training.step.masked_loss import (
     masked_function,
     name_of,
 )
+from mtl_tf.training.step.update import Update
 
 
 class TaskLogs:
@@ -78,7 +79,7 @@ class TaskLogs:
         for k, task in enumerate(self.tasks):
             self.losses[task.name].update_state(losses[k], is_used[k])
 
-    def update(self, update: Any) -> None:
+    def update(self, update: Update) -> None:
         """Adds a training step: an `Update`."""
         self.update_losses(update.loss, update.losses, update.is_used)
         for k, task in enumerate(self.tasks):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def num_replicas() -> int:
-    """How many replicas take part in this step; 1 without a distribution strategy."""
+    """Return the number of replicas of this step; 1 without a distribution strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 

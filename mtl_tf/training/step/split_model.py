@@ -10,7 +10,7 @@ from mtl_tf.training.step.losses import outputs_of, symbolic_outputs
 
 
 @dataclasses.dataclass(frozen=True)
-class CutModel:
+class SplitModel:
     """A model as `heads(trunk(image))`; both use the layers and variables of the model.
 
     Attributes:
@@ -29,7 +29,7 @@ class CutModel:
         return [z for z, has in zip(tensors, self.depends_on_variables, strict=True) if has]
 
 
-def cut_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> CutModel:
+def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel:
     """Cuts a functional model where its tasks part.
 
     A tensor is shared if the outputs of two or more tasks depend on it. The last shared ones are
@@ -75,7 +75,7 @@ def cut_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> CutModel:
             f"No representation of {model.name!r} is shared by two of the tasks {list(tasks)}: use "
             "level='parameters' and no gradient penalties"
         )
-    return CutModel(
+    return SplitModel(
         trunk=keras.Model(model.input, tensors, name="trunk"),
         heads=keras.Model(tensors, dict(outputs), name="heads"),
         depends_on_variables=depends,

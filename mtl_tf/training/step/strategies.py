@@ -1,70 +1,48 @@
 """The three ways from a batch to the gradients of an update, one for each cost of balancing."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from mtl_tf import ops
 from mtl_tf.training.step import replicas
 from mtl_tf.training.step.balance_gradients import (
     Balanced,
-    combine,
+    balance_gradients,
     gramian_of,
     scalarized,
     zero_if,
 )
 from mtl_tf.training.step.batch_checks import Batch
 from mtl_tf.training.step.forward import forward
+from mtl_tf.training.step.plan import StepPlan
 from mtl_tf.training.step.task_gradients import (
     Row,
     TaskGradients,
+    global_batch,
+    global_losses,
     of_features,
     of_variables,
-    whole_batch,
-    whole_losses,
 )
+from mtl_tf.training.step.update import Update
 
 
-class Update(NamedTuple):
-    """What a step does and knows; of the whole batch, the same on all replicas but for gradients.
-
-    Attributes:
-        gradients: of the variables of the network, then of those of the balancing method; scaled
-            as the optimizer wants them, to be summed over the replicas.
-        loss: scalar that is minimised, or for gradient-based methods the sum of the losses.
-        losses: `[K]`.
-        is_present: bool `[K]`: tasks with a label.
-        is_used: bool `[K]`: present tasks whose loss and gradient are finite.
-        weights: `[K]` or `None`: the derivative of the update with respect to the task gradients.
-        status: a `mtl_tf.ops.BalanceStatus`.
-        gramian: `[K, K]` float64 of the gradients that were balanced, or `None`.
-    """
-
-    gradients: Row
-    loss: tf.Tensor
-    losses: tf.Tensor
-    is_present: tf.Tensor
-    is_used: tf.Tensor
-    weights: tf.Tensor | None
-    status: tf.Tensor
-    gramian: tf.Tensor | None
-
-
-def scalar_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Update:
+def summed_loss(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
     """A scalarizer's update: one backward pass of the weighted sum of the losses."""
-    whole = whole_batch(compiled, batch)
+    whole = global_batch(plan, batch)
     with tf.GradientTape() as tape:
-        passed = forward(compiled, model, batch, whole)
-        losses, extra_loss = whole_losses(passed)
+        passed = forward(plan, model, batch, whole)
+        losses, extra_loss = global_losses(passed)
         is_present = whole.counts > 0
         is_used = is_present & tf.math.is_finite(losses)
-        scalar, weights, own = scalarized(compiled, losses, is_used)
+        scalar, weights, own = scalarized(plan, losses, is_used)
         terms = [
             weight * loss
             for weight, loss in zip(tf.unstack(weights), passed.losses, strict=True)
         ]  # fmt: skip
         scaled = optimizer.scale_loss(tf.add_n([*terms, *passed.extra]))
-    gradients = tape.gradient(scaled, [v.value for v in compiled.network_variables(model)])
+    gradients = tape.gradient(scaled, [v.value for v in plan.network_variables(model)])
     own = [optimizer.scale_loss(g) / replicas.num_replicas() for g in own]
     is_faulty = tf.reduce_any(is_present & ~is_used)
     return Update(
@@ -79,14 +57,14 @@ def scalar_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Up
     )
 
 
-def parameter_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Update:
+def parameter_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
     """Balances the task gradients of the shared variables: K backward passes."""
     scale = optimizer.scale_loss(tf.ones([]))
-    found = of_variables(compiled, model, batch, scale)
+    found = of_variables(plan, model, batch, scale)
     columns, own_columns = _shared_columns(found.rows)
     rows = [replicas.total([row[v] for v in columns]) for row in found.rows]
-    gramian = gramian_of(compiled, rows, scale)
-    balanced = combine(compiled, optimizer, found, rows, gramian)
+    gramian = gramian_of(plan, rows, scale)
+    balanced = balance_gradients(plan, optimizer, found, rows, gramian)
     gradients: Row = [None] * len(found.extra)
     for v, direction in zip(columns, balanced.directions, strict=True):
         gradients[v] = direction / replicas.num_replicas()
@@ -96,35 +74,36 @@ def parameter_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) ->
     return _update(found, [*gradients, *balanced.method_gradients], balanced, gramian)
 
 
-def feature_update(compiled: Any, model: Any, optimizer: Any, batch: Batch) -> Update:
+def feature_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
     """Balances the task gradients of the last shared representation: one backward of the trunk.
 
     Every replica has the representation of its own images, so only the Gramian is summed over them;
     of variables that the heads of several tasks share it has a part of the gradient, as always.
     """
     scale = optimizer.scale_loss(tf.ones([]))
-    found, heads, through_trunk = of_features(compiled, model, batch, scale)
+    found, heads, through_trunk = of_features(plan, model, batch, scale)
     columns, own_columns = _shared_columns(heads)
     n = len(found.rows[0])
     common = [replicas.total([head[v] for v in columns]) for head in heads]
-    (gramian,) = replicas.total([gramian_of(compiled, found.rows, scale)])
+    (gramian,) = replicas.total([gramian_of(plan, found.rows, scale)])
     if columns and gramian is not None:
-        gramian += gramian_of(compiled, common, scale)
+        gramian += gramian_of(plan, common, scale)
     rows = [[*row, *of_heads] for row, of_heads in zip(found.rows, common, strict=True)]
-    balanced = combine(compiled, optimizer, found, rows, gramian)
+    balanced = balance_gradients(plan, optimizer, found, rows, gramian)
     head_gradients: dict[int, Any] = {
         v: direction / replicas.num_replicas()
         for v, direction in zip(columns, balanced.directions[n:], strict=True)
     }
     for v, k in own_columns.items():
         head_gradients[v] = _own(balanced, heads[k][v], k)
-    cut = compiled.cut
-    variables = compiled.network_variables(model)
+    split = plan.split
+    assert split is not None
+    variables = plan.network_variables(model)
     parts: dict[int, list[Any]] = {id(v): [] for v in variables}
-    for v, variable in enumerate(cut.heads.trainable_variables):
+    for v, variable in enumerate(split.heads.trainable_variables):
         parts[id(variable)].append(head_gradients.get(v))
     trunk_gradients = through_trunk(balanced.directions[:n])
-    for variable, gradient in zip(cut.trunk.trainable_variables, trunk_gradients, strict=True):
+    for variable, gradient in zip(split.trunk.trainable_variables, trunk_gradients, strict=True):
         parts[id(variable)].append(gradient)
     gradients = [
         _sum([*parts[id(variable)], extra])

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from mtl_tf.training.step import replicas
 from mtl_tf.training.step.batch_checks import Batch
-from mtl_tf.training.step.forward import Forward, Whole, forward
+from mtl_tf.training.step.forward import Forward, GlobalBatch, forward
 from mtl_tf.training.step.losses import valid_pixels
+from mtl_tf.training.step.plan import StepPlan
 
 Row = list[Any]
 
@@ -31,42 +33,44 @@ class TaskGradients(NamedTuple):
     is_present: tf.Tensor
 
 
-def whole_batch(compiled: Any, batch: Batch) -> Whole:
+def global_batch(plan: StepPlan, batch: Batch) -> GlobalBatch:
     """The batch of all replicas, of which `batch` is this one's part."""
-    (counts,) = replicas.total([valid_pixels(compiled.tasks, batch)])
-    return Whole(counts, replicas.num_replicas() * compiled.micro_batches)
+    (counts,) = replicas.total([valid_pixels(plan.tasks, batch)])
+    return GlobalBatch(counts, replicas.num_replicas() * plan.micro_batches)
 
 
-def whole_losses(passed: Forward) -> tuple[tf.Tensor, tf.Tensor]:
+def global_losses(passed: Forward) -> tuple[tf.Tensor, tf.Tensor]:
     """Losses `[K]` and the sum of what is minimised beside them, of all replicas."""
     extra = tf.add_n(passed.extra) if passed.extra else tf.zeros([])
     (sums,) = replicas.total([tf.stack([*passed.losses, tf.cast(extra, tf.float32)])])
     return sums[:-1], sums[-1]
 
 
-def of_variables(compiled: Any, model: Any, batch: Batch, scale: tf.Tensor) -> TaskGradients:
+def of_variables(
+    plan: StepPlan, model: keras.Model, batch: Batch, scale: tf.Tensor
+) -> TaskGradients:
     """Gradients with respect to the network's variables, one backward pass per task.
 
     Args:
-        compiled: what was chosen in `MultiTaskTrainer.compile`.
+        plan: of the step.
         model: the multi-task model.
-        batch: this replica's part; run as `compiled.micro_batches` parts one after another.
+        batch: this replica's part; run as `plan.micro_batches` parts one after another.
         scale: scalar that all gradients are multiplied by.
 
     Returns:
         `TaskGradients`.
     """
-    whole = whole_batch(compiled, batch)
-    variables = [v.value for v in compiled.network_variables(model)]
+    whole = global_batch(plan, batch)
+    variables = [v.value for v in plan.network_variables(model)]
 
     def of_part(part: Batch) -> tuple[list[Row], Row, tf.Tensor, tf.Tensor]:
         with tf.GradientTape(persistent=True) as tape:
-            passed = forward(compiled, model, part, whole)
-            scaled, scaled_extra = _scaled(compiled, passed, scale)
+            passed = forward(plan, model, part, whole)
+            scaled, scaled_extra = _scaled(plan, passed, scale)
         rows = [tape.gradient(loss, variables) for loss in scaled]
-        return rows, _gradient(tape, scaled_extra, variables), *whole_losses(passed)
+        return rows, _gradient(tape, scaled_extra, variables), *global_losses(passed)
 
-    rows, extra, losses, extra_loss = summed_over_parts(of_part, batch, compiled.micro_batches)
+    rows, extra, losses, extra_loss = summed_over_parts(of_part, batch, plan.micro_batches)
     return TaskGradients(rows, extra, losses, extra_loss, whole.counts > 0)
 
 
@@ -84,11 +88,13 @@ class FeatureGradients(NamedTuple):
     through_trunk: Any
 
 
-def of_features(compiled: Any, model: Any, batch: Batch, scale: tf.Tensor) -> FeatureGradients:
+def of_features(
+    plan: StepPlan, model: keras.Model, batch: Batch, scale: tf.Tensor
+) -> FeatureGradients:
     """Gradients with respect to the last shared representation, one backward of the heads per task.
 
     Args:
-        compiled: what was chosen in `MultiTaskTrainer.compile`.
+        plan: of the step.
         model: the multi-task model.
         batch: this replica's part of the batch.
         scale: scalar that all gradients are multiplied by.
@@ -96,19 +102,20 @@ def of_features(compiled: Any, model: Any, batch: Batch, scale: tf.Tensor) -> Fe
     Returns:
         `FeatureGradients`; `features.extra` is with respect to the network's variables.
     """
-    whole = whole_batch(compiled, batch)
-    cut = compiled.cut
-    trunk = [v.value for v in cut.trunk.trainable_variables]
-    heads = [v.value for v in cut.heads.trainable_variables]
+    whole = global_batch(plan, batch)
+    split = plan.split
+    assert split is not None
+    trunk = [v.value for v in split.trunk.trainable_variables]
+    heads = [v.value for v in split.heads.trainable_variables]
     with tf.GradientTape(persistent=True) as tape:
-        passed = forward(compiled, model, batch, whole)
-        scaled, scaled_extra = _scaled(compiled, passed, scale)
-    entrance = cut.trained(passed.entrance)
-    representation = cut.trained(passed.representation)
-    rows = [tape.gradient(loss, [*entrance, *heads]) for loss in scaled]
-    extra = _gradient(tape, scaled_extra, [v.value for v in compiled.network_variables(model)])
-    losses, extra_loss = whole_losses(passed)
-    n = len(entrance)
+        passed = forward(plan, model, batch, whole)
+        scaled, scaled_extra = _scaled(plan, passed, scale)
+    head_inputs = split.trained(passed.head_inputs)
+    representation = split.trained(passed.representation)
+    rows = [tape.gradient(loss, [*head_inputs, *heads]) for loss in scaled]
+    extra = _gradient(tape, scaled_extra, [v.value for v in plan.network_variables(model)])
+    losses, extra_loss = global_losses(passed)
+    n = len(head_inputs)
     return FeatureGradients(
         TaskGradients([row[:n] for row in rows], extra, losses, extra_loss, whole.counts > 0),
         [row[n:] for row in rows],
@@ -174,11 +181,10 @@ def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
 
 
 def _scaled(
-    compiled: Any, passed: Forward, scale: tf.Tensor
+    plan: StepPlan, passed: Forward, scale: tf.Tensor
 ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
     losses = [
-        scale * factor * loss
-        for factor, loss in zip(compiled.loss_factors, passed.losses, strict=True)
+        scale * factor * loss for factor, loss in zip(plan.loss_factors, passed.losses, strict=True)
     ]
     return losses, scale * tf.add_n(passed.extra) if passed.extra else None
 

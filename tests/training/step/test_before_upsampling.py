@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from mtl_tf.training.step.before_upsampling import low_resolution
+from mtl_tf.training.step.before_upsampling import before_upsampling
 from tests.helpers.inputs import TASKS, batch, small_model
 
 SHAPE = (16, 24, 3)
@@ -23,7 +23,7 @@ def losses():
 
 def test_the_view_has_small_outputs_and_the_models_variables():
     model = model_of_tasks()
-    view = low_resolution(model, losses())
+    view = before_upsampling(model, losses())
     assert {name: y.shape for name, y in view.output.items()} == {
         task: (None, 8, 12, channels) for task, channels in TASKS.items()
     }
@@ -33,7 +33,7 @@ def test_the_view_has_small_outputs_and_the_models_variables():
 
 def test_outputs_of_other_losses_stay():
     model = model_of_tasks()
-    view = low_resolution(model, {**losses(), "depth": keras.losses.MeanSquaredError()})
+    view = before_upsampling(model, {**losses(), "depth": keras.losses.MeanSquaredError()})
     assert view.output["depth"] is model.output["depth"]
     assert view.output["edges"].shape == (None, 8, 12, 1)
 
@@ -41,7 +41,7 @@ def test_outputs_of_other_losses_stay():
 def test_a_model_that_does_not_end_in_resizing_is_its_own_view():
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, {"depth": keras.layers.Conv2D(1, 1)(image)})
-    assert low_resolution(model, losses()) is model
+    assert before_upsampling(model, losses()) is model
 
 
 @pytest.mark.parametrize("native", ["on", "off"])

@@ -1,4 +1,4 @@
-"""What the readers of NYU Depth v2 have in common."""
+"""Base of the readers of NYU Depth v2."""
 
 import abc
 import pathlib
