@@ -241,7 +241,7 @@ SCRIPT = """
 import os, sys
 import numpy as np
 import mtl_tf as mtl
-from tests.training import test_resume_within_epoch as case
+from tests.training.callbacks import test_resume_within_epoch as case
 
 folder, steps = sys.argv[1], int(sys.argv[2])
 backup = mtl.training.Backup(folder, every_steps=2)
