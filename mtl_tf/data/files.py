@@ -26,9 +26,14 @@ _WHOLE_METRES = 100  # whole numbers above it are another unit
 _LONGEST_NORMAL = 2.0
 
 
-def shown(text: object) -> str:
-    """Text on one line, as a message shows it: what would move a cursor or hide is escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+def shown(text: object, keep: str = "") -> str:
+    """Text on one line, as a message shows it: what would move a cursor or hide is escaped.
+
+    Args:
+        text: any.
+        keep: characters that stay although they cannot be printed.
+    """
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in str(text))
 
 
 def require_file(path: pathlib.Path) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mtl_tf.data.files import shown
+
 
 def printable(text: str) -> str:
     """Text for a terminal: what would move its cursor, change its colours or hide is escaped."""
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    return shown(text, keep="\n\t")
 
 
 def say(text: object, error: bool = False) -> None:
