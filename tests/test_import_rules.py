@@ -22,10 +22,11 @@ ALLOWED = {
     "task_config": {"targets", "tasks"},
     "autotuning": set(),
     "optional_packages": set(),
-    "backbones": {"layers", "optional_packages"},
+    "weights": {"optional_packages"},
+    "backbones": {"layers", "optional_packages", "weights"},
     "heads": {"layers"},
     "inspection": {"graph", "layers", "ops"},
-    "architectures": {"backbones", "graph", "heads", "inspection", "layers", "ops"},
+    "architectures": {"backbones", "graph", "heads", "inspection", "layers", "ops", "weights"},
     "training": {
         "autotuning", "balancing", "graph_errors", "layers", "losses", "metrics", "ops", "targets",
         "task_config", "tasks",
@@ -33,8 +34,13 @@ ALLOWED = {
     "evaluation": {
         "atomic_files", "autotuning", "graph_errors", "metrics", "targets", "task_config", "tasks",
     },
+    "deployment": {
+        "atomic_files", "data", "evaluation", "graph_errors", "ops", "optional_packages", "targets",
+        "task_config", "tasks", "training",
+    },
 }  # fmt: skip
-EVERYTHING = {"experiments", "cli", "__init__", "__main__"}
+EVERYTHING = {"experiments", "surveys", "cli", "__init__", "__main__"}
+UPWARD = {"experiments": {"surveys", "cli"}, "surveys": {"cli"}}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -59,16 +65,17 @@ def test_imports_only_what_its_room_allows(path):
     for name in imports(path):
         assert not name.startswith(("keras.src", "tensorflow.python")), f"{path} imports {name}"
         parts = name.split(".")
+        target = parts[1] if len(parts) > 1 else "__init__"
+        assert target not in UPWARD.get(room(path), ()), f"{path} imports {name}, which is above it"
         if parts[0] != "mtl_tf" or room(path) in EVERYTHING:
             continue
-        target = parts[1] if len(parts) > 1 else "__init__"
         allowed = ALLOWED[room(path)] | {room(path)}
         assert target in allowed, f"{path} imports {name}; {room(path)} may import {allowed}"
 
 
 def test_only_the_command_line_parses_arguments():
     parsers = [p for p in MODULES if "argparse" in imports(p)]
-    assert parsers == [PACKAGE / "cli.py"]
+    assert parsers == [PACKAGE / "cli" / "main.py"]
 
 
 def test_only_one_module_opens_the_native_library():

@@ -1,6 +1,7 @@
 """Without modules of one platform, and without optional packages: what works, and what is told."""
 
 import ast
+import importlib
 import os
 import pathlib
 import subprocess
@@ -11,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from mtl_tf import cli, optional_packages
-from mtl_tf.experiments import environment, make_config, runner, tables, tune
+from mtl_tf.experiments import environment, make_config
+from mtl_tf.surveys import processes, tables, tune
 from mtl_tf.training import memory
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -26,7 +28,7 @@ NAMES_OF_ONE_PLATFORM = {
     "killpg", "mkfifo", "nice", "preexec_fn", "sched_getaffinity", "sched_setaffinity", "setsid",
     "setpgid", "statvfs", "sysconf", "uname", "wait4",
 }  # fmt: skip
-ALLOWED_IN = {"experiments/lock.py", "experiments/runner.py", "training/memory.py"}
+ALLOWED_IN = {"experiments/lock.py", "surveys/processes.py", "training/memory.py"}
 WINDOWS = """
 import sys
 import keras, tensorflow  # as these are on Windows, whatever they do there
@@ -48,7 +50,7 @@ for module in {modules}:
     importlib.import_module(module)
 print("peak", mtl_tf.training.memory.peak_memory_mib())
 try:
-    from mtl_tf.experiments.runner import run_cells
+    from mtl_tf.surveys.processes import run_cells
     run_cells([], None)
 except RuntimeError as error:
     print(error)
@@ -90,7 +92,7 @@ def test_every_module_imports_as_on_windows():
 
 
 def test_a_survey_says_that_it_needs_linux(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(runner, "_IS_LINUX", False)
+    monkeypatch.setattr(processes, "_IS_LINUX", False)
     assert cli.main(["survey", "--preset", "smoke", "--out", str(tmp_path)]) == 2
     assert "needs Linux" in capsys.readouterr().err
 
@@ -190,6 +192,6 @@ def test_a_search_on_a_disk_without_symbolic_links(monkeypatch, tmp_path):
         raise Reached
 
     monkeypatch.setattr(os, "symlink", refuse)
-    monkeypatch.setattr(tune, "run_cells", reached)
+    monkeypatch.setattr(importlib.import_module("mtl_tf.surveys.tune"), "run_cells", reached)
     with pytest.raises(Reached):
-        tune.tune(make_config("demo"), tmp_path, 1)
+        tune(make_config("demo"), tmp_path, 1)

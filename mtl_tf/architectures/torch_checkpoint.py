@@ -5,8 +5,8 @@ import pathlib
 from typing import Any
 
 from mtl_tf.architectures.base import Architecture
-from mtl_tf.backbones.torch_weights import Slot, fill, leaf_layers, read_state_dict, slots
 from mtl_tf.layers import CrossStitchUnit
+from mtl_tf.weights.torch_state import Slot, fill, leaf_layers, read_state_dict, slots
 
 # Task names that differ: theirs -> ours.
 _TASKS = {"sal": "saliency", "edge": "edges"}

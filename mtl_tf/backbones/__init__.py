@@ -28,9 +28,9 @@ import keras
 
 from mtl_tf.backbones import hrnet, resnet
 from mtl_tf.backbones.hub import keras_hub
-from mtl_tf.backbones.pretrained import load_pretrained
 from mtl_tf.backbones.resnet import OUTPUT_STRIDES
 from mtl_tf.backbones.stage import Stage, after_each, changed, stages_of
+from mtl_tf.weights.pretrained import load_pretrained
 
 
 @dataclasses.dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _of_table(table: str) -> dict[str, Options]:
 
 
 def survey_of_table(table: str) -> dict[str, Any]:
-    """The survey that trains all rows of a table: see `mtl_tf.experiments.grid.SURVEYS`."""
+    """The survey that trains all rows of a table: see `mtl_tf.surveys.grid.SURVEYS`."""
     base, alone, rows = _TABLES[table]
     found = []
     for row, changes in rows.items():

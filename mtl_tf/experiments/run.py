@@ -11,7 +11,7 @@ import keras
 
 from mtl_tf import architectures, backbones, data, evaluation, training
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.experiments import claim, selection
+from mtl_tf.experiments import best_epoch, run_folder
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.published import published_beside
@@ -121,16 +121,16 @@ def run(
             or other data, or another process runs there.
     """
     folder = pathlib.Path(out)
-    claim.check(folder, config, resume)
-    reference = selection.single_task_results(map(pathlib.Path, baseline))
+    run_folder.check(folder, config, resume)
+    reference = best_epoch.single_task_results(map(pathlib.Path, baseline))
     keras.utils.set_random_seed(config.seed)
     dataset = load_data(config)
     fingerprint = dataset.fingerprint()
     trainer = build_trainer(config, dataset.tasks, len(dataset.train()))
-    with claim.held(folder, config, fingerprint):
+    with run_folder.held(folder, config, fingerprint):
         trivial = trivial_results(config, dataset)
         is_compared = set(trivial) <= set(reference)
-        best = selection.keep_best(config, folder, dataset, reference if is_compared else trivial)
+        best = best_epoch.keep_best(config, folder, dataset, reference if is_compared else trivial)
         history = train(config, folder, trainer, dataset, [best], tensorboard, verbose)
         best.restore(trainer.model)
         kept = {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from mtl_tf.backbones.torch_weights import fill, leaf_layers, slots
+from mtl_tf.weights.torch_state import fill, leaf_layers, slots
 from tests.helpers.references import regenerated
 
 torch = pytest.importorskip("torch")

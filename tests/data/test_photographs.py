@@ -10,8 +10,8 @@ from PIL import Image, ImageOps
 import mtl_tf as mtl
 from mtl_tf import cli
 from mtl_tf.data.files import decode_image, read_image, read_map
-from mtl_tf.experiments.export import _images
-from mtl_tf.experiments.predict import Predictor, predict_files
+from mtl_tf.deployment.export import _images
+from mtl_tf.deployment.predict import Predictor, predict_files
 from tests.helpers.inputs import tiny_backbone
 
 ORIENTATION = 0x0112

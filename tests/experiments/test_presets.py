@@ -3,9 +3,10 @@
 import pytest
 
 from mtl_tf import experiments
-from mtl_tf.experiments import grid, presets
+from mtl_tf.experiments import presets
 from mtl_tf.experiments.published import PUBLISHED, differences, published_row
 from mtl_tf.experiments.run import build_trainer
+from mtl_tf.surveys import grid
 
 # Configurations published with the survey: optimizer, learning rate, batch, epochs.
 TRAINING = {

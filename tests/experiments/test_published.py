@@ -9,8 +9,8 @@ import pytest
 from mtl_tf import experiments
 from mtl_tf.evaluation.reporting import run_report as report
 from mtl_tf.experiments.published import PUBLISHED, published_beside, unlike
-from mtl_tf.experiments.survey_report import _published
-from mtl_tf.experiments.tables import Row
+from mtl_tf.surveys.survey_report import _published
+from mtl_tf.surveys.tables import Row
 
 ROW = "nyud/shared_trunk_hrnet18"
 SHORT = {"epochs": 3, "batch_size": 2, "learning_rate": 0.1, "loss_weights": {"depth": 2.0}}

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
+from mtl_tf.deployment.saved_models import load_network
 from mtl_tf.evaluation import ImageStates
-from mtl_tf.experiments.models import load_network
 from tests.helpers.inputs import batch, tiny_model
 from tests.hostile.outcome import npy
 from tests.hostile.test_models import CODE, POPEN, rewritten

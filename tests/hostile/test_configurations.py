@@ -9,8 +9,9 @@ import pathlib
 import pytest
 
 from mtl_tf.atomic_files import read_summary, write_atomically
-from mtl_tf.experiments import claim, make_config, runner, selection, tables
-from mtl_tf.experiments.grid import Cell
+from mtl_tf.experiments import best_epoch, make_config, run_folder
+from mtl_tf.surveys import processes, tables
+from mtl_tf.surveys.grid import Cell
 from tests.hostile.outcome import STEERING, everything
 
 LAUGHS = "a0: &a0 [lol, lol]\n" + "".join(
@@ -118,10 +119,10 @@ def test_a_run_with_other_results(attack, tmp_path, command):
     with pytest.raises(ValueError, match=r"results\.json is not the results of a finished run"):
         read_summary(tmp_path / "run")
     with pytest.raises(ValueError, match="not a finished run"):
-        selection.single_task_results([tmp_path / "run"])
+        best_epoch.single_task_results([tmp_path / "run"])
     cell = Cell(("shared_trunk", "fixed_weights"), make_config())
     with pytest.raises(ValueError, match=r"results\.json"):
-        tables.collect([runner.Outcome(cell, tmp_path / "run", "")])
+        tables.collect([processes.Outcome(cell, tmp_path / "run", "")])
 
 
 def test_nothing_of_a_run_is_written_through_a_link(tmp_path, monkeypatch):
@@ -131,10 +132,13 @@ def test_nothing_of_a_run_is_written_through_a_link(tmp_path, monkeypatch):
     run.mkdir()
     for name in (".lock", "report.html", ".report.html.unfinished", "unfinished.keras"):
         (run / name).symlink_to(tmp_path / "mine.txt")
-    with pytest.raises(ValueError, match="cannot be written"), claim.held(run, make_config(), "x"):
+    with (
+        pytest.raises(ValueError, match="cannot be written"),
+        run_folder.held(run, make_config(), "x"),
+    ):
         pass
     with pytest.raises(ValueError, match="cannot be written"):
-        claim.is_held(run)
+        run_folder.is_held(run)
     write_atomically(run / "report.html", "ours")
     from mtl_tf.experiments.run import _save_model
     from tests.helpers.inputs import tiny_model
@@ -143,8 +147,8 @@ def test_nothing_of_a_run_is_written_through_a_link(tmp_path, monkeypatch):
     cell = Cell(("shared_trunk", "fixed_weights"), make_config())
     (tmp_path / "cells" / cell.key).mkdir(parents=True)
     (tmp_path / "cells" / cell.key / "log.txt").symlink_to(tmp_path / "mine.txt")
-    monkeypatch.setattr(runner.subprocess, "Popen", lambda *_, **__: pytest.fail("begun"))
+    monkeypatch.setattr(processes.subprocess, "Popen", lambda *_, **__: pytest.fail("begun"))
     with pytest.raises(OSError, match=r"log\.txt"):
-        runner._start(cell, tmp_path, [])
+        processes._start(cell, tmp_path, [])
     assert (tmp_path / "mine.txt").read_text() == "mine"
     assert not (run / "report.html").is_symlink() and not (run / "model.keras").is_symlink()

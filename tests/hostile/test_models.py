@@ -14,7 +14,7 @@ import keras
 import pytest
 
 import mtl_tf as mtl
-from mtl_tf.experiments.models import load_network
+from mtl_tf.deployment.saved_models import load_network
 from mtl_tf.task_config import known_classes
 from tests.helpers.inputs import dataset, tiny_trainer
 from tests.hostile.outcome import MARKUP

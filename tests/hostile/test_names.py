@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from mtl_tf import cli
 from mtl_tf.evaluation import comparison
 from mtl_tf.evaluation.reporting import plots as curves
 from mtl_tf.evaluation.reporting import run_report as report
 from mtl_tf.evaluation.reporting.colours import class_colours
-from mtl_tf.experiments import make_config, runner, survey_report, tables
-from mtl_tf.experiments.grid import Cell
-from mtl_tf.experiments.terminal import printable_warnings, say
+from mtl_tf.experiments import make_config
+from mtl_tf.experiments.terminal import printable, printable_warnings, say
+from mtl_tf.surveys import processes, survey_report, tables
+from mtl_tf.surveys.grid import Cell
 from tests.hostile.outcome import MARKUP, STEERING
 
 # === Terminals ===
@@ -72,17 +72,17 @@ def test_warnings_and_what_a_terminal_cannot_show(capsys, monkeypatch):
     with printable_warnings():
         text = warnings.formatwarning(STEERING, UserWarning, "a.py", 1, "x")
     assert "\x1b" not in text and "\\x1b[2J" in text
-    assert cli.printable("a\tb\n") == "a\tb\n"
+    assert printable("a\tb\n") == "a\tb\n"
 
 
 def test_the_last_lines_of_a_cell_are_printed_harmlessly(tmp_path, capsys, monkeypatch):
     """What failed repeats its log, whoever wrote into it."""
     cell = Cell(("shared_trunk", "fixed_weights"), make_config())
     monkeypatch.setattr(
-        runner, "command_of",
+        processes, "command_of",
         lambda *_: [sys.executable, "-c", f"print({STEERING[:-1]!r}); raise SystemExit(3)"],
     )  # fmt: skip
-    runner.run_cells([cell], tmp_path, time_limit_s=60)
+    processes.run_cells([cell], tmp_path, time_limit_s=60)
     printed = capsys.readouterr().out
     assert "ended with code 3" in printed and "\\x1b[2J" in printed and "\x1b" not in printed
 
@@ -158,7 +158,7 @@ def test_names_in_the_tables_of_a_survey(attack, tmp_path, monkeypatch):
     cell = Cell((label, label), make_config())
     row = tables.Row(label, label, [{"depth": {"rmse": -0.5}}], [0],
                      {"parameters": 1e6, "step_ms": 2.0}, {"mean": 0.1, "std": 0.0})  # fmt: skip
-    outcomes = [runner.Outcome(cell, tmp_path, f"{label} ended")]
+    outcomes = [processes.Outcome(cell, tmp_path, f"{label} ended")]
     delta = comparison.Comparison(label, label, 1, 2, -1, -2, 0, 0.5, None)
     compared = [{"row": label, "images": 3, "delta": delta, "against": label}]
     monkeypatch.setattr(survey_report, "_comparisons", lambda _: compared)

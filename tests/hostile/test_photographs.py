@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtl_tf.experiments import commands
-from mtl_tf.experiments.predict import Predictor, as_file_name
+from mtl_tf.cli import commands
+from mtl_tf.deployment.predict import Predictor, as_file_name
 from tests.hostile.outcome import STEERING, TASKS, everything, png
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) (w) file quit\n"
@@ -163,7 +163,7 @@ def test_a_task_is_part_of_a_file_name(task):
 
 
 def test_maps_of_an_enormous_photograph_take_bounded_memory(predictor, monkeypatch):
-    from mtl_tf.experiments import predict
+    from mtl_tf.deployment import predict
 
     monkeypatch.setattr(predict, "_LARGEST_MAP", 3 * 40 * 50)
     sizes = []

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from mtl_tf.experiments import grid, runner
+from mtl_tf.surveys import grid, processes
 from tests.helpers.inputs import tiny_backbone
 from tests.helpers.nyud_folders import write_pack
 
@@ -220,9 +220,9 @@ def cells(monkeypatch, tmp_path):
             code = (script if folder.name == first.key else "") + "\n" + finish
             return [sys.executable, "-c", code, str(folder)]
 
-        monkeypatch.setattr(runner, "command_of", command)
+        monkeypatch.setattr(processes, "command_of", command)
         begun = time.monotonic()
-        found = runner.run_cells([first, second], tmp_path, tell=lambda line: None, **limits)
+        found = processes.run_cells([first, second], tmp_path, tell=lambda line: None, **limits)
         assert time.monotonic() - begun < 20
         return [outcome.problem for outcome in found]
 

@@ -12,9 +12,9 @@ from PIL import Image
 import mtl_tf as mtl
 from mtl_tf import cli
 from mtl_tf.data import DataError
-from mtl_tf.experiments import export
-from mtl_tf.experiments.export import export_model
-from mtl_tf.experiments.predict import Predictor, photographs, predict_files, side_by_side
+from mtl_tf.deployment import export
+from mtl_tf.deployment.export import export_model
+from mtl_tf.deployment.predict import Predictor, photographs, predict_files, side_by_side
 from tests.helpers.inputs import tiny_backbone
 
 TASKS = {"semseg": 3, "depth": 1, "normals": 3}

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mtl_tf.atomic_files import read_summary, write_atomically
-from mtl_tf.experiments import claim
+from mtl_tf.experiments import run_folder
+from mtl_tf.experiments.best_epoch import single_task_results
 from mtl_tf.experiments.config import Config, make_config
-from mtl_tf.experiments.grid import Cell
-from mtl_tf.experiments.runner import run_cells
-from mtl_tf.experiments.selection import single_task_results
 from mtl_tf.experiments.terminal import say
 from mtl_tf.optional_packages import needed
+from mtl_tf.surveys.grid import Cell
+from mtl_tf.surveys.processes import run_cells
 
 SEARCHED = ("learning_rate", "loss_weights")
 _WIDTH = 10.0  # from the given value divided by this to the given value times this
@@ -132,7 +132,7 @@ def _interrupted(study: Any, folder: pathlib.Path) -> list[dict[str, float]]:
     found: list[dict[str, float]] = []
     for trial in study.trials:
         key = trial.user_attrs.get("key")
-        is_over = key is not None and not claim.is_held(folder / "cells" / key)
+        is_over = key is not None and not run_folder.is_held(folder / "cells" / key)
         if is_over and trial.params not in [*known, *found]:
             found.append(trial.params)
     return found

@@ -8,43 +8,46 @@ import pathlib
 import pytest
 
 from mtl_tf import experiments
-from mtl_tf.experiments import claim, lock
+from mtl_tf.experiments import lock, run_folder
 
 CONFIG = experiments.make_config(epochs=3)
 
 
 def test_one_process_at_a_time(tmp_path):
     folder = tmp_path / "run"
-    assert not claim.is_held(folder)
-    with claim.held(folder, CONFIG, "data"):
-        assert claim.is_held(folder)
-        with pytest.raises(ValueError, match="Another process"), claim.held(folder, CONFIG, "data"):
+    assert not run_folder.is_held(folder)
+    with run_folder.held(folder, CONFIG, "data"):
+        assert run_folder.is_held(folder)
+        with (
+            pytest.raises(ValueError, match="Another process"),
+            run_folder.held(folder, CONFIG, "data"),
+        ):
             pass
-    assert not claim.is_held(folder)
-    with claim.held(folder, CONFIG, "data"):
+    assert not run_folder.is_held(folder)
+    with run_folder.held(folder, CONFIG, "data"):
         pass
 
 
 def test_one_data_set(tmp_path):
-    with claim.held(tmp_path, CONFIG, "these"):
+    with run_folder.held(tmp_path, CONFIG, "these"):
         pass
     with (
         pytest.raises(ValueError, match=r"other data.*these.*those"),
-        claim.held(tmp_path, CONFIG, "those"),
+        run_folder.held(tmp_path, CONFIG, "those"),
     ):
         pass
 
 
 def test_one_configuration_wherever_the_data_lie(tmp_path):
     config = experiments.make_config("quick", root="/here")
-    claim.check(tmp_path, config, resume=False)
-    with claim.held(tmp_path, config, "data"):
+    run_folder.check(tmp_path, config, resume=False)
+    with run_folder.held(tmp_path, config, "data"):
         pass
     with pytest.raises(ValueError, match="--resume"):
-        claim.check(tmp_path, config, resume=False)
-    claim.check(tmp_path, experiments.make_config("quick", root="/there"), resume=True)
+        run_folder.check(tmp_path, config, resume=False)
+    run_folder.check(tmp_path, experiments.make_config("quick", root="/there"), resume=True)
     with pytest.raises(ValueError, match="another configuration"):
-        claim.check(tmp_path, experiments.make_config("demo"), resume=True)
+        run_folder.check(tmp_path, experiments.make_config("demo"), resume=True)
 
 
 # === File systems ===
@@ -65,34 +68,37 @@ def test_without_file_locks_a_run_goes_on_with_one_warning(tmp_path, monkeypatch
     monkeypatch.setattr(fcntl, "flock", failing(getattr(errno, name)))
     with (
         pytest.warns(RuntimeWarning, match="no file locks on this file system") as told,
-        claim.held(folder, CONFIG, "data"),
+        run_folder.held(folder, CONFIG, "data"),
     ):
         assert (folder / "config.json").is_file()
     assert len(told) == 1
     with pytest.warns(RuntimeWarning, match="no file locks") as told:
-        assert not claim.is_held(folder)
+        assert not run_folder.is_held(folder)
     assert len(told) == 1
 
 
 @pytest.mark.parametrize("name", ["EAGAIN", "EWOULDBLOCK", "EACCES"])
 def test_what_says_that_another_process_has_the_lock(tmp_path, monkeypatch, name):
-    with claim.held(tmp_path, CONFIG, "data"):
+    with run_folder.held(tmp_path, CONFIG, "data"):
         pass
     monkeypatch.setattr(fcntl, "flock", failing(getattr(errno, name)))
-    with pytest.raises(ValueError, match="Another process"), claim.held(tmp_path, CONFIG, "data"):
+    with (
+        pytest.raises(ValueError, match="Another process"),
+        run_folder.held(tmp_path, CONFIG, "data"),
+    ):
         pass
-    assert claim.is_held(tmp_path)
+    assert run_folder.is_held(tmp_path)
 
 
 def test_a_platform_without_file_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "fcntl", None)
     with (
         pytest.warns(RuntimeWarning, match="no file locks on this platform"),
-        claim.held(tmp_path, CONFIG, "data"),
+        run_folder.held(tmp_path, CONFIG, "data"),
     ):
         pass
     with pytest.warns(RuntimeWarning, match="no file locks on this platform"):
-        assert not claim.is_held(tmp_path)
+        assert not run_folder.is_held(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["ENOSPC", "EROFS", "EACCES", "EDQUOT"])
@@ -106,7 +112,7 @@ def test_a_folder_that_cannot_be_written_is_told_as_such(tmp_path, monkeypatch, 
     monkeypatch.setattr(pathlib.Path, where, refuse)
     with (
         pytest.raises(ValueError, match=f"run cannot be written .{os.strerror(number)}.*--out"),
-        claim.held(tmp_path / "run", CONFIG, "data"),
+        run_folder.held(tmp_path / "run", CONFIG, "data"),
     ):
         pass
 
@@ -114,10 +120,13 @@ def test_a_folder_that_cannot_be_written_is_told_as_such(tmp_path, monkeypatch, 
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "run").write_text("no folder")
     for folder in (tmp_path / "run", tmp_path / "run" / "inside"):
-        with pytest.raises(ValueError, match="is not a folder"), claim.held(folder, CONFIG, "data"):
+        with (
+            pytest.raises(ValueError, match="is not a folder"),
+            run_folder.held(folder, CONFIG, "data"),
+        ):
             pass
 
 
 def test_what_goes_wrong_in_the_run_is_told_as_it_is(tmp_path):
-    with pytest.raises(OSError, match="photograph"), claim.held(tmp_path, CONFIG, "data"):
+    with pytest.raises(OSError, match="photograph"), run_folder.held(tmp_path, CONFIG, "data"):
         raise OSError("photograph")

@@ -39,10 +39,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from mtl_tf.experiments import commands
-    from mtl_tf.experiments.grid import SURVEYS
+    from mtl_tf.cli import commands
     from mtl_tf.experiments.presets import PRESETS
-    from mtl_tf.experiments.tune import SEARCHED
+    from mtl_tf.surveys.grid import SURVEYS
+    from mtl_tf.surveys.tune import SEARCHED
 
     parser = _Parser(prog="mtl-tf", description="Multi-task learning for dense prediction.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -180,7 +180,3 @@ def _help_of(name: str) -> str:
 
     text = re.search(rf"^ +{name}: (.*?)(?=\n +\w+: |\Z)", Config.__doc__ or "", re.M | re.S)
     return " ".join(text[1].split()).rstrip(".").replace("%", "%%") if text else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

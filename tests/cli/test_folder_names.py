@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from mtl_tf import cli
-from mtl_tf.experiments import commands
+from mtl_tf.cli import commands
 from tests.helpers.nyud_folders import write_pack
 
 NAMES = ("795", "20200708", "0755", "1e5", "1.50", "007", "0x1F", "true", "no", "null", "NaN",
@@ -25,7 +25,7 @@ def given(monkeypatch, tmp_path):
         raise RuntimeError("far enough")
 
     def run_survey(out, rows, seeds, base, alone, always, *_):
-        from mtl_tf.experiments.grid import make_cells
+        from mtl_tf.surveys.grid import make_cells
 
         found.extend(cell.config for cell in make_cells(rows, seeds, base, alone, always))
         return []

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from mtl_tf import cli, experiments
-from mtl_tf.experiments import runner
 from mtl_tf.experiments.config import read_config
-from mtl_tf.experiments.tune import tune
+from mtl_tf.surveys import processes
+from mtl_tf.surveys.tune import tune
 
 pytest.importorskip("optuna")
-tune_module = importlib.import_module("mtl_tf.experiments.tune")
+tune_module = importlib.import_module("mtl_tf.surveys.tune")
 BASE = {"tasks": ("semseg", "depth"), "learning_rate": 1e-3, "loss_weights": {"depth": 2.0}}
 # The score is best at a learning rate of 3e-3 and a weight of 0.5.
 SCRIPT = """
@@ -36,7 +36,7 @@ def scores(monkeypatch):
     def fail_if(condition):
         text = SCRIPT.replace("FAILS", condition)
         monkeypatch.setattr(
-            runner,
+            processes,
             "command_of",
             lambda folder, baselines: [
                 sys.executable,
@@ -47,7 +47,7 @@ def scores(monkeypatch):
             ],
         )
 
-    monkeypatch.setattr(runner, "_POLL_S", 0.02)
+    monkeypatch.setattr(processes, "_POLL_S", 0.02)
     fail_if("False")
     return fail_if
 
@@ -135,7 +135,7 @@ def test_a_killed_trial_is_taken_up_again(tmp_path, monkeypatch):
 def test_a_run_without_a_score_is_a_failed_trial(tmp_path, monkeypatch):
     text = SCRIPT.replace("FAILS", "False").replace('{"score": score}', '{"score": None}')
     monkeypatch.setattr(
-        runner, "command_of", lambda folder, runs: [sys.executable, "-c", text, str(folder)]
+        processes, "command_of", lambda folder, runs: [sys.executable, "-c", text, str(folder)]
     )
     with pytest.raises(ValueError, match="No trial"):
         searched(tmp_path, 2)

@@ -13,19 +13,19 @@ import yaml
 
 from mtl_tf import data
 from mtl_tf.atomic_files import read_summary, write_atomically
+from mtl_tf.cli.check_data import check_data
+from mtl_tf.cli.doctor import diagnosis
 from mtl_tf.data.files import shown
+from mtl_tf.deployment.export import export_model
+from mtl_tf.deployment.predict import Predictor, photographs, predict_all
+from mtl_tf.deployment.saved_models import load_network
 from mtl_tf.evaluation import ImageStates, comparison
-from mtl_tf.experiments.check import check_data
 from mtl_tf.experiments.config import make_config, read_config
-from mtl_tf.experiments.doctor import diagnosis
-from mtl_tf.experiments.export import export_model
-from mtl_tf.experiments.grid import SURVEYS
-from mtl_tf.experiments.models import load_network
-from mtl_tf.experiments.predict import Predictor, photographs, predict_all
 from mtl_tf.experiments.run import judge, load_data, run
-from mtl_tf.experiments.survey import survey as run_survey
 from mtl_tf.experiments.terminal import say
-from mtl_tf.experiments.tune import tune as search
+from mtl_tf.surveys.grid import SURVEYS
+from mtl_tf.surveys.survey import survey as run_survey
+from mtl_tf.surveys.tune import tune as search
 
 _LARGEST_FILE = 1 << 18
 _MOST_VALUES = 10_000  # in a file of options

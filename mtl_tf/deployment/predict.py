@@ -16,9 +16,9 @@ from PIL import Image
 from mtl_tf import data, evaluation
 from mtl_tf.atomic_files import read_json, write_atomically
 from mtl_tf.data.files import read_image, shown
+from mtl_tf.deployment.saved_models import load_saved
+from mtl_tf.deployment.video import write_video
 from mtl_tf.evaluation.reporting.colours import names_of
-from mtl_tf.experiments.models import load_saved
-from mtl_tf.experiments.video import write_video
 from mtl_tf.tasks import TASKS
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")

@@ -1,6 +1,7 @@
 """A survey: its cells, the processes that run them, and the table."""
 
 import csv
+import importlib
 import io
 import json
 import pathlib
@@ -11,9 +12,8 @@ import time
 import pytest
 
 from mtl_tf import cli
-from mtl_tf.experiments import grid, runner, tables
-from mtl_tf.experiments import survey as survey_module
-from mtl_tf.experiments.survey import survey
+from mtl_tf.surveys import grid, processes, tables
+from mtl_tf.surveys.survey import survey
 
 BASE = {"data": "rendered_rooms", "tasks": ("semseg", "depth"), "epochs": 1,
         "loss_weights": {"depth": 2.0}}  # fmt: skip
@@ -96,12 +96,14 @@ def act(monkeypatch):
         text = text.replace("RESULTS", repr(json.dumps(RESULTS)))
         command = [sys.executable, "-c", text]
         monkeypatch.setattr(
-            runner, "command_of", lambda folder, runs: [*command, str(folder), *map(str, runs)]
+            processes, "command_of", lambda folder, runs: [*command, str(folder), *map(str, runs)]
         )
 
-    monkeypatch.setattr(runner, "_POLL_S", 0.05)
+    monkeypatch.setattr(processes, "_POLL_S", 0.05)
     monkeypatch.setattr(  # there is no network to show
-        survey_module, "write_survey_report", lambda path, outcomes, rows: path.write_text("page")
+        importlib.import_module("mtl_tf.surveys.survey"),
+        "write_survey_report",
+        lambda path, outcomes, rows: path.write_text("page"),
     )
     set_action()
     return set_action
@@ -220,12 +222,12 @@ def test_a_survey_that_is_killed_takes_its_cells_along(tmp_path, act):
     act(
         "single_task", "(folder / 'pid').write_text(str(__import__('os').getpid())); time.sleep(60)"
     )
-    child = runner.command_of(pathlib.Path("FOLDER"), ())
+    child = processes.command_of(pathlib.Path("FOLDER"), ())
     code = (
         "import pathlib, sys\n"
-        "from mtl_tf.experiments import grid, runner\n"
-        f"runner.command_of = lambda folder, baselines: [*{child[:-1]!r}, str(folder)]\n"
-        f"runner.run_cells(grid.make_cells({ROWS!r}, [0], {BASE!r}), pathlib.Path(sys.argv[1]))"
+        "from mtl_tf.surveys import grid, processes\n"
+        f"processes.command_of = lambda folder, baselines: [*{child[:-1]!r}, str(folder)]\n"
+        f"processes.run_cells(grid.make_cells({ROWS!r}, [0], {BASE!r}), pathlib.Path(sys.argv[1]))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
     while not (found := list(tmp_path.glob("cells/*/pid"))) or not found[0].read_text():
@@ -282,7 +284,9 @@ def test_without_all_baselines_there_is_no_delta(tmp_path):
     survey(tmp_path, ROWS, [0], BASE, tell=lambda line: None)
     cells = grid.make_cells(ROWS, [0], BASE)
     outcomes = [
-        runner.Outcome(cell, tmp_path / "cells" / cell.key, "it broke" * (cell.row[1] == "depth"))
+        processes.Outcome(
+            cell, tmp_path / "cells" / cell.key, "it broke" * (cell.row[1] == "depth")
+        )
         for cell in cells
     ]
     rows = tables.collect(outcomes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from mtl_tf import data, evaluation
 from mtl_tf.atomic_files import read_summary, write_atomically
+from mtl_tf.deployment.saved_models import load_network
 from mtl_tf.evaluation.reporting.colours import names_of
 from mtl_tf.evaluation.reporting.plots import bars, curve, scatter
 from mtl_tf.evaluation.reporting.run_report import (
@@ -19,13 +20,12 @@ from mtl_tf.evaluation.reporting.run_report import (
     embedded,
     formatted,
 )
-from mtl_tf.experiments import tables
-from mtl_tf.experiments.grid import SINGLE_TASK
-from mtl_tf.experiments.models import load_network
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.experiments.run import load_data
-from mtl_tf.experiments.runner import Outcome
 from mtl_tf.metrics import task_deltas
+from mtl_tf.surveys import tables
+from mtl_tf.surveys.grid import SINGLE_TASK
+from mtl_tf.surveys.processes import Outcome
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import as_tasks
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from mtl_tf.atomic_files import open_no_link, read_summary, write_atomically
 from mtl_tf.experiments.config import read_config
-from mtl_tf.experiments.grid import Cell
 from mtl_tf.experiments.terminal import say
+from mtl_tf.surveys.grid import Cell
 from mtl_tf.training.memory import resident_mib
 
 _POLL_S = 0.5

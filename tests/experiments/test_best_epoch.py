@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from mtl_tf import experiments
-from mtl_tf.experiments import environment, selection
+from mtl_tf.experiments import best_epoch, environment
 
 
 def results_of(folder, results):
@@ -18,17 +18,17 @@ def results_of(folder, results):
 def test_single_task_results_are_read(tmp_path):
     depth = results_of(tmp_path / "a", {"depth": {"rmse": 0.5}})
     semseg = results_of(tmp_path / "b", {"semseg": {"miou": 0.4}})
-    found = selection.single_task_results([depth, semseg])
+    found = best_epoch.single_task_results([depth, semseg])
     assert found == {"depth": {"rmse": 0.5}, "semseg": {"miou": 0.4}}
-    assert selection.single_task_results([]) == {}
+    assert best_epoch.single_task_results([]) == {}
 
 
 def test_other_folders_are_refused(tmp_path):
     both = results_of(tmp_path / "a", {"depth": {}, "semseg": {}})
     with pytest.raises(ValueError, match="single task"):
-        selection.single_task_results([both])
+        best_epoch.single_task_results([both])
     with pytest.raises(ValueError, match="b is not a finished run"):
-        selection.single_task_results([tmp_path / "b"])
+        best_epoch.single_task_results([tmp_path / "b"])
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_the_score(tmp_path, best_by, expected):
         tasks=("semseg", "depth"), best_of=3, epochs=5, best_by=best_by
     )
     reference = {"semseg": {"miou": 0.4}, "depth": {"rmse": 0.5}}
-    best = selection.keep_best(config, tmp_path, None, reference)
+    best = best_epoch.keep_best(config, tmp_path, None, reference)
     results = {"semseg": {"miou": 0.4}, "depth": {"rmse": 0.4}}
     assert best.score(results) == pytest.approx(expected)
     assert best.first_epoch == 2
@@ -49,7 +49,7 @@ def test_the_score(tmp_path, best_by, expected):
 @pytest.mark.parametrize(("best_of", "first"), [(1, 5), (5, 0), (9, 0)])
 def test_how_many_epochs_are_judged(tmp_path, best_of, first):
     config = experiments.make_config(best_of=best_of, epochs=5)
-    assert selection.keep_best(config, tmp_path, None, {}).first_epoch == first
+    assert best_epoch.keep_best(config, tmp_path, None, {}).first_epoch == first
 
 
 def test_the_task_that_decides_is_one_that_is_predicted():
@@ -60,7 +60,7 @@ def test_the_task_that_decides_is_one_that_is_predicted():
 def test_a_second_run_of_a_task_is_refused(tmp_path):
     runs = [results_of(tmp_path / name, {"depth": {"rmse": 0.5}}) for name in "ab"]
     with pytest.raises(ValueError, match=r"b is a second run of \['depth'\]"):
-        selection.single_task_results(runs)
+        best_epoch.single_task_results(runs)
 
 
 def test_the_state_of_the_source(tmp_path):

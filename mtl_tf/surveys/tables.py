@@ -10,9 +10,9 @@ from typing import Any
 
 from mtl_tf.atomic_files import read_summary
 from mtl_tf.evaluation.reporting.run_report import formatted, in_markdown
-from mtl_tf.experiments.grid import SINGLE_TASK
-from mtl_tf.experiments.runner import Outcome
 from mtl_tf.metrics import HIGHER_IS_BETTER, MAIN_METRICS, delta_m_of_seeds
+from mtl_tf.surveys.grid import SINGLE_TASK
+from mtl_tf.surveys.processes import Outcome
 
 COSTS = {
     "parameters": "parameters, M", "multiply_adds": "GMACs", "step_ms": "step, ms",

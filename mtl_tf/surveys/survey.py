@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.experiments import tables
-from mtl_tf.experiments.grid import Row, make_cells
-from mtl_tf.experiments.runner import run_cells
-from mtl_tf.experiments.survey_report import write_survey_report
 from mtl_tf.experiments.terminal import say
 from mtl_tf.graph_errors import as_python_errors
+from mtl_tf.surveys import tables
+from mtl_tf.surveys.grid import Row, make_cells
+from mtl_tf.surveys.processes import run_cells
+from mtl_tf.surveys.survey_report import write_survey_report
 
 
 @as_python_errors()

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mtl_tf.backbones.torch_weights import Slot, fill, leaf_layers, read_state_dict, slots
+from mtl_tf.weights.torch_state import Slot, fill, leaf_layers, read_state_dict, slots
 
 # What published classifiers and segmenters have behind their backbone.
 _CLASSIFIERS = (

@@ -8,7 +8,7 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf import cli
-from mtl_tf.experiments.predict import Predictor, predict_files
+from mtl_tf.deployment.predict import Predictor, predict_files
 from tests.helpers.inputs import tiny_backbone
 
 

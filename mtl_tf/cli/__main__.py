@@ -1,0 +1,7 @@
+"""`python -m mtl_tf.cli`: the same as `mtl-tf`."""
+
+import sys
+
+from mtl_tf.cli import main
+
+sys.exit(main())

@@ -1,0 +1,15 @@
+"""Deployment: predictions on photographs and videos, and models in other formats.
+
+==================== ==========================================================
+`Predictor`          a saved model on photographs of any size
+`predict_files`      write coloured maps of photographs and videos
+`export_model`       SavedModel, ONNX or LiteRT, checked against the Keras model
+`load_network`       the network of a run folder
+==================== ==========================================================
+"""
+
+from mtl_tf.deployment.export import export_model
+from mtl_tf.deployment.predict import Predictor, predict_files
+from mtl_tf.deployment.saved_models import load_network
+
+__all__ = ["Predictor", "export_model", "load_network", "predict_files"]

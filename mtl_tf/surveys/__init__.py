@@ -1,0 +1,14 @@
+"""Surveys: grids of runs in processes with limits, their table and report; hyperparameter search.
+
+========================= ==================================================================
+`survey`                  train every combination of architecture, balancing method and seed
+`tune`                    search the learning rate and the loss weights
+`SURVEYS`                 named surveys: `smoke`, `micro`, the survey's tables
+========================= ==================================================================
+"""
+
+from mtl_tf.surveys.grid import SURVEYS
+from mtl_tf.surveys.survey import survey
+from mtl_tf.surveys.tune import tune
+
+__all__ = ["SURVEYS", "survey", "tune"]
