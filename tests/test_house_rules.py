@@ -41,7 +41,7 @@ def test_folders_are_not_crowded():
     crowded = {
         str(folder.relative_to(ROOT)): len(list(folder.glob("*.py")))
         for folder in PACKAGE.rglob("*")
-        if folder.is_dir() and folder.name not in ("architectures", "layers", "ops")
+        if folder.is_dir() and folder.name != "architectures"
     }
     assert {name for name, count in crowded.items() if count > 15} == set()
 

@@ -10,7 +10,7 @@ from mtl_tf.ops import bilinear
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class BilinearResize(layers.Layer):
-    """`mtl_tf.ops.bilinear` as a layer.
+    """`mtl_tf.ops.reference.bilinear` as a layer.
 
     Args:
         height: new height.

@@ -30,12 +30,12 @@ from mtl_tf.ops._library import NativeStatus, native_status, portable
 from mtl_tf.ops.affinity_diffusion import affinity_diffusion
 from mtl_tf.ops.attention_distillation import ChannelSlice, attention_distillation
 from mtl_tf.ops.balance import balance
-from mtl_tf.ops.bilinear import bilinear
 from mtl_tf.ops.cross_stitch import cross_stitch
 from mtl_tf.ops.edges import match_edges, thin_edges
 from mtl_tf.ops.grad_drop import grad_drop
 from mtl_tf.ops.gradient_projection import gradient_projection
 from mtl_tf.ops.gramian import gramian
+from mtl_tf.ops.reference.bilinear import bilinear
 from mtl_tf.ops.upsample_loss import upsample_cross_entropy, upsample_l1
 from mtl_tf.ops.weighted_sum import weighted_sum
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 import mtl_tf as mtl
 from mtl_tf.architectures.soft_sharing import weighted_layers
 from mtl_tf.layers import BranchingChoices, expected_cost
-from mtl_tf.layers.branching_choices import straight_through
+from mtl_tf.layers.sharing.branching_choices import straight_through
 from tests.helpers.inputs import batch, randomised, tiny_backbone
 
 TASKS = {"semseg": 5, "depth": 1, "normals": 3}

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtl_tf.ops.bilinear import bilinear
+from mtl_tf.ops.reference.bilinear import bilinear
 
 
 def attention_distillation(features: Any, gates: Any, values: Any) -> Any:

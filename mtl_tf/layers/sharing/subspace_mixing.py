@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from mtl_tf import ops
-from mtl_tf.layers.cross_stitch_unit import identity_like
+from mtl_tf.layers.sharing.cross_stitch_unit import identity_like
 
 _SUBSPACES = 2
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 
 from mtl_tf.layers.conv_block import EPSILON
-from mtl_tf.layers.cross_stitch_unit import identity_like
+from mtl_tf.layers.sharing.cross_stitch_unit import identity_like
 
 _MOMENTUM = 0.95
 

@@ -1,0 +1,1 @@
+"""Layers that share features between the columns of several tasks, or choose what is shared."""
