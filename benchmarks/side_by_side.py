@@ -22,7 +22,7 @@ Result = dict[str, Any]
 def nyud(steps: int) -> tuple[Any, Any, list[Any]]:
     """The quick preset's configuration with batches of 4, its data set, and its first batches."""
     from mtl_tf.experiments.config import make_config
-    from mtl_tf.experiments.run import load_data
+    from mtl_tf.experiments.from_config import load_data
 
     root = pathlib.Path(os.environ["MTL_TF_DATA"]) / "nyud"
     config = make_config("quick", root=root, batch_size=4)

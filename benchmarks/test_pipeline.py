@@ -19,7 +19,7 @@ import mtl_tf as mtl
 from benchmarks.workload import Bars
 from mtl_tf import experiments
 from mtl_tf.data.transforms import augment, normalise
-from mtl_tf.experiments.run import build_trainer
+from mtl_tf.experiments.from_config import build_trainer
 
 STEPS = 30
 IMAGES = 160

@@ -1,4 +1,4 @@
-"""`python -m mtl_tf` is `mtl-tf`."""
+"""The command `python -m mtl_tf`, the same as `mtl-tf`."""
 
 import sys
 

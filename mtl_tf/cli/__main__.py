@@ -1,4 +1,4 @@
-"""`python -m mtl_tf.cli`: the same as `mtl-tf`."""
+"""The command `python -m mtl_tf.cli`, the same as `mtl-tf`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Reads a whole data set, lists what is broken, and draws a contact sheet."""
+"""Check of a whole data set: a list of damaged items and a contact sheet."""
 
 import io
 import os
@@ -15,36 +15,36 @@ from mtl_tf.evaluation.reporting.colours import names_of
 from mtl_tf.experiments.terminal import say
 from mtl_tf.tasks import as_tasks
 
-_ROWS = 12
+_MAX_ROWS = 12
 _CELL_WIDTH = 192
-_LARGEST_HEIGHT = 768
+_MAX_HEIGHT = 768
 
 
 def check_data(
     name: str, root: str | os.PathLike[str], num_classes: int, sheet: str | os.PathLike[str]
 ) -> list[str]:
-    """Loads every image of the data set at `root` and draws some of them.
+    """Load every image of a data set and draw some of them.
 
     Args:
-        name: which data set it is, a name from `mtl_tf.data.TABLE`.
+        name: of the data set, from `mtl_tf.data.TABLE`.
         root: its folder.
         num_classes: semantic classes, 13 or 40, where there is a choice.
         sheet: PNG file to write: a row for each of 12 images, with the targets of all tasks.
 
     Returns:
-        One line for each broken item; empty if all is well. Prints what it found.
+        One line for each damaged item; empty if all are valid. Prints a summary.
 
     Raises:
         DataError: if the folder has no known layout, or no list of images.
     """
     options = {"tasks": None, "num_classes": num_classes, "check_files": False}
-    dataset = data.open_folder(name, root, input_shape=(1, 1, 3), **options)  # sizes as they are
+    dataset = data.open_folder(name, root, input_shape=(1, 1, 3), **options)
     layout = type(getattr(dataset, "layout", dataset)).__name__
     say(f"{shown(root)}: {layout}, tasks {', '.join(dataset.tasks)}")
     problems = list(data.damaged_files(os.fspath(root))) if name == "packed" else []
     rows: list[np.ndarray] = []
     ids = dataset.all_ids()
-    step = max(1, len(ids) // _ROWS)
+    step = max(1, len(ids) // _MAX_ROWS)
     valid: dict[str, list[float]] = {task: [] for task in dataset.tasks}
     for number, image_id in enumerate(ids):
         try:
@@ -54,7 +54,7 @@ def check_data(
             continue
         for task in dataset.tasks:
             valid[task].append(float(sample.masks[task].mean()))
-        if number % step == 0 and len(rows) < _ROWS:
+        if number % step == 0 and len(rows) < _MAX_ROWS:
             rows.append(_row(sample, dataset))
     for task, shares in valid.items():
         share = 100 * np.mean(shares) if shares else 0.0
@@ -69,12 +69,13 @@ def check_data(
 
 
 def _row(sample: data.Sample, dataset: data.DenseDataset) -> np.ndarray:
+    """Return the image and its coloured targets side by side."""
     pictures = [sample.image]
     for task in as_tasks(dataset.tasks):
         target, mask = sample.targets[task.name], sample.masks[task.name]
         names = names_of(task, dataset.class_names)
         pictures.append(evaluation.colourise(task, target, names, mask=mask))
     height = round(_CELL_WIDTH * sample.image.shape[0] / sample.image.shape[1])
-    height = min(max(height, 1), _LARGEST_HEIGHT)  # of images that are a line
+    height = min(max(height, 1), _MAX_HEIGHT)  # an image may be a single line
     cells = [cv2.resize(p, (_CELL_WIDTH, height), interpolation=cv2.INTER_AREA) for p in pictures]
     return np.concatenate(cells, axis=1)

@@ -1,5 +1,6 @@
-"""Diagnosis of the installation: versions, devices, native ops."""
+"""`mtl-tf doctor`: versions, devices and native ops of the installation."""
 
+import argparse
 import os
 import platform
 
@@ -8,10 +9,24 @@ import numpy as np
 import tensorflow as tf
 
 import mtl_tf
+from mtl_tf.cli.options import Subparsers
+from mtl_tf.experiments.terminal import say
+
+
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
+    """Add and return the parser of the command."""
+    return subparsers.add_parser("doctor", help="versions, devices and native ops")
+
+
+def run(_options: argparse.Namespace) -> int:
+    """Print facts about the installation."""
+    for name, value in diagnosis().items():
+        say(f"{name:22} {value}")
+    return 0
 
 
 def diagnosis() -> dict[str, str]:
-    """Facts about this installation, by name; runs the native Gramian where it is available."""
+    """Return facts about this installation by name; run the native Gramian if it is available."""
     status = mtl_tf.ops.native_status()
     devices = [device.name for device in tf.config.list_physical_devices()]
     facts = {

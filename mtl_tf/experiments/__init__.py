@@ -1,14 +1,17 @@
 """Experiments: a flat, validated configuration and the stages of a run.
 
-================ ========================================================
-`Config`         everything a run depends on, one value per name
+================ ==========================================================
+`Config`         all options of a run, one value per name
+`make_config`    a `Config` from a preset and options
 `PRESETS`        named configurations: `demo`, `quick`, the survey's rows
-`run`            data, model, training, evaluation, report into one folder
-================ ========================================================
+`load_data`      the data set of a configuration
+`run`            prepare, train, evaluate, collect, report into one folder
+================ ==========================================================
 """
 
 from mtl_tf.experiments.config import Config, make_config
+from mtl_tf.experiments.from_config import load_data
 from mtl_tf.experiments.presets import PRESETS
-from mtl_tf.experiments.run import load_data, run
+from mtl_tf.experiments.run import run
 
 __all__ = ["PRESETS", "Config", "load_data", "make_config", "run"]

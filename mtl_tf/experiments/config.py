@@ -4,7 +4,8 @@ import json
 import os
 import pathlib
 import reprlib
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -12,108 +13,113 @@ from mtl_tf import architectures, backbones, balancing, heads
 from mtl_tf import data as data_sets
 from mtl_tf.atomic_files import read_json
 from mtl_tf.data.files import shown
-from mtl_tf.experiments.presets import PRESETS
+from mtl_tf.experiments import plugins
+from mtl_tf.experiments.presets import DEFAULT_TASKS, PRESETS
+from mtl_tf.tasks import TASKS
 
-TaskName = Literal[
-    "semseg", "depth", "normals", "edges", "saliency", "human_parts", "keypoints",
-    "principal_curvature",
-]  # fmt: skip
-ALL_TASKS: tuple[TaskName, ...] = (
-    "semseg", "human_parts", "saliency", "normals", "edges", "depth",
-)  # fmt: skip
-
-_MOST_PROBLEMS = 10
+_MAX_PROBLEMS = 10
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 200
 _TABLES: dict[str, Any] = {
-    "data": data_sets.TABLE,
     "architecture": architectures.TABLE,
     "backbone": backbones.TABLE,
     "head": heads.TABLE,
 }
 
+TaskText = Annotated[str, pydantic.AfterValidator(plugins.checked_task)]
+DatasetText = Annotated[str, pydantic.AfterValidator(plugins.checked_dataset)]
+
 
 class Config(pydantic.BaseModel):
-    """Everything a run depends on.
+    """All options of a run.
 
-    Attributes:
-        data: data set, a name from `mtl_tf.data.TABLE`.
-        root: folder of the data set, where it needs one; of a packed one also `gs://...`.
-        tasks: the tasks, in order.
-        auxiliary_tasks: those of the tasks that only help the others, by initial predictions.
-        num_classes: semantic classes (NYU Depth v2: 13 or 40).
-        height: of the input, pixels.
-        width: of the input, pixels.
-        cache: keep decoded images in memory: faster from the second epoch on, but gigabytes.
-        train_size: training images (rendered rooms).
-        val_size: validation images (rendered rooms).
-        zoom: zoom factors of the augmentation.
-        zoom_between: draw factors between the smallest and the largest of zoom.
-        rotation_deg: turn training images by up to that many degrees.
-        random_position: zoom about a random point instead of the centre.
-        brightness: brightness augmentation, a fraction.
-        architecture: a name from `mtl_tf.architectures.TABLE`.
-        architecture_options: further arguments of its class, a JSON object.
-        backbone: a name from `mtl_tf.backbones.TABLE`.
-        head: a name from `mtl_tf.heads.TABLE`.
-        output_stride: down-sampling factor of a ResNet.
-        pretrained: file of published weights of the backbone, see `mtl_tf.backbones`.
-        balancing: a name from `mtl_tf.balancing.TABLE`.
-        level: what weightings and aggregators balance: `parameters` or `features`.
-        diagnostics: log norms, cosines and conflicts of the task gradients.
-        initial_weight: factor of the losses of initial predictions.
-        loss_weights: factor of each task's loss before balancing, 1 where missing.
-        optimizer: `adam` or `sgd` (momentum 0.9).
-        learning_rate: at the start.
-        weight_decay: coupled (L2) weight decay of all variables, as PyTorch's optimizers do it.
-        schedule: `poly` ((1 - epoch / epochs) ** 0.9) or `constant`.
-        epochs: passes over the training images.
-        best_of: keep the best of so many last epochs, judged at the size of the targets; 1 keeps
-            the last.
-        best_by: which epoch is best: by `delta_m`, or the main metric of a task.
-        edge_tolerance: judge edges by the boundary benchmark too: see `mtl_tf.evaluation.evaluate`.
-        batch_size: images in a batch.
-        seed: of weights, order and augmentation.
+    >>> config = Config(tasks=("semseg", "depth"), epochs=3)
+    >>> config.epochs, config.backbone
+    (3, 'resnet18')
+
+    Raises:
+        ValueError: for an unknown option or a bad value.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
-    data: str = "rendered_rooms"
+    data: DatasetText = "rendered_rooms"
+    """Data set: a name from `mtl_tf.data.TABLE`, or your own as `file.py:CLASS` or
+    `package.module:CLASS`: a `mtl_tf.data.DenseDataset`, or a function that returns one."""
     root: str | None = None
-    tasks: tuple[TaskName, ...] = ALL_TASKS
-    auxiliary_tasks: tuple[TaskName, ...] = ()
+    """Folder of the data set, where it needs one; of a packed one also `gs://...`."""
+    tasks: tuple[TaskText, ...] = DEFAULT_TASKS
+    """The tasks, in order: names from `mtl_tf.TASKS`, or your own as `file.py:NAME` or
+    `package.module:NAME`: a `mtl_tf.Task`, or a function that returns one."""
+    auxiliary_tasks: tuple[str, ...] = ()
+    """Names of the tasks that only help the others, by initial predictions."""
     num_classes: Literal[13, 40] = 13
+    """Semantic classes (NYU Depth v2: 13 or 40)."""
     height: pydantic.PositiveInt = 96
+    """Height of the input, pixels."""
     width: pydantic.PositiveInt = 128
+    """Width of the input, pixels."""
     cache: bool = True
+    """Keep decoded images in memory: faster from the second epoch on, but gigabytes."""
     train_size: pydantic.PositiveInt = 1000
+    """Training images (rendered rooms)."""
     val_size: pydantic.PositiveInt = 100
+    """Validation images (rendered rooms)."""
     zoom: tuple[pydantic.PositiveFloat, ...] = (1.0,)
+    """Zoom factors of the augmentation."""
     zoom_between: bool = False
+    """Draw factors between the smallest and the largest of zoom."""
     rotation_deg: float = 0.0
+    """Rotate training images by up to that many degrees."""
     random_position: bool = False
+    """Zoom about a random point instead of the centre."""
     brightness: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    """Brightness augmentation, a fraction."""
     architecture: str = "shared_trunk"
+    """A name from `mtl_tf.architectures.TABLE`."""
     architecture_options: dict[str, Any] = pydantic.Field(default_factory=dict)
+    """Further arguments of its class, a JSON object."""
     backbone: str = "resnet18"
+    """A name from `mtl_tf.backbones.TABLE`."""
     head: str = "conv"
+    """A name from `mtl_tf.heads.TABLE`."""
     output_stride: Literal[8, 16, 32] = 32
+    """Down-sampling factor of a ResNet."""
     pretrained: pathlib.Path | None = None
+    """File of published weights of the backbone, see `mtl_tf.backbones`."""
     balancing: str = "fixed_weights"
+    """A name from `mtl_tf.balancing.TABLE`."""
     level: Literal["parameters", "features"] = "parameters"
+    """What weightings and aggregators balance: `parameters` or `features`."""
     diagnostics: bool = False
+    """Log norms, cosines and conflicts of the task gradients."""
     initial_weight: pydantic.NonNegativeFloat = 1.0
-    loss_weights: dict[TaskName, pydantic.PositiveFloat] = pydantic.Field(default_factory=dict)
+    """Factor of the losses of initial predictions."""
+    loss_weights: dict[str, pydantic.PositiveFloat] = pydantic.Field(default_factory=dict)
+    """Factor of each task's loss before balancing, 1 where missing."""
     optimizer: Literal["adam", "sgd"] = "adam"
+    """`adam` or `sgd` (momentum 0.9)."""
     learning_rate: pydantic.PositiveFloat = 5e-4
+    """Learning rate at the start."""
     weight_decay: pydantic.NonNegativeFloat = 0.0
+    """Coupled (L2) weight decay of all variables, as PyTorch's optimizers do it."""
     schedule: Literal["poly", "constant"] = "poly"
+    """`poly` ((1 - epoch / epochs) ** 0.9) or `constant`."""
     epochs: pydantic.PositiveInt = 12
+    """Passes over the training images."""
     best_of: pydantic.PositiveInt = 1
-    best_by: Literal["delta_m"] | TaskName = "delta_m"
+    """Keep the best of this number of last epochs, evaluated at the size of the targets; 1 keeps
+    the last."""
+    best_by: str = "delta_m"
+    """Score of the best epoch: `delta_m`, or the main metric of a task."""
     edge_tolerance: pydantic.PositiveFloat | None = None
+    """Evaluate edges by the boundary benchmark too: see `mtl_tf.evaluation.evaluate`."""
     batch_size: pydantic.PositiveInt = 8
+    """Images in a batch."""
     seed: int = pydantic.Field(0, ge=0)
+    """Seed of weights, order and augmentation."""
 
     @pydantic.field_validator("root", "pretrained", mode="before")
     @classmethod
@@ -133,7 +139,7 @@ class Config(pydantic.BaseModel):
             raise ValueError(f"must hold what JSON can ({error})") from error
         return options
 
-    @pydantic.field_validator("data", "architecture", "backbone", "head")
+    @pydantic.field_validator("architecture", "backbone", "head")
     @classmethod
     def _listed(cls, name: str, info: pydantic.ValidationInfo) -> str:
         known = _TABLES[str(info.field_name)]
@@ -148,43 +154,75 @@ class Config(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _root_where_needed(self) -> "Config":
-        if data_sets.TABLE[self.data].needs_root and self.root is None:
+        row = data_sets.TABLE.get(self.data)
+        if row is not None and row.needs_root and self.root is None:
             raise ValueError(
                 f"root: data {self.data!r} needs the folder of the data set (--root FOLDER)"
             )
         return self
 
     @pydantic.model_validator(mode="after")
-    def _roles_among_tasks(self) -> "Config":
-        given = set(self.auxiliary_tasks)
-        if not given < set(self.tasks):
-            raise ValueError("auxiliary_tasks: must be some, but not all, of tasks")
-        if self.best_by != "delta_m" and self.best_by not in set(self.tasks) - given:
-            raise ValueError("best_by: must be delta_m or one of the tasks that are predicted")
+    def _roles_of_known_tasks(self) -> "Config":
+        if all(task in TASKS for task in self.tasks):
+            self.check_task_names(self.tasks)
         return self
 
-    def identity(self) -> dict[str, Any]:
-        """Return the options that identify a run: no defaults, no file locations.
+    def check_task_names(self, names: Collection[str]) -> None:
+        """Check the options that name tasks.
 
-        So a new option renames no old run, and data may move.
+        The names of own tasks are known when their code is loaded, so this is a step of its own.
+
+        Args:
+            names: of the tasks, in order.
+
+        Raises:
+            ValueError: if `auxiliary_tasks` or `best_by` is not among the names, or `loss_weights`
+                has an unknown task.
+        """
+        auxiliary = set(self.auxiliary_tasks)
+        if not auxiliary < set(names):
+            raise ValueError(
+                f"auxiliary_tasks: must be some, but not all, of tasks ({', '.join(names)}). "
+                f"Received: {_SHORT.repr(self.auxiliary_tasks)}"
+            )
+        if self.best_by != "delta_m" and self.best_by not in set(names) - auxiliary:
+            raise ValueError(
+                "best_by: must be delta_m or one of the tasks that are predicted. "
+                f"Received: {_SHORT.repr(self.best_by)}"
+            )
+        unknown = [name for name in self.loss_weights if name not in {*names, *TASKS}]
+        if unknown:
+            raise ValueError(
+                f"loss_weights: must have names of tasks ({', '.join(names)}). "
+                f"Received: {_SHORT.repr(unknown)}"
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options that identify a run: no defaults, no folders.
+
+        So a new option does not change the identity of old runs, and files may move.
         """
         values = self.model_dump(mode="json", exclude_defaults=True)
         values.pop("root", None)
         if self.pretrained is not None:
             values["pretrained"] = self.pretrained.name
+        if "data" in values:
+            values["data"] = plugins.without_folder(self.data)
+        if "tasks" in values:
+            values["tasks"] = [plugins.without_folder(task) for task in self.tasks]
         return values
 
     def to_json(self) -> str:
-        """The configuration as JSON text."""
+        """Return the configuration as JSON text."""
         return self.model_dump_json(indent=2)
 
 
 def make_config(preset: str | None = None, **values: Any) -> Config:
-    """A configuration from a preset and values that override it.
+    """Return a configuration from a preset and options that override it.
 
     Args:
         preset: a name from `PRESETS`, or `None` for the defaults.
-        **values: attributes of `Config`.
+        **values: fields of `Config`.
 
     Returns:
         The frozen configuration.
@@ -203,7 +241,14 @@ def make_config(preset: str | None = None, **values: Any) -> Config:
 
 
 def read_config(path: pathlib.Path) -> Config:
-    """The configuration stored with a run; `ValueError` naming the file if it is damaged."""
+    """Read the configuration of a run; own tasks and data sets in it are not imported.
+
+    Args:
+        path: of `config.json`.
+
+    Raises:
+        ValueError: naming the file, if it is damaged.
+    """
     try:
         return make_config(**read_json(path, "a JSON file of options"))
     except (TypeError, ValueError) as error:
@@ -211,8 +256,9 @@ def read_config(path: pathlib.Path) -> Config:
 
 
 def _readable(error: pydantic.ValidationError) -> str:
+    """Return one line for each problem, with the option, the allowed values and the input."""
     lines, problems = [], error.errors()
-    for problem in problems[:_MOST_PROBLEMS]:
+    for problem in problems[:_MAX_PROBLEMS]:
         key = shown(".".join(str(part) for part in problem["loc"]))
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown; known are {', '.join(Config.model_fields)}")

@@ -1,5 +1,6 @@
 """Environment of a run: versions, source state, data, machine, time and memory."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import math
@@ -30,10 +31,9 @@ def environment(
         history: logs of its epochs.
 
     Returns:
-        Time, memory while training (where the platform tells it), and costs (multiply-adds where
-        every layer can be counted, else there is a warning); versions; `source`, the commit of this
-        library where it runs from a git checkout (with `+` if files differ from it); `data`, the
-        fingerprint; `native_ops`.
+        Times, memory while training (where the platform reports it), costs (multiply-adds where
+        every layer can be counted, else there is a warning), versions, `source` (see
+        `source_state`), `data` (the fingerprint) and `native_ops`.
     """
     steps = [epoch["step_ms"] for epoch in history[1:] or history]  # the first compiles
     peaks = [epoch["peak_memory_mib"] for epoch in history if "peak_memory_mib" in epoch]
@@ -53,7 +53,10 @@ def environment(
 
 
 def _costs(model: keras.Model) -> dict[str, int]:
-    """Parameters, and multiply-adds if they can be counted: a trained model is worth more."""
+    """Return parameters, and multiply-adds if they can be counted.
+
+    An error here would lose a trained model, so it becomes a warning.
+    """
     try:
         cost = architectures.summary(model)
     except ValueError as error:
@@ -63,17 +66,22 @@ def _costs(model: keras.Model) -> dict[str, int]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def source_state(folder: pathlib.Path) -> str | None:
-    """The commit of a git checkout, with `+` if files differ from it; `None` outside of one."""
+    """Return the commit of a git checkout, with `+` if files differ from it.
+
+    Args:
+        folder: of the package.
+
+    Returns:
+        `None` if the package is not part of a checkout.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]

@@ -1,4 +1,4 @@
-"""Locks on open files, which one process at a time can hold, where the file system has them."""
+"""Locks on open files, each held by one process at a time, where the file system supports them."""
 
 import errno
 import warnings
@@ -9,20 +9,20 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_HELD_BY_ANOTHER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
+_IS_LOCKED = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
 
 
-def take(file: IO[str]) -> bool:
-    """Locks an open file until it is closed.
+def try_lock(file: IO[str]) -> bool:
+    """Lock an open file until it is closed.
 
-    Without locks, on a platform or a file system that has none (some network file systems), there
-    is one warning, and the file counts as locked.
+    Without locks, on a platform or a file system that does not support them (some network file
+    systems), there is one warning, and the file counts as locked.
 
     Args:
         file: open for writing.
 
     Returns:
-        Whether it is locked now; `False` if another process holds it.
+        Whether this process has the lock; `False` if another process has it.
     """
     if fcntl is None:
         _warn("this platform")
@@ -30,7 +30,7 @@ def take(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in _HELD_BY_ANOTHER:
+        if error.errno in _IS_LOCKED:
             return False
         _warn(f"this file system ({error.strerror})")
     return True

@@ -1,9 +1,15 @@
 """Named configurations: two small ones, and the rows of the survey's tables.
 
-`data/architecture_backbone` is a row of the survey (`nyud/mti_net_hrnet18`), `..._METHOD` one of
-its balancing table, `..._edges_normals` one with auxiliary tasks, `data/single_task_TASK_backbone`
-one of the networks that Delta-m is relative to. All begin with ImageNet weights in the survey: give
-a file (`pretrained`).
+====================================== =================================================
+name                                   configuration
+====================================== =================================================
+`data/architecture_backbone`           a row of the survey, such as `nyud/mti_net_hrnet18`
+`data/architecture_backbone_METHOD`    a row of its table of balancing methods
+`data/..._edges_normals`               a row with auxiliary tasks
+`data/single_task_TASK_backbone`       a reference network of Delta-m
+====================================== =================================================
+
+The survey starts all of them from ImageNet weights: give a file (`pretrained`).
 
 Source: Vandenhende et al., TPAMI 2021, sections 4 and 5, and the configurations published with it.
 """
@@ -12,9 +18,12 @@ from typing import Any
 
 Options = dict[str, Any]
 
+DEFAULT_TASKS = ("semseg", "human_parts", "saliency", "normals", "edges", "depth")
+"""The tasks of a configuration that names none: the survey's six."""
+
 _DEMO: Options = {
     "data": "rendered_rooms",
-    "tasks": ("semseg", "human_parts", "saliency", "normals", "edges", "depth"),
+    "tasks": DEFAULT_TASKS,
     "train_size": 480,
     "val_size": 60,
     "epochs": 6,
@@ -63,7 +72,7 @@ _BACKBONES: dict[str, Options] = {
 _SGD: Options = {"optimizer": "sgd"}
 _BALANCED = ("uncertainty", "dwa", "gradnorm", "mgda")
 
-# {survey: (options of all, of its single-task networks, {row: what is different})}
+# {table: (options of all rows, options of its single-task networks, {row: other options})}
 _TABLES: dict[str, tuple[Options, Options, dict[str, Options]]] = {
     "nyud_r50": (
         _NYUD | _BACKBONES["r50"],
@@ -108,7 +117,7 @@ _ARCHITECTURES = ("shared_trunk", "mtan", "cross_stitch", "nddr_cnn", "pad_net",
 
 
 def _preset_name(table: str, row: str) -> str:
-    """`nyud/pad_net_hrnet18_edges_normals` of the row `pad_net_edges_normals` of `nyud_hrnet18`."""
+    """Return `nyud/pad_net_hrnet18_x` for the row `pad_net_x` of the table `nyud_hrnet18`."""
     data, backbone = table.split("_")
     architecture = _architecture_of(row)
     return f"{data}/{architecture}_{backbone}{row.removeprefix(architecture)}"
@@ -118,32 +127,30 @@ def _architecture_of(row: str) -> str:
     return next(name for name in _ARCHITECTURES if row.startswith(name))
 
 
-def _of_table(table: str) -> dict[str, Options]:
-    """The presets of a table."""
-    base, alone, rows = _TABLES[table]
+def _presets_of_table(table: str) -> dict[str, Options]:
+    base, single_task, rows = _TABLES[table]
     data, backbone = table.split("_")
-    found = {
-        f"{data}/single_task_{task}_{backbone}": {
-            **base, **alone, "tasks": (task,), "loss_weights": {}, "architecture": "single_task",
-        }
-        for task in base["tasks"]
-    }  # fmt: skip
-    for row, changes in rows.items():
+    presets = {}
+    for task in base["tasks"]:
+        network = {"tasks": (task,), "loss_weights": {}, "architecture": "single_task"}
+        presets[f"{data}/single_task_{task}_{backbone}"] = {**base, **single_task, **network}
+    for row, options in rows.items():
         architecture = {"architecture": _architecture_of(row)}
-        found[_preset_name(table, row)] = {**base, **architecture, **changes}
-    return found
+        presets[_preset_name(table, row)] = {**base, **architecture, **options}
+    return presets
 
 
 def survey_of_table(table: str) -> dict[str, Any]:
-    """The survey that trains all rows of a table: see `mtl_tf.surveys.grid.SURVEYS`."""
-    base, alone, rows = _TABLES[table]
-    found = []
-    for row, changes in rows.items():
-        auxiliary = changes.get("auxiliary_tasks", ())
-        label = _architecture_of(row) + "".join(f" + {task}" for task in auxiliary)
-        options = {"architecture": _architecture_of(row), **changes}
-        found.append((label, changes.get("balancing", "fixed_weights"), options))
-    return {"base": base, "alone": alone, "rows": found}
+    """Return the survey that trains all rows of a table: see `mtl_tf.surveys.grid.SURVEYS`."""
+    base, single_task, table_rows = _TABLES[table]
+    rows = []
+    for name, options in table_rows.items():
+        architecture = _architecture_of(name)
+        auxiliary = options.get("auxiliary_tasks", ())
+        label = architecture + "".join(f" + {task}" for task in auxiliary)
+        balancing = options.get("balancing", "fixed_weights")
+        rows.append((label, balancing, {"architecture": architecture, **options}))
+    return {"base": base, "alone": single_task, "rows": rows}
 
 
 TABLES = tuple(_TABLES)
@@ -152,6 +159,6 @@ TABLES = tuple(_TABLES)
 PRESETS: dict[str, Options] = {
     "demo": _DEMO,
     "quick": _QUICK,
-    **{name: options for table in _TABLES for name, options in _of_table(table).items()},
+    **{name: options for table in _TABLES for name, options in _presets_of_table(table).items()},
 }
-"""Named configurations; what they leave out has the default of `Config`."""
+"""Named configurations; all other options have the defaults of `Config`."""

@@ -1,8 +1,7 @@
-"""Published numbers of the survey's rows, and how a run's protocol differs from theirs.
+"""Published numbers of the survey's rows, and the differences between their protocol and a run's.
 
-Source: Vandenhende et al., TPAMI 2021, table 5, as papers and notes that quote it have it; and the
-first README (2020) of the code published with it, for HRNet. Numbers for which no source could be
-read are left out.
+Source: Vandenhende et al., TPAMI 2021, table 5, as quoted by other papers and notes; for HRNet the
+first README (2020) of the code published with it. Numbers without a readable source are left out.
 """
 
 import dataclasses
@@ -23,8 +22,8 @@ class Published:
     Attributes:
         results: `{task: value}` of the task's main metric: shares as fractions, depth in metres,
             angles in degrees; edges by the boundary benchmark (`ods_f`).
-        delta_m: a fraction; `None` of single-task networks.
-        source: where they are published.
+        delta_m: a fraction; `None` for single-task networks.
+        source: of the numbers.
     """
 
     results: Mapping[str, float]
@@ -45,42 +44,42 @@ def _pascal(values: Sequence[float], delta: float | None, source: str = _TABLE_5
     return Published(results, delta and delta / 100, source)
 
 
-def _alone(data: str, backbone: str, rows: Published) -> dict[str, Published]:
-    """A published row of single-task networks, as the row of each."""
+def _single_task(data: str, backbone: str, row: Published) -> dict[str, Published]:
+    """Split a published row of single-task networks into one row for each network."""
     return {
-        f"{data}/single_task_{task}_{backbone}": Published({task: value}, None, rows.source)
-        for task, value in rows.results.items()
+        f"{data}/single_task_{task}_{backbone}": Published({task: value}, None, row.source)
+        for task, value in row.results.items()
     }
 
 
-def _delta_alone(delta: float) -> Published:
-    """A row of which only Delta-m could be found."""
+def _only_delta(delta: float) -> Published:
+    """Return a row without published results of its tasks."""
     return Published({}, delta / 100, _ONE_SOURCE)
 
 
 PUBLISHED: dict[str, Published] = {
-    **_alone("nyud", "r50", _nyud(43.9, 0.585, None)),
+    **_single_task("nyud", "r50", _nyud(43.9, 0.585, None)),
     "nyud/shared_trunk_r50": _nyud(44.4, 0.587, 0.41),
     "nyud/mtan_r50": _nyud(45.0, 0.584, 1.32, _ONE_SOURCE),
     "nyud/cross_stitch_r50": _nyud(44.2, 0.570, 1.61),
     "nyud/nddr_cnn_r50": _nyud(44.2, 0.573, 1.38, _ONE_SOURCE),
-    "nyud/shared_trunk_r50_uncertainty": _delta_alone(-0.23),
-    "nyud/shared_trunk_r50_dwa": _delta_alone(-0.28),
-    "nyud/shared_trunk_r50_gradnorm": _delta_alone(1.45),
-    "nyud/shared_trunk_r50_mgda": _delta_alone(0.02),
-    **_alone("nyud", "hrnet18", _nyud(34.5, 0.610, None, _README)),
+    "nyud/shared_trunk_r50_uncertainty": _only_delta(-0.23),
+    "nyud/shared_trunk_r50_dwa": _only_delta(-0.28),
+    "nyud/shared_trunk_r50_gradnorm": _only_delta(1.45),
+    "nyud/shared_trunk_r50_mgda": _only_delta(0.02),
+    **_single_task("nyud", "hrnet18", _nyud(34.5, 0.610, None, _README)),
     "nyud/shared_trunk_hrnet18": _nyud(33.9, 0.610, -0.75, _README),
     "nyud/pad_net_hrnet18": _nyud(35.4, 0.614, 1.13, _README),
     "nyud/pad_net_hrnet18_edges_normals": _nyud(35.5, 0.593, 2.90, _README),
     "nyud/mti_net_hrnet18": _nyud(36.2, 0.563, 6.36, _README),
     "nyud/mti_net_hrnet18_edges_normals": _nyud(37.6, 0.539, 10.32, _README),
-    **_alone("pascal", "r18", _pascal((66.2, 59.9, 13.9, 66.3, 68.8), None)),
+    **_single_task("pascal", "r18", _pascal((66.2, 59.9, 13.9, 66.3, 68.8), None)),
     "pascal/shared_trunk_r18": _pascal((63.8, 58.6, 14.9, 65.1, 69.2), -2.86),
-    "pascal/mtan_r18": _delta_alone(-2.39),
+    "pascal/mtan_r18": _only_delta(-2.39),
     "pascal/cross_stitch_r18": _pascal((66.1, 60.6, 13.9, 66.8, 69.9), 0.60),
-    "pascal/nddr_cnn_r18": _delta_alone(0.39),
-    "pascal/shared_trunk_r18_mgda": _delta_alone(-6.81),
-    **_alone("pascal", "hrnet18", _pascal((59.4, 60.3, 14.6, 67.0, 69.2), None, _README)),
+    "pascal/nddr_cnn_r18": _only_delta(0.39),
+    "pascal/shared_trunk_r18_mgda": _only_delta(-6.81),
+    **_single_task("pascal", "hrnet18", _pascal((59.4, 60.3, 14.6, 67.0, 69.2), None, _README)),
     "pascal/shared_trunk_hrnet18": _pascal((55.4, 59.4, 15.0, 65.4, 71.6), -1.98, _README),
     "pascal/mti_net_hrnet18": _pascal((62.8, 62.2, 14.8, 67.4, 73.0), 2.72, _README),
 }
@@ -93,14 +92,14 @@ _NETWORK = ("backbone", "head", "output_stride", "architecture_options")
 
 
 def published_row(config: Config) -> str | None:
-    """The preset whose published numbers are nearest to a run.
+    """Return the preset with the published row that is closest to a run.
 
     Args:
         config: of the run.
 
     Returns:
-        The name of a preset of the same data, architecture and method, with the most alike protocol
-        and then the fewest other options; `None` if there is none.
+        The name of a preset of the same data, architecture and method, with the fewest reasons
+        against a comparison and then the fewest other options; `None` if there is none.
     """
 
     def distance(name: str) -> tuple[int, int]:
@@ -118,48 +117,50 @@ def differences(config: Config, preset: str) -> list[str]:
         preset: name of the row.
 
     Returns:
-        Texts such as `epochs 3 instead of 100`; the first says so if the backbone began with random
-        weights.
+        Texts such as `epochs 3 instead of 100`; the first one says if the backbone was not
+        pretrained.
     """
     theirs = _config_of(preset).model_dump()
-    found = [] if config.pretrained else ["backbone not pretrained on ImageNet"]
-    for name, value in config.model_dump().items():
-        if name not in _IRRELEVANT and value != theirs[name]:
-            found.append(f"{name} {_text(value)} instead of {_text(theirs[name])}")
-    return found
+    texts = [] if config.pretrained else ["backbone not pretrained on ImageNet"]
+    texts += [
+        f"{name} {_text(value)} instead of {_text(theirs[name])}"
+        for name, value in config.model_dump().items()
+        if name not in _IRRELEVANT and value != theirs[name]
+    ]
+    return texts
 
 
 def unlike(config: Config, preset: str) -> list[str]:
-    """Why the numbers of a published row say nothing about those of a run.
+    """List the reasons not to compare a run with a published row.
 
-    Results can be compared where data, tasks, classes, image size and network are the same; how
-    long and how the network was trained is what may differ.
+    Results can be compared where data, tasks, classes, image size and network are the same; only
+    the training may differ.
 
     Args:
         config: of the run.
         preset: name of the row.
 
     Returns:
-        Texts such as `13 classes instead of 40`; empty if the numbers may stand side by side.
+        Texts such as `13 classes instead of 40`; empty if the results can be compared.
     """
     theirs = _config_of(preset)
-    found = []
+    reasons = []
     if config.data != theirs.data:
-        found.append(f"data {config.data} instead of {theirs.data}")
+        reasons.append(f"data {config.data} instead of {theirs.data}")
     for name in ("tasks", "auxiliary_tasks"):
         ours, others = getattr(config, name), getattr(theirs, name)
         if set(ours) != set(others):
-            found.append(f"{name.replace('_', ' ')} {_text(ours)} instead of {_text(others)}")
+            reasons.append(f"{name.replace('_', ' ')} {_text(ours)} instead of {_text(others)}")
     if config.num_classes != theirs.num_classes and "semseg" in config.tasks:
-        found.append(f"{config.num_classes} classes instead of {theirs.num_classes}")
+        reasons.append(f"{config.num_classes} classes instead of {theirs.num_classes}")
     sizes = [f"{one.height}×{one.width}" for one in (config, theirs)]
     if sizes[0] != sizes[1]:
-        found.append(f"images of {sizes[0]} instead of {sizes[1]}")
+        reasons.append(f"images of {sizes[0]} instead of {sizes[1]}")
     for name in _NETWORK:
         ours, others = getattr(config, name), getattr(theirs, name)
         if ours != others:
-            found.append(f"{name.replace('_', ' ')} {_text(ours)} instead of {_text(others)}")
-    return found
+            reasons.append(f"{name.replace('_', ' ')} {_text(ours)} instead of {_text(others)}")
+    return reasons
 
 
 def published_beside(config: Config) -> dict[str, Any] | None:
@@ -169,10 +170,10 @@ def published_beside(config: Config) -> dict[str, Any] | None:
         config: of the run.
 
     Returns:
-        `preset`, `results`, `delta_m`, `source`, `differences` and `why_not` of the nearest
-        published row. Where that has another protocol, `why_not` says in what, and there are no
-        `results` and no `delta_m`. `None` if nothing is published of that architecture and method
-        on these data.
+        `preset`, `results`, `delta_m`, `source`, `differences` and `why_not` of the closest
+        published row. If the two cannot be compared, `why_not` has the reasons, and `results` and
+        `delta_m` are empty. `None` if there are no published numbers for this data set,
+        architecture and method.
     """
     name = published_row(config)
     if name is None:
@@ -188,15 +189,14 @@ def published_beside(config: Config) -> dict[str, Any] | None:
 
 
 def _config_of(preset: str) -> Config:
-    return make_config(preset, root="/")  # no row is compared by where its data lie
+    return make_config(preset, root="/")  # `root` is not compared
 
 
 def _is_like(ours: Config, theirs: Config) -> bool:
-    same = ("data", "architecture", "balancing")
-    is_alone = theirs.architecture == "single_task"
-    return all(getattr(ours, name) == getattr(theirs, name) for name in same) and (
-        not is_alone or ours.tasks == theirs.tasks
-    )
+    same: tuple[str, ...] = ("data", "architecture", "balancing")
+    if theirs.architecture == "single_task":
+        same += ("tasks",)
+    return all(getattr(ours, name) == getattr(theirs, name) for name in same)
 
 
 def _text(value: object) -> str:

@@ -1,19 +1,20 @@
-"""A run, stage by stage: data, model, training, evaluation, report. This is the main job."""
+"""A run: prepare, train, evaluate, collect, report."""
 
-import inspect
+import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 
-from mtl_tf import architectures, backbones, data, evaluation, training
+from mtl_tf import architectures, data, evaluation, training
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.experiments import best_epoch, run_folder
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
+from mtl_tf.experiments.from_config import build_trainer, load_data, predicted_tasks
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
 
@@ -21,71 +22,45 @@ _BACKUP_MINUTES = 5.0  # within an epoch
 _TUNING_IMAGES = 50
 _PICTURES = 6
 
-
-def load_data(config: Config) -> data.DenseDataset:
-    """The data set of a configuration; `ValueError` if its folder does not hold it."""
-    arguments: dict[str, Any] = {
-        "tasks": config.tasks,
-        "input_shape": (config.height, config.width, 3),
-        "batch_size": config.batch_size,
-        "augmentation": data.Augmentation(
-            zoom=config.zoom,
-            zoom_between=config.zoom_between,
-            rotation_deg=config.rotation_deg,
-            random_position=config.random_position,
-            brightness=config.brightness,
-        ),
-        "seed": config.seed,
-        "cache": config.cache,
-    }
-    if config.root is not None and data.TABLE[config.data].needs_root:
-        return data.open_folder(
-            config.data, config.root, num_classes=config.num_classes, **arguments
-        )
-    return data.RenderedRooms(train_size=config.train_size, val_size=config.val_size, **arguments)
+Results = dict[str, dict[str, float]]
 
 
-def build_trainer(config: Config, tasks: dict[str, int], steps: int) -> training.MultiTaskTrainer:
-    """The compiled trainer of a configuration, with `steps` optimizer steps in an epoch."""
-    architecture: Any = architectures.TABLE[config.architecture].cls
-    options = dict(config.architecture_options)
-    if "head" in inspect.signature(architecture).parameters:
-        options["head"] = config.head
-    if config.auxiliary_tasks:
-        options["auxiliary_tasks"] = tasks
-    final = {task: n for task, n in tasks.items() if task not in config.auxiliary_tasks}
-    try:
-        model = architecture(
-            config.backbone,
-            final,
-            (config.height, config.width, 3),
-            output_stride=config.output_stride,
-            **options,
-        )
-    except TypeError as error:
-        raise ValueError(f"architecture_options of {config.architecture}: {error}") from error
-    rate: Any = config.learning_rate
-    if config.schedule == "poly":
-        rate = training.Poly(rate, config.epochs, steps)
-    optimizer = (
-        keras.optimizers.Adam(rate)
-        if config.optimizer == "adam"
-        else keras.optimizers.SGD(rate, momentum=0.9)
-    )
-    if config.pretrained is not None:
-        backbones.load_pretrained(model, config.pretrained)
-    trainer = training.MultiTaskTrainer(model, tasks)
-    weights = {str(task): weight for task, weight in config.loss_weights.items()}
-    trainer.compile(
-        optimizer,
-        balancing=config.balancing,
-        level=config.level,
-        loss_weights=weights,
-        initial_weight=config.initial_weight,
-        weight_decay=config.weight_decay,
-        diagnostics=config.diagnostics,
-    )
-    return trainer
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs before it trains.
+
+    Attributes:
+        config: of the run.
+        folder: of the run.
+        dataset: its data set.
+        fingerprint: of the data set.
+        trainer: compiled.
+        single_task: results of the single-task runs that Delta-m is relative to.
+    """
+
+    config: Config
+    folder: pathlib.Path
+    dataset: data.DenseDataset
+    fingerprint: str
+    trainer: training.MultiTaskTrainer
+    single_task: Results
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Outcome of training.
+
+    Attributes:
+        network: with the weights of the epoch that was kept.
+        history: logs of each epoch.
+        kept: `epoch` (counted from 1), its validation `score`, and `relative_to`.
+        baseline: results of the trivial baseline.
+    """
+
+    network: keras.Model
+    history: list[dict[str, float]]
+    kept: dict[str, Any]
+    baseline: Results
 
 
 @as_python_errors()
@@ -97,83 +72,142 @@ def run(
     verbose: str | int = "auto",
     baseline: Iterable[str | os.PathLike[str]] = (),
 ) -> dict[str, Any]:
-    """Trains, evaluates and reports.
+    """Train, evaluate and report.
 
     Writes `config.json`, `backup/`, `best/`, `model.keras`, `classes.json`, `results.json`,
     `images.npz`, `report.md` and `report.html`; each file appears whole or not at all.
 
     Args:
-        config: what to run.
+        config: of the run. Own tasks and data sets in it are loaded, which runs their code.
         out: folder of the run; made if missing.
-        resume: go on from the backup in `out`; a finished run is evaluated and reported again.
+        resume: continue from the backup in `out`; a finished run is evaluated and reported again.
         tensorboard: write TensorBoard logs to `out/tensorboard`.
         verbose: Keras' verbosity of training.
-        baseline: folders of finished single-task runs, which the Delta-m that chooses the best
-            epoch is relative to; without one for every task, the trivial baseline is.
+        baseline: folders of finished single-task runs. Delta-m, by which the best epoch is chosen,
+            is relative to them; without one for every task it is relative to the trivial baseline.
 
     Returns:
-        What `results.json` holds: `results`, `baseline`, `history`, `config`, `environment`,
-        `kept` (the epoch, counted from 1, its validation score, what Delta-m was relative to), and
-        `published` where there is a like row.
+        The content of `results.json`: `results`, `baseline`, `history`, `config`, `environment`,
+        `kept` (the epoch, counted from 1, its validation score, the reference of Delta-m), and
+        `published` where published numbers belong to this configuration.
 
     Raises:
         ValueError: if `out` holds a run and `resume` is not given, or one of another configuration
             or other data, or another process runs there.
     """
-    folder = pathlib.Path(out)
+    prepared = prepare(config, pathlib.Path(out), resume, baseline)
+    with run_folder.lock_folder(prepared.folder, config, prepared.fingerprint):
+        trained = train(prepared, tensorboard, verbose)
+        results = evaluate(
+            prepared.folder, trained.network, prepared.dataset, config.edge_tolerance,
+            os.cpu_count() or 1,
+        )  # fmt: skip
+        summary = collect(prepared, trained, results)
+        report(prepared, trained.network, summary)
+    return summary
+
+
+def prepare(
+    config: Config,
+    folder: pathlib.Path,
+    resume: bool,
+    baseline: Iterable[str | os.PathLike[str]],
+) -> Prepared:
+    """Check the folder and build data set and trainer; nothing is written."""
     run_folder.check(folder, config, resume)
-    reference = best_epoch.single_task_results(map(pathlib.Path, baseline))
+    single_task = best_epoch.single_task_results(map(pathlib.Path, baseline))
     keras.utils.set_random_seed(config.seed)
     dataset = load_data(config)
     fingerprint = dataset.fingerprint()
     trainer = build_trainer(config, dataset.tasks, len(dataset.train()))
-    with run_folder.held(folder, config, fingerprint):
-        trivial = trivial_results(config, dataset)
-        is_compared = set(trivial) <= set(reference)
-        best = best_epoch.keep_best(config, folder, dataset, reference if is_compared else trivial)
-        history = train(config, folder, trainer, dataset, [best], tensorboard, verbose)
-        best.restore(trainer.model)
-        kept = {
-            "epoch": config.epochs if best.epoch is None else best.epoch + 1,
-            "relative_to": "single_task" if is_compared else "trivial_baseline",
-            "score": None if best.epoch is None else best.score(best.results),
-        }
-        write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
-        _save_model(trainer.model, folder / "model.keras")
-        workers = os.cpu_count() or 1
-        summary = {
-            "results": judge(folder, trainer.model, dataset, config.edge_tolerance, workers),
-            "baseline": trivial,
-            "kept": kept,
-            **({"published": published} if (published := published_beside(config)) else {}),
-            "history": history,
-            "config": json.loads(config.to_json()),
-            "environment": environment(trainer.model, fingerprint, history),
-        }
-        pictures = _pictures(trainer.model, dataset)
-        evaluation.write_report(folder, summary, pictures, dataset.class_names, dataset.tasks)
-    return summary
+    return Prepared(config, folder, dataset, fingerprint, trainer, single_task)
 
 
-def train(
-    config: Config,
+def train(prepared: Prepared, tensorboard: bool, verbose: str | int) -> Trained:
+    """Train from the backup in the folder, if there is one, and write the network.
+
+    The weights are those of the best epoch.
+    """
+    config, folder, dataset = prepared.config, prepared.folder, prepared.dataset
+    network = prepared.trainer.model
+    baseline = trivial_results(config, dataset)
+    has_single_task = set(baseline) <= set(prepared.single_task)
+    reference = prepared.single_task if has_single_task else baseline
+    best = best_epoch.keep_best(config, folder, dataset, reference)
+    history = _fit(prepared, best, tensorboard, verbose)
+    best.restore(network)
+    kept = {
+        "epoch": config.epochs if best.epoch is None else best.epoch + 1,
+        "relative_to": "single_task" if has_single_task else "trivial_baseline",
+        "score": None if best.epoch is None else best.score(best.results),
+    }
+    write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
+    _save_model(network, folder / "model.keras")
+    return Trained(network, history, kept, baseline)
+
+
+def evaluate(
     folder: pathlib.Path,
-    trainer: training.MultiTaskTrainer,
+    network: keras.Model,
     dataset: data.DenseDataset,
-    callbacks: Sequence[Any],
-    tensorboard: bool,
-    verbose: str | int,
+    edge_tolerance: float | None,
+    num_workers: int,
+) -> Results:
+    """Evaluate on the test images and write the sums of each image, `images.npz`."""
+    images = evaluation.evaluate_images(
+        network, dataset.test(), dataset.tasks, edge_tolerance, num_workers
+    )
+    images.save(folder / "images.npz")
+    return images.results()
+
+
+def collect(prepared: Prepared, trained: Trained, results: Results) -> dict[str, Any]:
+    """Return the content of `results.json`."""
+    published = published_beside(prepared.config)
+    return {
+        "results": results,
+        "baseline": trained.baseline,
+        "kept": trained.kept,
+        **({"published": published} if published else {}),
+        "history": trained.history,
+        "config": json.loads(prepared.config.to_json()),
+        "environment": environment(trained.network, prepared.fingerprint, trained.history),
+    }
+
+
+def report(prepared: Prepared, network: keras.Model, summary: dict[str, Any]) -> None:
+    """Write `results.json`, `report.md` and `report.html`."""
+    dataset = prepared.dataset
+    pictures = _pictures(network, dataset)
+    evaluation.write_report(
+        prepared.folder, summary, pictures, dataset.class_names, dataset.tasks
+    )  # fmt: skip
+
+
+def trivial_results(config: Config, dataset: data.DenseDataset) -> Results:
+    """Return the trivial baseline of the tasks with a final prediction."""
+    return evaluation.trivial_baseline(
+        dataset.batches("train"),
+        dataset.test(),
+        predicted_tasks(config, dataset),
+        tuning=dataset.batches("train", native_targets=True).take(_TUNING_IMAGES),
+    )
+
+
+def _fit(
+    prepared: Prepared, best: training.KeepBest, tensorboard: bool, verbose: str | int
 ) -> list[dict[str, float]]:
-    """Trains from the backup in the folder, if there is one; returns the logs of all epochs."""
+    """Train and return the logs of all epochs, with those of the backup."""
+    config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
     backup = training.Backup(folder / "backup", every_minutes=_BACKUP_MINUTES)
-    callbacks = [*callbacks, backup, keras.callbacks.TerminateOnNaN()]
+    callbacks = [best, backup, keras.callbacks.TerminateOnNaN()]
     if isinstance(trainer.model, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     trainer.fit(
-        dataset.train(),
-        validation_data=dataset.val(),
+        prepared.dataset.train(),
+        validation_data=prepared.dataset.val(),
         epochs=config.epochs,
         initial_epoch=backup.epoch,
         callbacks=callbacks,
@@ -181,50 +215,25 @@ def train(
     )
     if backup.epoch < config.epochs:
         raise ValueError(
-            f"The loss became NaN or infinite in epoch {backup.epoch + 1}: start afresh in another "
+            f"The loss became NaN or infinite in epoch {backup.epoch + 1}: start again in another "
             f"folder (--out) with a lower learning_rate (now {config.learning_rate:g})"
         )
     return backup.history
 
 
-def judge(
-    folder: pathlib.Path,
-    model: keras.Model,
-    dataset: data.DenseDataset,
-    edge_tolerance: float | None,
-    num_workers: int,
-) -> dict[str, dict[str, float]]:
-    """Evaluates on the test images and writes what each adds to the results, `images.npz`."""
-    images = evaluation.evaluate_images(
-        model, dataset.test(), dataset.tasks, edge_tolerance, num_workers
-    )
-    images.save(folder / "images.npz")
-    return images.results()
-
-
-def trivial_results(config: Config, dataset: data.DenseDataset) -> dict[str, dict[str, float]]:
-    """Return the trivial baseline for the tasks that the run's network predicts."""
-    return evaluation.trivial_baseline(
-        dataset.batches("train"),
-        dataset.test(),
-        {task: n for task, n in dataset.tasks.items() if task not in config.auxiliary_tasks},
-        tuning=dataset.batches("train", native_targets=True).take(_TUNING_IMAGES),
-    )
-
-
-def _pictures(model: keras.Model, dataset: data.DenseDataset) -> list[dict[str, Any]]:
-    """Some test images, evenly spread, with what the model makes of them."""
+def _pictures(network: keras.Model, dataset: data.DenseDataset) -> list[dict[str, Any]]:
+    """Return evenly spaced test images with outputs, targets and masks."""
     step = max(1, len(dataset.ids("test")) // _PICTURES)
     return [
-        _picture(model, batch)
+        _picture(network, batch)
         for i, batch in enumerate(dataset.test())
         if i % step == 0 and i // step < _PICTURES
     ]
 
 
-def _picture(model: keras.Model, batch: Any) -> dict[str, Any]:
+def _picture(network: keras.Model, batch: Any) -> dict[str, Any]:
     image, targets, masks = batch
-    outputs = model(image, training=False)
+    outputs = network(image, training=False)
     return {
         "image": data.denormalise(image[0].numpy()),
         **{
@@ -234,8 +243,8 @@ def _picture(model: keras.Model, batch: Any) -> dict[str, Any]:
     }
 
 
-def _save_model(model: keras.Model, path: pathlib.Path) -> None:
+def _save_model(network: keras.Model, path: pathlib.Path) -> None:
     unfinished = path.with_name("unfinished.keras")
     unfinished.unlink(missing_ok=True)  # it could be a link that leads elsewhere
-    model.save(unfinished)
+    network.save(unfinished)
     unfinished.replace(path)

@@ -10,12 +10,12 @@ from mtl_tf.experiments.config import Config, read_config
 
 
 def check(folder: pathlib.Path, config: Config, resume: bool) -> None:
-    """Refuses a folder that holds another run, or one that is not to be resumed.
+    """Raise an error if a run must not start in the folder.
 
     Args:
         folder: of the run.
-        config: what is to run.
-        resume: whether to go on with what is there.
+        config: of the run.
+        resume: whether to continue the run in the folder.
 
     Raises:
         ValueError: if it holds a run and `resume` is not given, or one of another configuration.
@@ -35,28 +35,28 @@ def check(folder: pathlib.Path, config: Config, resume: bool) -> None:
 
 
 @contextlib.contextmanager
-def held(folder: pathlib.Path, config: Config, fingerprint: str) -> Iterator[None]:
-    """The folder for this process alone, with the configuration and the data written down.
+def lock_folder(folder: pathlib.Path, config: Config, fingerprint: str) -> Iterator[None]:
+    """Lock the folder of a run and write `config.json` and `data.txt`.
 
     Args:
         folder: of the run; made if missing.
-        config: what runs.
+        config: of the run.
         fingerprint: of its data.
 
     Raises:
-        ValueError: if another process holds it, it was begun with other data, or it cannot be
-            written. Without file locks there is a warning instead of the first.
+        ValueError: if another process runs in the folder, the run started with other data, or the
+            folder cannot be written. Without file locks there is a warning instead of the first.
     """
     with contextlib.ExitStack() as stack:
-        with _written(folder):
+        with _named_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(open(folder / ".lock", "w", opener=open_no_link))
-            if not lock.take(file):
+            if not lock.try_lock(file):
                 raise ValueError(f"Another process is running in {folder}: wait for it")
             stored = folder / "data.txt"
             if stored.exists() and stored.read_text() != fingerprint:
                 raise ValueError(
-                    f"{folder} was begun with other data (fingerprint {stored.read_text()}, now "
+                    f"{folder} holds a run on other data (fingerprint {stored.read_text()}, now "
                     f"{fingerprint}): give that data (--root) or choose another folder (--out)"
                 )
             write_atomically(folder / "config.json", config.to_json())
@@ -64,26 +64,26 @@ def held(folder: pathlib.Path, config: Config, fingerprint: str) -> Iterator[Non
         yield
 
 
-def is_held(folder: pathlib.Path) -> bool:
-    """Return whether a process holds the folder; `False`, with a warning, without file locks.
+def is_locked(folder: pathlib.Path) -> bool:
+    """Return whether a process runs in the folder; `False`, with a warning, without file locks.
 
     Args:
         folder: of a run.
 
     Raises:
-        ValueError: if its lock cannot be opened.
+        ValueError: if its lock file cannot be opened.
     """
-    with _written(folder):
+    with _named_errors(folder):
         try:
             with open(folder / ".lock", "r+", opener=open_no_link) as file:
-                return not lock.take(file)
+                return not lock.try_lock(file)
         except FileNotFoundError:
             return False
 
 
 @contextlib.contextmanager
-def _written(folder: pathlib.Path) -> Iterator[None]:
-    """Inside, what the file system refuses is an error that names the folder."""
+def _named_errors(folder: pathlib.Path) -> Iterator[None]:
+    """Raise errors of the file system as a `ValueError` that names the folder."""
     try:
         yield
     except (FileExistsError, NotADirectoryError) as error:

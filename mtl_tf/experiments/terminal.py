@@ -1,4 +1,4 @@
-"""Terminal output: names of files and classes come from anywhere and must not steer a terminal."""
+"""Terminal output without control characters: names of files and classes come from anywhere."""
 
 import sys
 import warnings
@@ -10,16 +10,16 @@ from mtl_tf.data.files import shown
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: what would move its cursor, change its colours or hide is escaped."""
+    """Return a text with its control and invisible characters escaped."""
     return shown(text, keep="\n\t")
 
 
 def say(text: object, error: bool = False) -> None:
-    """Prints a text, also where the terminal lacks its letters.
+    """Print a text; characters that the encoding of the stream lacks are escaped.
 
     Args:
-        text: what to print.
-        error: on standard error.
+        text: to print.
+        error: print to standard error.
     """
     stream = sys.stderr if error else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -28,14 +28,14 @@ def say(text: object, error: bool = False) -> None:
 
 @contextmanager
 def printable_warnings() -> Iterator[None]:
-    """Inside, warnings are printed as `say` prints."""
-    usual = warnings.formatwarning
+    """Print warnings inside the context with `printable` text."""
+    original = warnings.formatwarning
 
-    def formatted(*args: Any, **kwargs: Any) -> str:
-        return printable(usual(*args, **kwargs))
+    def printable_warning(*args: Any, **kwargs: Any) -> str:
+        return printable(original(*args, **kwargs))
 
-    warnings.formatwarning = formatted
+    warnings.formatwarning = printable_warning
     try:
         yield
     finally:
-        warnings.formatwarning = usual
+        warnings.formatwarning = original

@@ -8,6 +8,7 @@ from typing import Any
 
 from mtl_tf.balancing import TABLE, Scalarizer, canonical_name
 from mtl_tf.experiments.config import Config, make_config
+from mtl_tf.experiments.from_config import load_tasks
 from mtl_tf.experiments.presets import TABLES, survey_of_table
 
 SINGLE_TASK = "single_task"
@@ -96,12 +97,16 @@ def make_cells(
     if not named or not seeds:
         raise ValueError(f"A survey needs rows and seeds. Received: {list(named)}, {list(seeds)}")
     whole = make_config(**base)
-    tasks = [task for task in whole.tasks if task not in whole.auxiliary_tasks]
+    tasks = {
+        name: text
+        for name, text in zip(load_tasks(whole), whole.tasks, strict=True)
+        if name not in whole.auxiliary_tasks
+    }
     cells = []
     for seed in dict.fromkeys(seeds):
         networks = [
-            Cell((SINGLE_TASK, task), _alone(base | (alone or {}) | always, task, seed))
-            for task in tasks
+            Cell((SINGLE_TASK, name), _alone(base | (alone or {}) | always, text, seed))
+            for name, text in tasks.items()
         ]  # fmt: skip
         cells += networks
         for (label, method), options in named.items():

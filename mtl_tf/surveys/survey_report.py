@@ -3,7 +3,7 @@
 import json
 import pathlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -20,8 +20,8 @@ from mtl_tf.evaluation.reporting.run_report import (
     embedded,
     formatted,
 )
+from mtl_tf.experiments import load_data
 from mtl_tf.experiments.published import published_beside
-from mtl_tf.experiments.run import load_data
 from mtl_tf.metrics import task_deltas
 from mtl_tf.surveys import tables
 from mtl_tf.surveys.grid import SINGLE_TASK
@@ -78,10 +78,7 @@ def _plots(rows: Sequence[tables.Row], several: Sequence[tables.Row]) -> list[di
         return []
     single = rows[0].results[0]
     by_task = {
-        _name(row): {
-            task: 100 * change
-            for task, change in task_deltas(row.results[0], single, list(single)).items()
-        }
+        _name(row): {task: 100 * change for task, change in _deltas(row, single).items()}
         for row in with_delta
     }
     title = "What each task gains against its own network (first seed)"
@@ -99,6 +96,10 @@ def _plots(rows: Sequence[tables.Row], several: Sequence[tables.Row]) -> list[di
                       scatter(points, title, "Δm, %"), points))  # fmt: skip
     return [{"title": title, "source": uri, "alt": f"{title}: {_said(values)}"}
             for title, uri, values in found]  # fmt: skip
+
+
+def _deltas(row: tables.Row, single: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return task_deltas(row.results[0], single, [row.tasks[name] for name in single])
 
 
 def _said(values: Any) -> str:

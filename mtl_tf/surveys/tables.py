@@ -10,9 +10,11 @@ from typing import Any
 
 from mtl_tf.atomic_files import read_summary
 from mtl_tf.evaluation.reporting.run_report import formatted, in_markdown
-from mtl_tf.metrics import HIGHER_IS_BETTER, MAIN_METRICS, delta_m_of_seeds
+from mtl_tf.experiments.from_config import load_tasks
+from mtl_tf.metrics import delta_m_of_seeds
 from mtl_tf.surveys.grid import SINGLE_TASK
 from mtl_tf.surveys.processes import Outcome
+from mtl_tf.tasks import TASKS, Task
 
 COSTS = {
     "parameters": "parameters, M", "multiply_adds": "GMACs", "step_ms": "step, ms",
@@ -40,6 +42,7 @@ class Row:
         costs: medians over seeds, see `COSTS`, of what is known; of single-task networks the sums
             over tasks (memory: the largest).
         delta: `delta_m_of_seeds` against the single-task networks; empty for those.
+        tasks: `{name: task}` of the results.
     """
 
     architecture: str
@@ -48,6 +51,7 @@ class Row:
     seeds: Sequence[int]
     costs: Mapping[str, float]
     delta: Mapping[str, float]
+    tasks: Mapping[str, Task] = dataclasses.field(default_factory=lambda: TASKS)
 
 
 def collect(outcomes: Sequence[Outcome]) -> list[Row]:
@@ -57,25 +61,29 @@ def collect(outcomes: Sequence[Outcome]) -> list[Row]:
         if not outcome.problem:
             summary = read_summary(outcome.folder)
             found.setdefault(outcome.cell.row, {})[outcome.cell.config.seed] = summary
+    configs = [outcome.cell.config for outcome in outcomes]
+    known = {name: task for config in configs for name, task in load_tasks(config).items()}
     alone = {task: s for (name, task), s in found.items() if name == SINGLE_TASK}
     rows, single = [], _single_task_results(alone)
     if single:
         each = [_costs(summaries.values()) for summaries in alone.values()]
-        known = [cost for cost in COSTS if all(cost in one for one in each)]
         total = {
             cost: (max if cost == "peak_memory_mib" else sum)(one[cost] for one in each)
-            for cost in known
+            for cost in COSTS
+            if all(cost in one for one in each)
         }
-        rows.append(Row(SINGLE_TASK, "", list(single.values()), list(single), total, {}))
+        results, seeds = list(single.values()), list(single)
+        rows.append(Row(SINGLE_TASK, "", results, seeds, total, {}, known))
     baselines = list(single.values())
     for (architecture, balancing), summaries in found.items():
         if architecture == SINGLE_TASK:
             continue
         results = [summary["results"] for summary in summaries.values()]
-        tasks = [task for task in results[0] if baselines and task in baselines[0]]
-        delta = delta_m_of_seeds(results, baselines, tasks) if tasks == list(results[0]) else {}
+        tasks = [known[name] for name in results[0] if baselines and name in baselines[0]]
+        is_complete = len(tasks) == len(results[0])
+        delta = delta_m_of_seeds(results, baselines, tasks) if is_complete else {}
         costs = _costs(summaries.values())
-        rows.append(Row(architecture, balancing, results, list(summaries), costs, delta))
+        rows.append(Row(architecture, balancing, results, list(summaries), costs, delta, known))
     return rows
 
 
@@ -112,12 +120,13 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[
         top = (max if higher else min)(known.values(), default=None)
         best.append({i for i, value in known.items() if value == top})
 
+    known = {name: task for row in rows for name, task in row.tasks.items()}
     for task in tasks:
-        metric = MAIN_METRICS[task]
+        metric = known[task].main_metric
         seeds = [[r[task][metric] for r in row.results if task in r] for row in rows]
         values = [statistics.fmean(s) if s else None for s in seeds]
-        texts = [_with_deviation(metric, s, task) if s else "" for s in seeds]
-        higher = HIGHER_IS_BETTER[task][metric]
+        texts = [_with_deviation(metric, s, known[task]) if s else "" for s in seeds]
+        higher = known[task].higher_is_better
         add(f"{task} {metric} {'↑' if higher else '↓'}", values, texts, higher)
     deltas = [row.delta.get("mean") for row in rows]
     texts = [
@@ -132,7 +141,7 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[
     return header, [list(line) for line in zip(*columns, strict=True)], best
 
 
-def _with_deviation(metric: str, values: Sequence[float], task: str) -> str:
+def _with_deviation(metric: str, values: Sequence[float], task: Task) -> str:
     text = formatted(metric, statistics.fmean(values), task)
     if len(values) < 2:
         return text

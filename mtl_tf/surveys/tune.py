@@ -13,6 +13,7 @@ from mtl_tf.atomic_files import read_summary, write_atomically
 from mtl_tf.experiments import run_folder
 from mtl_tf.experiments.best_epoch import single_task_results
 from mtl_tf.experiments.config import Config, make_config
+from mtl_tf.experiments.from_config import load_tasks
 from mtl_tf.experiments.terminal import say
 from mtl_tf.optional_packages import needed
 from mtl_tf.surveys.grid import Cell
@@ -132,7 +133,7 @@ def _interrupted(study: Any, folder: pathlib.Path) -> list[dict[str, float]]:
     found: list[dict[str, float]] = []
     for trial in study.trials:
         key = trial.user_attrs.get("key")
-        is_over = key is not None and not run_folder.is_held(folder / "cells" / key)
+        is_over = key is not None and not run_folder.is_locked(folder / "cells" / key)
         if is_over and trial.params not in [*known, *found]:
             found.append(trial.params)
     return found
@@ -157,7 +158,7 @@ def _space(config: Config, searched: Sequence[str]) -> dict[str, float]:
     if "learning_rate" in searched:
         found["learning_rate"] = config.learning_rate
     if "loss_weights" in searched:
-        for task in config.tasks[1:]:
+        for task in list(load_tasks(config))[1:]:
             found[f"{task}_weight"] = config.loss_weights.get(task, 1.0)
     if not found:
         raise ValueError("There is nothing to search: a single task has no loss weights")

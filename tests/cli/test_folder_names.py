@@ -5,8 +5,7 @@ import pathlib
 
 import pytest
 
-from mtl_tf import cli
-from mtl_tf.cli import commands
+from mtl_tf import cli, experiments, surveys
 from tests.helpers.nyud_folders import write_pack
 
 NAMES = ("795", "20200708", "0755", "1e5", "1.50", "007", "0x1F", "true", "no", "null", "NaN",
@@ -16,24 +15,24 @@ IN_YAML = tuple(n for n in NAMES if n not in ("null", "[1]", "{}", "-", "'a'")) 
 
 @pytest.fixture
 def given(monkeypatch, tmp_path):
-    """The configurations that the commands were given."""
+    """The configurations that the commands make."""
     monkeypatch.chdir(tmp_path)
-    found = []
+    configs = []
 
     def run(config, *_, **__):
-        found.append(config)
+        configs.append(config)
         raise RuntimeError("far enough")
 
     def run_survey(out, rows, seeds, base, alone, always, *_):
         from mtl_tf.surveys.grid import make_cells
 
-        found.extend(cell.config for cell in make_cells(rows, seeds, base, alone, always))
+        configs.extend(cell.config for cell in make_cells(rows, seeds, base, alone, always))
         return []
 
-    monkeypatch.setattr(commands, "run", run)
-    monkeypatch.setattr(commands, "search", run)
-    monkeypatch.setattr(commands, "run_survey", run_survey)
-    return found
+    monkeypatch.setattr(experiments, "run", run)
+    monkeypatch.setattr(surveys, "tune", run)
+    monkeypatch.setattr(surveys, "survey", run_survey)
+    return configs
 
 
 def arguments_of(command):

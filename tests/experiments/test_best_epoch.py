@@ -2,11 +2,14 @@
 
 import json
 import subprocess
+import types
 
 import pytest
 
 from mtl_tf import experiments
 from mtl_tf.experiments import best_epoch, environment
+
+DATASET = types.SimpleNamespace(tasks={"semseg": 13, "depth": 1})
 
 
 def results_of(folder, results):
@@ -18,8 +21,8 @@ def results_of(folder, results):
 def test_single_task_results_are_read(tmp_path):
     depth = results_of(tmp_path / "a", {"depth": {"rmse": 0.5}})
     semseg = results_of(tmp_path / "b", {"semseg": {"miou": 0.4}})
-    found = best_epoch.single_task_results([depth, semseg])
-    assert found == {"depth": {"rmse": 0.5}, "semseg": {"miou": 0.4}}
+    results = best_epoch.single_task_results([depth, semseg])
+    assert results == {"depth": {"rmse": 0.5}, "semseg": {"miou": 0.4}}
     assert best_epoch.single_task_results([]) == {}
 
 
@@ -40,16 +43,16 @@ def test_the_score(tmp_path, best_by, expected):
         tasks=("semseg", "depth"), best_of=3, epochs=5, best_by=best_by
     )
     reference = {"semseg": {"miou": 0.4}, "depth": {"rmse": 0.5}}
-    best = best_epoch.keep_best(config, tmp_path, None, reference)
+    best = best_epoch.keep_best(config, tmp_path, DATASET, reference)
     results = {"semseg": {"miou": 0.4}, "depth": {"rmse": 0.4}}
     assert best.score(results) == pytest.approx(expected)
     assert best.first_epoch == 2
 
 
 @pytest.mark.parametrize(("best_of", "first"), [(1, 5), (5, 0), (9, 0)])
-def test_how_many_epochs_are_judged(tmp_path, best_of, first):
+def test_number_of_evaluated_epochs(tmp_path, best_of, first):
     config = experiments.make_config(best_of=best_of, epochs=5)
-    assert best_epoch.keep_best(config, tmp_path, None, {}).first_epoch == first
+    assert best_epoch.keep_best(config, tmp_path, DATASET, {}).first_epoch == first
 
 
 def test_the_task_that_decides_is_one_that_is_predicted():

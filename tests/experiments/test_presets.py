@@ -4,8 +4,8 @@ import pytest
 
 from mtl_tf import experiments
 from mtl_tf.experiments import presets
+from mtl_tf.experiments.from_config import build_trainer
 from mtl_tf.experiments.published import PUBLISHED, differences, published_row
-from mtl_tf.experiments.run import build_trainer
 from mtl_tf.surveys import grid
 
 # Configurations published with the survey: optimizer, learning rate, batch, epochs.

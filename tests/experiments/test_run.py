@@ -3,7 +3,7 @@
 import pytest
 
 from mtl_tf import experiments
-from mtl_tf.experiments.run import build_trainer
+from mtl_tf.experiments.from_config import build_trainer
 
 TASKS = {"semseg": 13, "depth": 1, "edges": 1}
 

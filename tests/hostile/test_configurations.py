@@ -134,11 +134,11 @@ def test_nothing_of_a_run_is_written_through_a_link(tmp_path, monkeypatch):
         (run / name).symlink_to(tmp_path / "mine.txt")
     with (
         pytest.raises(ValueError, match="cannot be written"),
-        run_folder.held(run, make_config(), "x"),
+        run_folder.lock_folder(run, make_config(), "x"),
     ):
         pass
     with pytest.raises(ValueError, match="cannot be written"):
-        run_folder.is_held(run)
+        run_folder.is_locked(run)
     write_atomically(run / "report.html", "ours")
     from mtl_tf.experiments.run import _save_model
     from tests.helpers.inputs import tiny_model

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtl_tf.cli import commands
+from mtl_tf.cli import predict
 from mtl_tf.deployment.predict import Predictor, as_file_name
 from tests.hostile.outcome import STEERING, TASKS, everything, png
 
@@ -27,7 +27,7 @@ def predictor(model_path):
 def _one_predictor_for_all(predictor, model_path, monkeypatch):
     """Loaded and compiled once."""
     monkeypatch.setattr(
-        commands, "Predictor", lambda path: predictor if path == model_path else Predictor(path)
+        predict, "Predictor", lambda path: predictor if path == model_path else Predictor(path)
     )
 
 

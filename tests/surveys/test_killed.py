@@ -139,7 +139,7 @@ def test_train(number, stage, tmp_path):
     expected = (SIGNALS[number], -signal.SIGINT) if stage == "imported" else (SIGNALS[number],)
     assert code in expected, command.told()
     if number == "SIGINT" and stage != "imported":
-        assert command.told() == ["mtl-tf: stopped. A run goes on with --resume"]
+        assert command.told() == ["mtl-tf: stopped. Continue a run with --resume"]
     command.leaves_nothing()
     assert run(["train", *TRAIN, "--out", out], tmp_path)[0] == 0
     assert len(json.loads((out / "results.json").read_text())["history"]) == 3

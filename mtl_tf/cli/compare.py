@@ -1,0 +1,31 @@
+"""`mtl-tf compare`: two runs on the same images, with intervals."""
+
+import argparse
+import pathlib
+
+from mtl_tf.cli.options import Subparsers, split_list
+from mtl_tf.evaluation import ImageStates, comparison
+from mtl_tf.experiments import plugins
+from mtl_tf.experiments.terminal import say
+
+
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
+    """Add and return the parser of the command."""
+    parser = subparsers.add_parser("compare", help="two runs on the same images, with intervals")
+    parser.add_argument("first", type=pathlib.Path, help="folder of a run, or its images.npz")
+    parser.add_argument("second", type=pathlib.Path, help="folder of a run, or its images.npz")
+    parser.add_argument("--resamples", type=int, default=1000, help="draws of the bootstrap")
+    parser.add_argument(
+        "--tasks", help="own tasks with metric classes of their own, separated by commas; see train"
+    )
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the differences between two runs on the same images."""
+    if options.tasks:
+        plugins.load_tasks(split_list(options.tasks))  # imports the classes of their metrics
+    first, second = (ImageStates.load(path) for path in (options.first, options.second))
+    differences = comparison.compare(first, second, options.resamples)
+    say(comparison.as_text(differences, len(first)))
+    return 0

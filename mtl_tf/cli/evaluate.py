@@ -1,0 +1,58 @@
+"""`mtl-tf evaluate`: evaluate the model of a run again."""
+
+import argparse
+import json
+import pathlib
+
+from mtl_tf.atomic_files import read_summary, write_atomically
+from mtl_tf.cli.options import Subparsers
+from mtl_tf.deployment import load_network
+from mtl_tf.experiments import load_data
+from mtl_tf.experiments.config import read_config
+from mtl_tf.experiments.run import evaluate
+from mtl_tf.experiments.terminal import say
+
+
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
+    """Add and return the parser of the command."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="evaluate the model of a run again",
+        description="Evaluate the model of a run again. Runs the code that config.json names: the "
+        "files and modules of own tasks and data sets.",
+    )
+    parser.add_argument("run", type=pathlib.Path, help="folder of a run")
+    parser.add_argument("--root", type=pathlib.Path, help="the data's folder, if it has moved")
+    parser.add_argument(
+        "--edge-tolerance",
+        type=float,
+        metavar="SHARE",
+        help="evaluate edges by the boundary benchmark too: largest distance of matched pixels as "
+        "a share of the image diagonal (NYUD 0.011, others 0.0075)",
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes of that benchmark")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate the model of a run again and print the results."""
+    config = read_config(options.run / "config.json")
+    if options.root is not None:
+        config = config.model_copy(update={"root": options.root})
+    dataset = load_data(config)
+    path = options.run / "model.keras"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: the run has not finished training")
+    network = load_network(path)
+    if network.input_shape[1:] != dataset.input_shape:
+        raise ValueError(
+            f"{path} takes images {network.input_shape[1:]}, but its config.json says "
+            f"{dataset.input_shape}: they are not of one run"
+        )
+    stored = options.run / "results.json"  # missing if the run was killed before its evaluation
+    summary = read_summary(options.run) if stored.exists() else None
+    results = evaluate(options.run, network, dataset, options.edge_tolerance, options.workers)
+    if summary is not None:
+        write_atomically(stored, json.dumps(summary | {"results": results}, indent=2))
+    say(json.dumps(results, indent=2))
+    return 0

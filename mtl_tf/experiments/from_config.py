@@ -1,0 +1,156 @@
+"""Data set, network and trainer of a configuration."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from mtl_tf import architectures, backbones, data, training
+from mtl_tf.experiments import plugins
+from mtl_tf.experiments.config import Config
+from mtl_tf.tasks import TASKS, Task, as_tasks
+
+
+def load_tasks(config: Config) -> dict[str, Task]:
+    """Load the tasks of a configuration; own tasks run the code of their file or module.
+
+    Args:
+        config: of a run.
+
+    Returns:
+        `{name: task}` in the order of the configuration; known tasks with their default channels.
+
+    Raises:
+        ValueError: if a task cannot be loaded, or another option names a task that is not there.
+    """
+    tasks = plugins.load_tasks(config.tasks)
+    config.check_task_names(list(tasks))
+    return tasks
+
+
+def load_data(config: Config) -> data.DenseDataset:
+    """Load the data set of a configuration; an own one runs the code of its file or module.
+
+    Args:
+        config: of a run.
+
+    Returns:
+        The data set; its `tasks` have the own `mtl_tf.Task` objects of the configuration.
+
+    Raises:
+        ValueError: if the folder does not hold the data set, or an own task or data set cannot be
+            loaded or does not fit the other.
+    """
+    tasks = load_tasks(config)
+    dataset = _open(config, tuple(tasks))
+    own = {task.name: task for text, task in zip(config.tasks, tasks.values(), strict=True)
+           if text not in TASKS}  # fmt: skip
+    for task in own.values():
+        _check_fits(task, dataset)
+    dataset.tasks.own.update(own)
+    return dataset
+
+
+def _open(config: Config, tasks: tuple[str, ...]) -> data.DenseDataset:
+    arguments: dict[str, Any] = {
+        "tasks": tasks,
+        "input_shape": (config.height, config.width, 3),
+        "batch_size": config.batch_size,
+        "augmentation": data.Augmentation(
+            zoom=config.zoom,
+            zoom_between=config.zoom_between,
+            rotation_deg=config.rotation_deg,
+            random_position=config.random_position,
+            brightness=config.brightness,
+        ),
+        "seed": config.seed,
+        "cache": config.cache,
+    }
+    if config.data not in data.TABLE:
+        root = {} if config.root is None else {"root": config.root}
+        return plugins.load_dataset(config.data, **arguments, **root)
+    if config.root is not None and data.TABLE[config.data].needs_root:
+        return data.open_folder(
+            config.data, config.root, num_classes=config.num_classes, **arguments
+        )
+    return data.RenderedRooms(train_size=config.train_size, val_size=config.val_size, **arguments)
+
+
+def _check_fits(task: Task, dataset: data.DenseDataset) -> None:
+    """Raise `ValueError` if the targets of a data set are not what the own task expects."""
+    spec = dataset.specs.get(task.name)
+    if spec is None:
+        raise ValueError(
+            f"{type(dataset).__name__} must pass its argument tasks on to DenseDataset: "
+            f"{task.name!r} is missing in {list(dataset.tasks)}"
+        )
+    if (spec.kind, spec.channels) != (task.kind, task.channels):
+        raise ValueError(
+            f"Task {task.name!r} has {task.channels} channels and {task.kind}, but its targets in "
+            f"{type(dataset).__name__} have {spec.channels} and {spec.kind}. Give the Task object "
+            "to the data set too: DenseDataset(available=[task, ...])"
+        )
+
+
+def build_trainer(
+    config: Config, tasks: Mapping[str, int], steps: int
+) -> training.MultiTaskTrainer:
+    """Build and compile the trainer of a configuration.
+
+    Args:
+        config: of a run.
+        tasks: `{task: channels}`, the `tasks` of its data set.
+        steps: optimizer steps in an epoch.
+
+    Raises:
+        ValueError: for `architecture_options` that the architecture does not take.
+    """
+    trainer = training.MultiTaskTrainer(_build_network(config, tasks), tasks)
+    trainer.compile(
+        _build_optimizer(config, steps),
+        balancing=config.balancing,
+        level=config.level,
+        loss_weights=dict(config.loss_weights),
+        initial_weight=config.initial_weight,
+        weight_decay=config.weight_decay,
+        diagnostics=config.diagnostics,
+    )
+    return trainer
+
+
+def _build_network(config: Config, tasks: Mapping[str, int]) -> keras.Model:
+    architecture: Any = architectures.TABLE[config.architecture].cls
+    options = dict(config.architecture_options)
+    if "head" in inspect.signature(architecture).parameters:
+        options["head"] = config.head
+    if config.auxiliary_tasks:
+        options["auxiliary_tasks"] = tasks
+    try:
+        network = architecture(
+            config.backbone,
+            {name: channels for name, channels in tasks.items()
+             if name not in config.auxiliary_tasks},
+            (config.height, config.width, 3),
+            output_stride=config.output_stride,
+            **options,
+        )  # fmt: skip
+    except TypeError as error:
+        raise ValueError(f"architecture_options of {config.architecture}: {error}") from error
+    if config.pretrained is not None:
+        backbones.load_pretrained(network, config.pretrained)
+    return network
+
+
+def _build_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
+    rate: Any = config.learning_rate
+    if config.schedule == "poly":
+        rate = training.Poly(rate, config.epochs, steps)
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.SGD(rate, momentum=0.9)
+
+
+def predicted_tasks(config: Config, dataset: data.DenseDataset) -> list[Task]:
+    """Return the tasks with a final prediction: all but the auxiliary ones."""
+    return [task for task in as_tasks(dataset.tasks) if task.name not in config.auxiliary_tasks]
