@@ -1,7 +1,7 @@
 """The command line `mtl-tf`: one module for each command, assembled in `main`.
 
-Each module has `add_parser(subparsers)`, which returns the parser of its command, and
-`run(options)`, which runs it and returns the exit code.
+Each module has two functions: `add_parser(subparsers)` returns the parser of its command, and
+`run(options)` runs the command and returns the exit code.
 """
 
 from mtl_tf.cli.main import main

@@ -16,7 +16,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("second", type=pathlib.Path, help="folder of a run, or its images.npz")
     parser.add_argument("--resamples", type=int, default=1000, help="draws of the bootstrap")
     parser.add_argument(
-        "--tasks", help="own tasks with metric classes of their own, separated by commas; see train"
+        "--tasks", help="custom tasks with custom metric classes, separated by commas; see train"
     )
     return parser
 

@@ -19,7 +19,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
     action = actions.add_parser("check", help="read a whole data set and show a contact sheet")
     action.add_argument("root", type=pathlib.Path, help="folder of the data set")
-    action.add_argument("--data", default="nyud", help="which data set it is: see `data list`")
+    action.add_argument("--data", default="nyud", help="name of the data set: see `data list`")
     action.add_argument("--num-classes", type=int, default=13, help="semantic classes")
     action.add_argument("--sheet", type=pathlib.Path, default=pathlib.Path("contact_sheet.png"))
     action.set_defaults(action=_check)
@@ -27,7 +27,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     action = actions.add_parser("pack", help="write a data set as TFRecord files")
     action.add_argument("root", type=pathlib.Path, help="folder of the data set")
     action.add_argument("out", help="folder to write, or a gs://, s3://, ... path")
-    action.add_argument("--data", default="nyud", help="which data set it is: see `data list`")
+    action.add_argument("--data", default="nyud", help="name of the data set: see `data list`")
     action.add_argument("--num-classes", type=int, default=40, help="semantic classes")
     action.add_argument("--shard-mib", type=int, default=128, help="size of a file, MiB")
     action.set_defaults(action=_pack)

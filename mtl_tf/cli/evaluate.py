@@ -19,7 +19,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "evaluate",
         help="evaluate the model of a run again",
         description="Evaluate the model of a run again. Runs the code that config.json names: the "
-        "files and modules of own tasks and data sets.",
+        "files and modules of custom tasks and data sets.",
     )
     parser.add_argument("run", type=pathlib.Path, help="folder of a run")
     parser.add_argument("--root", type=pathlib.Path, help="the data's folder, if it has moved")

@@ -28,7 +28,7 @@ def _types_of(annotation: Any) -> set[Any]:
 _FIELDS = Config.model_fields
 _LISTS = {n for n, field in _FIELDS.items() if typing.get_origin(field.annotation) is tuple}
 _TEXTS = {n for n, field in _FIELDS.items() if _types_of(field.annotation) & {str, pathlib.Path}}
-"""Options whose value is text even where it looks like a number: a folder may be called 795."""
+"""Options with text as value, also if it looks like a number: a folder may be called 795."""
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=pathlib.Path, help="folder (default: beside each photo)")
     parser.add_argument("--side-by-side", action="store_true", help="one picture for all tasks")
     parser.add_argument(
-        "--tasks", help="tasks of the model, your own too, separated by commas; see train"
+        "--tasks", help="tasks of the model, custom ones too, separated by commas; see train"
     )
     return parser
 

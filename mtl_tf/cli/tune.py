@@ -23,7 +23,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--config", type=pathlib.Path, help="a YAML or JSON file of options")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the study")
     parser.add_argument("--trials", type=int, default=20, help="finished trials in the study")
-    parser.add_argument("--search", default=",".join(SEARCHED), help="what, separated by commas")
+    parser.add_argument("--search", default=",".join(SEARCHED), help="options, separated by commas")
     parser.add_argument(
         "--baseline", type=pathlib.Path, nargs="*", default=[], metavar="RUN", help="see train"
     )

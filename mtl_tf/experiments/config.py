@@ -46,13 +46,13 @@ class Config(pydantic.BaseModel):
     )
 
     data: DatasetText = "rendered_rooms"
-    """Data set: a name from `mtl_tf.data.TABLE`, or your own as `file.py:CLASS` or
-    `package.module:CLASS`: a `mtl_tf.data.DenseDataset`, or a function that returns one."""
+    """Data set: a name from `mtl_tf.data.TABLE`; or a custom one, `file.py:CLASS` or
+    `package.module:CLASS`, a `mtl_tf.data.DenseDataset` or a function that returns one."""
     root: str | None = None
     """Folder of the data set, where it needs one; of a packed one also `gs://...`."""
     tasks: tuple[TaskText, ...] = DEFAULT_TASKS
-    """The tasks, in order: names from `mtl_tf.TASKS`, or your own as `file.py:NAME` or
-    `package.module:NAME`: a `mtl_tf.Task`, or a function that returns one."""
+    """Tasks, in order: names from `mtl_tf.TASKS`; or custom ones, `file.py:NAME` or
+    `package.module:NAME`, a `mtl_tf.Task` or a function that returns one."""
     auxiliary_tasks: tuple[str, ...] = ()
     """Names of the tasks that only help the others, by initial predictions."""
     num_classes: Literal[13, 40] = 13
@@ -92,7 +92,7 @@ class Config(pydantic.BaseModel):
     balancing: str = "fixed_weights"
     """A name from `mtl_tf.balancing.TABLE`."""
     level: Literal["parameters", "features"] = "parameters"
-    """What weightings and aggregators balance: `parameters` or `features`."""
+    """Gradients that weightings and aggregators balance: of `parameters` or of `features`."""
     diagnostics: bool = False
     """Log norms, cosines and conflicts of the task gradients."""
     initial_weight: pydantic.NonNegativeFloat = 1.0
@@ -170,7 +170,7 @@ class Config(pydantic.BaseModel):
     def check_task_names(self, names: Collection[str]) -> None:
         """Check the options that name tasks.
 
-        The names of own tasks are known when their code is loaded, so this is a step of its own.
+        The names of custom tasks are only known when their code is loaded, after validation.
 
         Args:
             names: of the tasks, in order.
@@ -241,7 +241,7 @@ def make_config(preset: str | None = None, **values: Any) -> Config:
 
 
 def read_config(path: pathlib.Path) -> Config:
-    """Read the configuration of a run; own tasks and data sets in it are not imported.
+    """Read the configuration of a run; custom tasks and data sets in it are not imported.
 
     Args:
         path: of `config.json`.

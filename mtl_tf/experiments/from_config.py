@@ -13,7 +13,7 @@ from mtl_tf.tasks import TASKS, Task, as_tasks
 
 
 def load_tasks(config: Config) -> dict[str, Task]:
-    """Load the tasks of a configuration; own tasks run the code of their file or module.
+    """Load the tasks of a configuration; loading a custom one runs its code.
 
     Args:
         config: of a run.
@@ -30,25 +30,24 @@ def load_tasks(config: Config) -> dict[str, Task]:
 
 
 def load_data(config: Config) -> data.DenseDataset:
-    """Load the data set of a configuration; an own one runs the code of its file or module.
+    """Load the data set of a configuration; loading a custom one runs its code.
 
     Args:
         config: of a run.
 
     Returns:
-        The data set; its `tasks` have the own `mtl_tf.Task` objects of the configuration.
+        The data set; its `tasks` include the custom `mtl_tf.Task` objects of the configuration.
 
     Raises:
-        ValueError: if the folder does not hold the data set, or an own task or data set cannot be
-            loaded or does not fit the other.
+        ValueError: if the folder does not hold the data set, or a custom task or data set cannot
+            be loaded or does not fit the other.
     """
     tasks = load_tasks(config)
     dataset = _open(config, tuple(tasks))
-    own = {task.name: task for text, task in zip(config.tasks, tasks.values(), strict=True)
-           if text not in TASKS}  # fmt: skip
-    for task in own.values():
-        _check_fits(task, dataset)
-    dataset.tasks.own.update(own)
+    for text, task in zip(config.tasks, tasks.values(), strict=True):
+        if text not in TASKS:
+            _check_fits(task, dataset)
+            dataset.tasks.own[task.name] = task
     return dataset
 
 
@@ -78,7 +77,7 @@ def _open(config: Config, tasks: tuple[str, ...]) -> data.DenseDataset:
 
 
 def _check_fits(task: Task, dataset: data.DenseDataset) -> None:
-    """Raise `ValueError` if the targets of a data set are not what the own task expects."""
+    """Raise `ValueError` if the targets of a data set are not what the custom task expects."""
     spec = dataset.specs.get(task.name)
     if spec is None:
         raise ValueError(
@@ -126,15 +125,15 @@ def _build_network(config: Config, tasks: Mapping[str, int]) -> keras.Model:
         options["head"] = config.head
     if config.auxiliary_tasks:
         options["auxiliary_tasks"] = tasks
+    predicted = {name: n for name, n in tasks.items() if name not in config.auxiliary_tasks}
     try:
         network = architecture(
             config.backbone,
-            {name: channels for name, channels in tasks.items()
-             if name not in config.auxiliary_tasks},
+            predicted,
             (config.height, config.width, 3),
             output_stride=config.output_stride,
             **options,
-        )  # fmt: skip
+        )
     except TypeError as error:
         raise ValueError(f"architecture_options of {config.architecture}: {error}") from error
     if config.pretrained is not None:

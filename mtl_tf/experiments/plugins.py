@@ -1,4 +1,4 @@
-"""Tasks and data sets of users, named by text in a configuration or on the command line.
+"""Custom tasks and data sets, named by text in a configuration or on the command line.
 
 ========================= =====================================================
 text                      object
@@ -30,7 +30,7 @@ from mtl_tf import data
 from mtl_tf.tasks import TASKS, Task, as_tasks
 
 GROUP = "mtl_tf.tasks"
-"""Group of the entry points by which installed packages offer tasks."""
+"""Entry point group of the tasks in installed packages."""
 
 _FORMS = "path/to/file.py:NAME or package.module:NAME"
 
@@ -47,7 +47,7 @@ def checked_task(text: str) -> str:
     if text in TASKS or _entry_point(text) is not None:
         return text
     if ":" not in text:
-        raise ValueError(f"must be one of {', '.join(TASKS)}, or {_FORMS} for your own task")
+        raise ValueError(f"must be one of {', '.join(TASKS)}, or {_FORMS} for a custom task")
     return _checked_reference(text)
 
 
@@ -63,7 +63,7 @@ def checked_dataset(text: str) -> str:
     if text in data.TABLE:
         return text
     if ":" not in text:
-        raise ValueError(f"must be one of {', '.join(data.TABLE)}, or {_FORMS} for your own")
+        raise ValueError(f"must be one of {', '.join(data.TABLE)}, or {_FORMS} for a custom one")
     return _checked_reference(text)
 
 
@@ -188,7 +188,7 @@ def _import_file(path: pathlib.Path) -> ModuleType:
     import it under the same name. Where that name is taken, it gets one with a checksum.
     """
     if not path.is_file():
-        raise ValueError(f"{path} is missing: give the Python file of your task or data set")
+        raise ValueError(f"{path} is missing: give the Python file of a task or data set")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     importlib.invalidate_caches()

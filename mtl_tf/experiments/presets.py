@@ -45,24 +45,41 @@ _QUICK: Options = {
 # === The survey ===
 
 _ALL_ROWS: Options = {
-    "optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 1e-4, "schedule": "poly",
-    "epochs": 100, "best_of": 10, "batch_size": 8, "cache": False,
-}  # fmt: skip
+    "optimizer": "adam",
+    "learning_rate": 1e-4,
+    "weight_decay": 1e-4,
+    "schedule": "poly",
+    "epochs": 100,
+    "best_of": 10,
+    "batch_size": 8,
+    "cache": False,
+}
 _NYUD: Options = {
-    **_ALL_ROWS, "data": "nyud", "tasks": ("semseg", "depth"), "num_classes": 40,
-    "height": 480, "width": 640, "zoom": (1.0, 1.2, 1.5),
-}  # fmt: skip
+    **_ALL_ROWS,
+    "data": "nyud",
+    "tasks": ("semseg", "depth"),
+    "num_classes": 40,
+    "height": 480,
+    "width": 640,
+    "zoom": (1.0, 1.2, 1.5),
+}
 _PASCAL: Options = {
-    **_ALL_ROWS, "data": "pascal_context",
+    **_ALL_ROWS,
+    "data": "pascal_context",
     "tasks": ("semseg", "human_parts", "saliency", "normals", "edges"),
-    "height": 512, "width": 512, "edge_tolerance": 0.0075,
-    "zoom": (0.75, 1.25), "zoom_between": True, "rotation_deg": 20.0,
+    "height": 512,
+    "width": 512,
+    "edge_tolerance": 0.0075,
+    "zoom": (0.75, 1.25),
+    "zoom_between": True,
+    "rotation_deg": 20.0,
     "loss_weights": {"human_parts": 2.0, "saliency": 5.0, "edges": 50.0, "normals": 10.0},
-}  # fmt: skip
+}
 _AUXILIARY: Options = {
-    "tasks": ("semseg", "normals", "edges", "depth"), "auxiliary_tasks": ("normals", "edges"),
+    "tasks": ("semseg", "normals", "edges", "depth"),
+    "auxiliary_tasks": ("normals", "edges"),
     "loss_weights": {"edges": 50.0, "normals": 10.0},
-}  # fmt: skip
+}
 
 _BACKBONES: dict[str, Options] = {
     "r18": {"backbone": "resnet18", "head": "deeplab", "output_stride": 8},
@@ -72,59 +89,48 @@ _BACKBONES: dict[str, Options] = {
 _SGD: Options = {"optimizer": "sgd"}
 _BALANCED = ("uncertainty", "dwa", "gradnorm", "mgda")
 
+_Row = tuple[str, str]  # architecture, suffix of the preset's name
 # {table: (options of all rows, options of its single-task networks, {row: other options})}
-_TABLES: dict[str, tuple[Options, Options, dict[str, Options]]] = {
+_TABLES: dict[str, tuple[Options, Options, dict[_Row, Options]]] = {
     "nyud_r50": (
         _NYUD | _BACKBONES["r50"],
         {},
         {
-            "shared_trunk": {},
-            "mtan": {},
-            "cross_stitch": _SGD | {"learning_rate": 1e-3, "epochs": 50},
-            "nddr_cnn": _SGD | {"learning_rate": 1e-3, "epochs": 50},
-            **{f"shared_trunk_{method}": {"balancing": method} for method in _BALANCED},
+            ("shared_trunk", ""): {},
+            ("mtan", ""): {},
+            ("cross_stitch", ""): _SGD | {"learning_rate": 1e-3, "epochs": 50},
+            ("nddr_cnn", ""): _SGD | {"learning_rate": 1e-3, "epochs": 50},
+            **{("shared_trunk", f"_{method}"): {"balancing": method} for method in _BALANCED},
         },
     ),
     "nyud_hrnet18": (
         _NYUD | _BACKBONES["hrnet18"],
         {},
         {
-            "shared_trunk": {},
-            "pad_net": {},
-            "pad_net_edges_normals": _AUXILIARY,
-            "mti_net": {},
-            "mti_net_edges_normals": _AUXILIARY,
+            ("shared_trunk", ""): {},
+            ("pad_net", ""): {},
+            ("pad_net", "_edges_normals"): _AUXILIARY,
+            ("mti_net", ""): {},
+            ("mti_net", "_edges_normals"): _AUXILIARY,
         },
     ),
     "pascal_r18": (
         _PASCAL | _BACKBONES["r18"] | {"batch_size": 6},
         {"batch_size": 12, "epochs": 60},
         {
-            "shared_trunk": {},
-            "mtan": _SGD | {"learning_rate": 5e-3},
-            "cross_stitch": _SGD | {"learning_rate": 5e-3, "batch_size": 12, "epochs": 20},
-            "nddr_cnn": _SGD | {"learning_rate": 5e-3, "batch_size": 12, "epochs": 20},
-            **{f"shared_trunk_{method}": {"balancing": method} for method in _BALANCED},
+            ("shared_trunk", ""): {},
+            ("mtan", ""): _SGD | {"learning_rate": 5e-3},
+            ("cross_stitch", ""): _SGD | {"learning_rate": 5e-3, "batch_size": 12, "epochs": 20},
+            ("nddr_cnn", ""): _SGD | {"learning_rate": 5e-3, "batch_size": 12, "epochs": 20},
+            **{("shared_trunk", f"_{method}"): {"balancing": method} for method in _BALANCED},
         },
     ),
     "pascal_hrnet18": (
         _PASCAL | _BACKBONES["hrnet18"],
         _SGD | {"learning_rate": 1e-2, "epochs": 60},
-        {"shared_trunk": {}, "pad_net": {}, "mti_net": {}},
+        {("shared_trunk", ""): {}, ("pad_net", ""): {}, ("mti_net", ""): {}},
     ),
 }
-_ARCHITECTURES = ("shared_trunk", "mtan", "cross_stitch", "nddr_cnn", "pad_net", "mti_net")
-
-
-def _preset_name(table: str, row: str) -> str:
-    """Return `nyud/pad_net_hrnet18_x` for the row `pad_net_x` of the table `nyud_hrnet18`."""
-    data, backbone = table.split("_")
-    architecture = _architecture_of(row)
-    return f"{data}/{architecture}_{backbone}{row.removeprefix(architecture)}"
-
-
-def _architecture_of(row: str) -> str:
-    return next(name for name in _ARCHITECTURES if row.startswith(name))
 
 
 def _presets_of_table(table: str) -> dict[str, Options]:
@@ -134,9 +140,9 @@ def _presets_of_table(table: str) -> dict[str, Options]:
     for task in base["tasks"]:
         network = {"tasks": (task,), "loss_weights": {}, "architecture": "single_task"}
         presets[f"{data}/single_task_{task}_{backbone}"] = {**base, **single_task, **network}
-    for row, options in rows.items():
-        architecture = {"architecture": _architecture_of(row)}
-        presets[_preset_name(table, row)] = {**base, **architecture, **options}
+    for (architecture, suffix), options in rows.items():
+        name = f"{data}/{architecture}_{backbone}{suffix}"
+        presets[name] = {**base, "architecture": architecture, **options}
     return presets
 
 
@@ -144,10 +150,8 @@ def survey_of_table(table: str) -> dict[str, Any]:
     """Return the survey that trains all rows of a table: see `mtl_tf.surveys.grid.SURVEYS`."""
     base, single_task, table_rows = _TABLES[table]
     rows = []
-    for name, options in table_rows.items():
-        architecture = _architecture_of(name)
-        auxiliary = options.get("auxiliary_tasks", ())
-        label = architecture + "".join(f" + {task}" for task in auxiliary)
+    for (architecture, _), options in table_rows.items():
+        label = " + ".join((architecture, *options.get("auxiliary_tasks", ())))
         balancing = options.get("balancing", "fixed_weights")
         rows.append((label, balancing, {"architecture": architecture, **options}))
     return {"base": base, "alone": single_task, "rows": rows}

@@ -38,9 +38,12 @@ def _nyud(miou: float, rmse: float, delta: float | None, source: str = _TABLE_5)
 def _pascal(values: Sequence[float], delta: float | None, source: str = _TABLE_5) -> Published:
     semseg, parts, normals, saliency, edges = values
     results = {
-        "semseg": semseg / 100, "human_parts": parts / 100, "normals": normals,
-        "saliency": saliency / 100, "edges": edges / 100,
-    }  # fmt: skip
+        "semseg": semseg / 100,
+        "human_parts": parts / 100,
+        "normals": normals,
+        "saliency": saliency / 100,
+        "edges": edges / 100,
+    }
     return Published(results, delta and delta / 100, source)
 
 
@@ -86,8 +89,15 @@ PUBLISHED: dict[str, Published] = {
 """Published numbers by preset."""
 
 _IRRELEVANT = (
-    "root", "pretrained", "seed", "diagnostics", "train_size", "val_size", "level", "cache",
-)  # fmt: skip
+    "root",
+    "pretrained",
+    "seed",
+    "diagnostics",
+    "train_size",
+    "val_size",
+    "level",
+    "cache",
+)
 _NETWORK = ("backbone", "head", "output_stride", "architecture_options")
 
 

@@ -78,13 +78,13 @@ def run(
     `images.npz`, `report.md` and `report.html`; each file appears whole or not at all.
 
     Args:
-        config: of the run. Own tasks and data sets in it are loaded, which runs their code.
-        out: folder of the run; made if missing.
+        config: of the run. Loading its custom tasks and data sets runs their code.
+        out: folder of the run; created if missing.
         resume: continue from the backup in `out`; a finished run is evaluated and reported again.
         tensorboard: write TensorBoard logs to `out/tensorboard`.
         verbose: Keras' verbosity of training.
-        baseline: folders of finished single-task runs. Delta-m, by which the best epoch is chosen,
-            is relative to them; without one for every task it is relative to the trivial baseline.
+        baseline: folders of finished single-task runs, the reference of the Delta-m that selects
+            the best epoch; unless there is one for every task, the trivial baseline is.
 
     Returns:
         The content of `results.json`: `results`, `baseline`, `history`, `config`, `environment`,
@@ -99,9 +99,8 @@ def run(
     with run_folder.lock_folder(prepared.folder, config, prepared.fingerprint):
         trained = train(prepared, tensorboard, verbose)
         results = evaluate(
-            prepared.folder, trained.network, prepared.dataset, config.edge_tolerance,
-            os.cpu_count() or 1,
-        )  # fmt: skip
+            prepared.folder, trained.network, prepared.dataset, config.edge_tolerance
+        )
         summary = collect(prepared, trained, results)
         report(prepared, trained.network, summary)
     return summary
@@ -151,7 +150,7 @@ def evaluate(
     network: keras.Model,
     dataset: data.DenseDataset,
     edge_tolerance: float | None,
-    num_workers: int,
+    num_workers: int = os.cpu_count() or 1,
 ) -> Results:
     """Evaluate on the test images and write the sums of each image, `images.npz`."""
     images = evaluation.evaluate_images(
@@ -178,10 +177,8 @@ def collect(prepared: Prepared, trained: Trained, results: Results) -> dict[str,
 def report(prepared: Prepared, network: keras.Model, summary: dict[str, Any]) -> None:
     """Write `results.json`, `report.md` and `report.html`."""
     dataset = prepared.dataset
-    pictures = _pictures(network, dataset)
-    evaluation.write_report(
-        prepared.folder, summary, pictures, dataset.class_names, dataset.tasks
-    )  # fmt: skip
+    pictures, names = _pictures(network, dataset), dataset.class_names
+    evaluation.write_report(prepared.folder, summary, pictures, names, dataset.tasks)
 
 
 def trivial_results(config: Config, dataset: data.DenseDataset) -> Results:

@@ -39,7 +39,7 @@ def lock_folder(folder: pathlib.Path, config: Config, fingerprint: str) -> Itera
     """Lock the folder of a run and write `config.json` and `data.txt`.
 
     Args:
-        folder: of the run; made if missing.
+        folder: of the run; created if missing.
         config: of the run.
         fingerprint: of its data.
 
