@@ -9,6 +9,7 @@ import keras
 from mtl_tf import architectures, backbones, data, training
 from mtl_tf.experiments import plugins
 from mtl_tf.experiments.config import Config
+from mtl_tf.task_config import task_config
 from mtl_tf.tasks import TASKS, Task, as_tasks
 
 
@@ -40,12 +41,13 @@ def load_data(config: Config) -> data.DenseDataset:
 
     Raises:
         ValueError: if the folder does not hold the data set, or a custom task or data set cannot
-            be loaded or does not fit the other.
+            be loaded, does not fit the other, or cannot be stored.
     """
     tasks = load_tasks(config)
     dataset = _open(config, tuple(tasks))
     for text, task in zip(config.tasks, tasks.values(), strict=True):
         if text not in TASKS:
+            task_config(task)  # raises an error now if the results could not be stored later
             _check_fits(task, dataset)
             dataset.tasks.own[task.name] = task
     return dataset
