@@ -134,3 +134,17 @@ def test_doctor_and_list(capsys):
     assert "tensorflow" in printed
     assert cli.main(["data", "list"]) == 0
     assert "rendered_rooms" in capsys.readouterr().out
+
+
+def test_help_has_the_descriptions_of_all_options(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "--epochs VALUE passes over the training images (default: 12)" in printed
+    assert "--num-classes VALUE" in printed and "--out OUT" in printed
+
+
+def test_evaluate_says_that_it_runs_code(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["evaluate", "--help"])
+    assert "Runs the code that config.json names" in " ".join(capsys.readouterr().out.split())

@@ -1,4 +1,4 @@
-"""Which epoch is kept, and what Delta-m is relative to."""
+"""The epoch that is kept, and the reference of Delta-m."""
 
 import json
 import subprocess

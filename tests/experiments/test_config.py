@@ -10,8 +10,8 @@ def test_choices_are_the_tables():
     tables = {"architecture": architectures, "backbone": backbones, "head": heads, "data": data}
     for field, module in tables.items():
         for name in module.TABLE:
-            made = experiments.make_config(**{field: name}, root="folder")
-            assert getattr(made, field) == name
+            config = experiments.make_config(**{field: name}, root="folder")
+            assert getattr(config, field) == name
 
 
 @pytest.mark.parametrize("name", [n for n, row in data.TABLE.items() if row.needs_root])
@@ -58,7 +58,7 @@ def test_errors_name_the_key_and_what_is_allowed(values, parts):
         assert part in str(error.value)
 
 
-def test_unknown_preset_is_told():
+def test_unknown_preset_is_named():
     with pytest.raises(ValueError, match="demo"):
         experiments.make_config("fast")
 
@@ -70,3 +70,9 @@ def test_stored_configuration_reads_back(tmp_path):
     (tmp_path / "config.json").write_text(config.to_json()[:-3])
     with pytest.raises(ValueError, match=r"config\.json"):
         read_config(tmp_path / "config.json")
+
+
+def test_every_field_has_a_description():
+    assert [
+        n for n, field in experiments.Config.model_fields.items() if not field.description
+    ] == []

@@ -1,4 +1,4 @@
-"""The rows of the survey: how they are trained, what was published, how a run differs."""
+"""Rows of the survey: their training, published numbers and differences from a run."""
 
 import pytest
 
@@ -25,15 +25,15 @@ TRAINING = {
 }
 
 
-def made(name, **values):
+def config_of(name, **values):
     return experiments.make_config(name, root="folder", **values)
 
 
 @pytest.mark.parametrize("name", TRAINING)
 def test_rows_are_trained_as_published(name):
-    config = made(name)
-    found = (config.optimizer, config.learning_rate, config.batch_size, config.epochs)
-    assert found == TRAINING[name]
+    config = config_of(name)
+    training = (config.optimizer, config.learning_rate, config.batch_size, config.epochs)
+    assert training == TRAINING[name]
     assert (config.weight_decay, config.schedule, config.best_of) == (1e-4, "poly", 10)
     is_resnet = config.backbone.startswith("resnet")
     assert (config.head, config.output_stride) == (
@@ -42,7 +42,10 @@ def test_rows_are_trained_as_published(name):
 
 
 def test_tasks_and_weights_of_the_two_data_sets():
-    pascal, nyud = made("pascal/mti_net_hrnet18"), made("nyud/mti_net_hrnet18_edges_normals")
+    pascal, nyud = (
+        config_of("pascal/mti_net_hrnet18"),
+        config_of("nyud/mti_net_hrnet18_edges_normals"),
+    )
     assert pascal.loss_weights == {
         "human_parts": 2.0, "saliency": 5.0, "edges": 50.0, "normals": 10.0,
     }  # fmt: skip
@@ -50,8 +53,8 @@ def test_tasks_and_weights_of_the_two_data_sets():
     assert nyud.auxiliary_tasks == ("normals", "edges")
     assert nyud.loss_weights == {"edges": 50.0, "normals": 10.0}
     assert (nyud.height, nyud.width, nyud.num_classes) == (480, 640, 40)
-    assert made("nyud/single_task_semseg_r50").tasks == ("semseg",)
-    assert made("pascal/shared_trunk_r18_mgda").balancing == "mgda"
+    assert config_of("nyud/single_task_semseg_r50").tasks == ("semseg",)
+    assert config_of("pascal/shared_trunk_r18_mgda").balancing == "mgda"
 
 
 def test_every_published_row_is_a_preset():
@@ -59,12 +62,15 @@ def test_every_published_row_is_a_preset():
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_row_is_found_again(name):
-    assert published_row(made(name)) == name
-    assert differences(made(name), name) == ["backbone not pretrained on ImageNet"]
-    assert differences(made(name, pretrained="weights.pth"), name) == []
+def test_the_closest_row_of_a_preset_is_itself(name):
+    assert published_row(config_of(name)) == name
+    assert differences(config_of(name), name) == ["backbone not pretrained on ImageNet"]
+    assert differences(config_of(name, pretrained="weights.pth"), name) == []
     results = PUBLISHED[name].results
-    assert set(results) in (set(), set(made(name).tasks) - set(made(name).auxiliary_tasks))
+    assert set(results) in (
+        set(),
+        set(config_of(name).tasks) - set(config_of(name).auxiliary_tasks),
+    )
     assert results or PUBLISHED[name].delta_m is not None
     for task, value in results.items():
         assert (5 < value < 25) if task == "normals" else (0.3 < value < 0.8)
@@ -95,8 +101,10 @@ def test_the_cells_of_a_table_are_its_presets(table):
     cells = grid.make_cells(chosen["rows"], [0], chosen["base"], chosen["alone"], always)
     data, backbone = table.split("_")
     named = [n for n in presets.PRESETS if n.startswith(data) and f"_{backbone}" in n]
-    without = {"diagnostics": False}  # surveys log what methods look at anyway
-    assert [cell.config.model_copy(update=without) for cell in cells] == [made(n) for n in named]
+    without = {"diagnostics": False}  # surveys log what methods compute anyway
+    assert [cell.config.model_copy(update=without) for cell in cells] == [
+        config_of(n) for n in named
+    ]
 
 
 @pytest.mark.slow
@@ -106,7 +114,7 @@ def test_the_cells_of_a_table_are_its_presets(table):
      ("nyud/mti_net_hrnet18_edges_normals", 14_838_121), ("pascal/mtan_r18", 36_613_425)],
 )  # fmt: skip
 def test_presets_have_the_published_parameters(name, parameters):
-    config = made(name)
+    config = config_of(name)
     channels = {"semseg": 21 if "pascal" in name else 40, "human_parts": 7, "normals": 3}
     trainer = build_trainer(config, {task: channels.get(task, 1) for task in config.tasks}, 1)
     assert sum(v.numpy().size for v in trainer.model.trainable_variables) == parameters

@@ -1,4 +1,4 @@
-"""A published number stands beside a run of the same protocol, and nowhere else."""
+"""Published numbers are shown for runs of the same protocol only."""
 
 import html
 import json
@@ -28,7 +28,7 @@ OTHER_PROTOCOLS = {
 }  # fmt: skip
 
 
-def made(**values):
+def config_of(**values):
     return experiments.make_config(ROW, root="folder", **values)
 
 
@@ -52,31 +52,31 @@ def rendered(tmp_path, config):
 
 
 def shares(preset):
-    found = [f"{100 * PUBLISHED[preset].results['semseg']:.1f} %"]
-    return [*found, f"{PUBLISHED[preset].results['depth']:.3f} m"]
+    results = PUBLISHED[preset].results
+    return [f"{100 * results['semseg']:.1f} %", f"{results['depth']:.3f} m"]
 
 
 @pytest.mark.parametrize("name", OTHER_PROTOCOLS)
 def test_nothing_stands_beside_another_protocol(name, tmp_path):
     values, reason = OTHER_PROTOCOLS[name]
-    config = made(**values)
-    found = published_beside(config)
-    assert found["results"] == {} and found["delta_m"] is None
-    assert reason in found["why_not"]
+    config = config_of(**values)
+    published = published_beside(config)
+    assert published["results"] == {} and published["delta_m"] is None
+    assert reason in published["why_not"]
     every = {text for preset, row in PUBLISHED.items()
              if preset.startswith("nyud/") and len(row.results) == 2
              for text in shares(preset)}  # fmt: skip
     for text in rendered(tmp_path, config):
-        assert f"No published numbers beside these: {found['why_not']}" in text
+        assert f"No published numbers beside these: {published['why_not']}" in text
         assert not any(number in text for number in every)
         assert text.count("ublished") == 1  # that line, no column
 
 
 def test_a_run_of_the_same_protocol_has_them_with_what_differs_in_training(tmp_path):
-    config = made(**SHORT)
-    found = published_beside(config)
-    assert found["why_not"] == "" and found["preset"] == ROW
-    assert found["results"] == PUBLISHED[ROW].results
+    config = config_of(**SHORT)
+    published = published_beside(config)
+    assert published["why_not"] == "" and published["preset"] == ROW
+    assert published["results"] == PUBLISHED[ROW].results
     for text in rendered(tmp_path, config):
         assert all(number in text for number in shares(ROW))
         assert f"Published: {ROW} (Δm -0.75 %)" in text
@@ -91,23 +91,23 @@ def test_every_row_may_stand_beside_itself():
 
 def test_the_presets_that_users_begin_with_have_none(tmp_path):
     quick = experiments.make_config("quick", root="folder")
-    found = published_beside(quick)
-    assert found["results"] == {} and "13 classes instead of 40" in found["why_not"]
+    published = published_beside(quick)
+    assert published["results"] == {} and "13 classes instead of 40" in published["why_not"]
     assert published_beside(experiments.make_config("demo")) is None
     for text in rendered(tmp_path, experiments.make_config("demo")):
         assert "ublished" not in text
 
 
 def test_without_a_like_method_or_data_there_is_no_row():
-    assert published_beside(made(balancing="pcgrad")) is None
-    assert published_beside(made(architecture="branched")) is None
+    assert published_beside(config_of(balancing="pcgrad")) is None
+    assert published_beside(config_of(architecture="branched")) is None
     assert published_beside(experiments.make_config(data="cityscapes", root="folder")) is None
 
 
 def test_classes_matter_only_where_there_are_some():
     alone = experiments.make_config("nyud/single_task_depth_r50", root="folder", num_classes=13)
-    found = published_beside(alone)
-    assert found["why_not"] == "" and found["results"] == {"depth": 0.585}
+    published = published_beside(alone)
+    assert published["why_not"] == "" and published["results"] == {"depth": 0.585}
 
 
 def test_of_several_rows_the_one_of_the_same_network_is_taken():
@@ -129,8 +129,13 @@ def test_rows_of_a_survey():
     results = [{"semseg": {"miou": 0.1}, "depth": {"rmse": 1.0}}]
     names = [("shared_trunk", "fixed_weights"), ("mti_net", "fixed_weights")]
     rows = [Row(*name, results, [0], {}, {}) for name in names]
-    configs = [made(), experiments.make_config("nyud/mti_net_hrnet18", root="folder", width=320)]
-    found = _published([Finished(n, c) for n, c in zip(names, configs, strict=True)], rows)
-    assert [line["row"] for line in found["lines"]] == [names[0]]
-    assert found["lines"][0]["pairs"][0] == ("10.0 %", "33.9 %")
-    assert found["without"] == {"images of 480×320 instead of 480×640": ["mti_net, fixed_weights"]}
+    configs = [
+        config_of(),
+        experiments.make_config("nyud/mti_net_hrnet18", root="folder", width=320),
+    ]
+    published = _published([Finished(n, c) for n, c in zip(names, configs, strict=True)], rows)
+    assert [line["row"] for line in published["lines"]] == [names[0]]
+    assert published["lines"][0]["pairs"][0] == ("10.0 %", "33.9 %")
+    assert published["without"] == {
+        "images of 480×320 instead of 480×640": ["mti_net, fixed_weights"]
+    }

@@ -1,4 +1,4 @@
-"""The trainer that a configuration describes."""
+"""The trainer of a configuration."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from mtl_tf.experiments.from_config import build_trainer
 TASKS = {"semseg": 13, "depth": 1, "edges": 1}
 
 
-def made(**values):
+def trainer_of(**values):
     config = experiments.make_config(tasks=tuple(TASKS), height=32, width=32, **values)
     return build_trainer(config, TASKS, steps=2)
 
 
 def test_auxiliary_tasks_are_trained_but_not_predicted_in_the_end():
-    trainer = made(architecture="mti_net", auxiliary_tasks=("edges",), initial_weight=0.5)
+    trainer = trainer_of(architecture="mti_net", auxiliary_tasks=("edges",), initial_weight=0.5)
     final = [name for name in trainer.model.output if "/" not in name]
     assert final == ["semseg", "depth"]
     assert "edges/initial/0" in trainer.model.output
@@ -24,10 +24,10 @@ def test_auxiliary_tasks_are_trained_but_not_predicted_in_the_end():
 
 def test_an_architecture_that_knows_no_auxiliary_tasks_says_so():
     with pytest.raises(ValueError, match=r"architecture_options of shared_trunk.*auxiliary_tasks"):
-        made(auxiliary_tasks=("edges",))
+        trainer_of(auxiliary_tasks=("edges",))
 
 
 @pytest.mark.parametrize("auxiliary", [("normals",), tuple(TASKS)])
 def test_auxiliary_tasks_are_some_of_the_tasks(auxiliary):
     with pytest.raises(ValueError, match="auxiliary_tasks"):
-        made(auxiliary_tasks=auxiliary)
+        trainer_of(auxiliary_tasks=auxiliary)
