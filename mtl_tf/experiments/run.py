@@ -11,11 +11,13 @@ import keras
 
 from mtl_tf import architectures, backbones, data, evaluation, training
 from mtl_tf.atomic_files import write_atomically
+from mtl_tf.class_names import class_names_config
 from mtl_tf.experiments import best_epoch, run_folder
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
+from mtl_tf.tasks import as_tasks, num_classes
 
 _BACKUP_MINUTES = 5.0  # within an epoch
 _TUNING_IMAGES = 50
@@ -138,7 +140,10 @@ def run(
             "relative_to": "single_task" if is_compared else "trivial_baseline",
             "score": None if best.epoch is None else best.score(best.results),
         }
-        write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
+        classes = class_names_config(
+            dataset.tasks.class_names, num_classes(as_tasks(dataset.tasks))
+        )
+        write_atomically(folder / "classes.json", json.dumps(classes))
         _save_model(trainer.model, folder / "model.keras")
         workers = os.cpu_count() or 1
         summary = {
@@ -151,7 +156,7 @@ def run(
             "environment": environment(trainer.model, fingerprint, history),
         }
         pictures = _pictures(trainer.model, dataset)
-        evaluation.write_report(folder, summary, pictures, dataset.class_names, dataset.tasks)
+        evaluation.write_report(folder, summary, pictures, dataset.tasks)
     return summary
 
 
