@@ -25,12 +25,11 @@ def main():
     axes = figure.subplots(2, len(outputs) + 1)
     axes[0, 0].imshow(mtl.data.denormalise(image[0].numpy()))
     axes[0, 0].set_title("image")
-    for column, (task, raw) in enumerate(outputs.items(), start=1):
-        predicted = mtl.TASKS[task].activation(raw[0]).numpy()
-        for row, values in enumerate((predicted, targets[task][0].numpy())):
-            names = data.class_names if task == "semseg" else ()
-            axes[row, column].imshow(mtl.evaluation.colourise(task, values, names, (0.0, 6.0)))
-        axes[0, column].set_title(task)
+    for column, task in enumerate(mtl.tasks.as_tasks(data.tasks), start=1):
+        predicted = task.activation(outputs[task.name][0]).numpy()
+        for row, values in enumerate((predicted, targets[task.name][0].numpy())):
+            axes[row, column].imshow(mtl.evaluation.colourise(task, values, (0.0, 6.0)))
+        axes[0, column].set_title(task.name)
     axes[1, 0].text(1, 0.5, "target", ha="right", va="center", transform=axes[1, 0].transAxes)
     for axis in axes.flat:
         axis.axis("off")

@@ -1,8 +1,8 @@
 """Tasks as Keras configurations and back, so that a saved trainer knows its tasks.
 
-Losses, metrics and activations of `TASKS` are stored by name, classes by module and name, what a
-function makes as the object it made. Nothing is imported for a file, and no function it names is
-called: classes must be losses or metrics that are registered with Keras or already imported.
+Losses, metrics and activations of `TASKS` are stored by name, classes by module and name, other
+functions as the serialised object they return. Loading imports nothing and calls no function that a
+file names: classes must be losses or metrics that are registered with Keras or already imported.
 """
 
 import inspect
@@ -16,85 +16,93 @@ import keras
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import TASKS, Task, as_tasks
 
-_MAKERS = ("activation", "loss", "metrics", "colourise")
+_FUNCTIONS = ("activation", "loss", "metrics", "colourise")
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _DISPENSABLE = ("name", "dtype", "reduction")
 _BASES = (
-    keras.losses.Loss, keras.metrics.Metric, keras.layers.Layer, keras.optimizers.Optimizer,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+    keras.layers.Layer,
+    keras.optimizers.Optimizer,
     keras.optimizers.schedules.LearningRateSchedule,
-)  # fmt: skip
+)
 
 
 def task_config(task: Task) -> dict[str, Any]:
-    """The JSON configuration of a task."""
+    """Return the JSON configuration of a task."""
     plain = ("name", "channels", "main_metric", "higher_is_better")
     config = {field: getattr(task, field) for field in plain}
     config["kind"] = task.kind.value
-    for field in _MAKERS:
+    config["class_names"] = list(task.class_names)
+    for field in _FUNCTIONS:
         config[field] = _stored(task, field, getattr(task, field))
     return config
 
 
 def tasks_from_config(config: Any) -> tuple[Task, ...]:
-    """The tasks of a trainer's configuration: of `task_config` each, or `{task: channels}`.
+    """Return the tasks of a trainer's configuration.
+
+    Args:
+        config: a list of `task_config`, or `{task: channels}`.
 
     Raises:
         TypeError: if a class is neither registered with Keras nor imported.
     """
     if isinstance(config, Mapping):  # of an early version
         return as_tasks(config)
-    return tuple(_task(one) for one in config)
+    return tuple(_task(of_task) for of_task in config)
 
 
 def known_classes(config: Any) -> dict[str, Any]:
-    """Registered objects and imported Keras classes that a configuration names.
+    """Return the registered objects and imported Keras classes that a configuration names.
 
     Args:
-        config: any nest of dictionaries and lists as Keras serialises objects.
+        config: nested dictionaries and lists, as Keras serialises objects.
 
     Returns:
         `{registered name: object}`, the `custom_objects` of
-        `keras.saving.deserialize_keras_object` also after the scope of this call has ended.
+        `keras.saving.deserialize_keras_object`; valid also after the scope of this call.
     """
-    found = {}
+    objects = {}
     for name, module, registered in _named(config):
         known = keras.saving.get_registered_object(registered)
         cls = getattr(sys.modules.get(module), name, None)
         if known is not None:
-            found[registered] = known
+            objects[registered] = known
         elif isinstance(cls, type) and issubclass(cls, _BASES):
-            found[registered] = cls
-    return found
+            objects[registered] = cls
+    return objects
 
 
-def whole_config(made: Any, looks_inside: bool = True) -> dict[str, Any]:
-    """The Keras configuration of an object, if it holds all arguments of its constructor.
+def whole_config(instance: Any, looks_inside: bool = True) -> dict[str, Any]:
+    """Return the Keras configuration of an object with all arguments of its constructor.
 
-    What the constructor does not take is left out.
+    Entries that are no argument of the constructor are left out.
 
     Args:
-        made: a loss, metric or layer.
-        looks_inside: whether to add what `get_config` lacks (that of `keras.losses.Huber` its
-            delta) where the object keeps it, as plain data, under the argument's name.
+        instance: a loss, metric or layer.
+        looks_inside: whether to read arguments that `get_config` lacks (such as delta of
+            `keras.losses.Huber`) from the object, if an attribute of that name is plain data.
 
     Raises:
         ValueError: naming the arguments that would be lost.
     """
-    config = dict(made.get_config())
-    parameters = inspect.signature(type(made).__init__).parameters
+    config = dict(instance.get_config())
+    parameters = inspect.signature(type(instance).__init__).parameters
     names = [n for n, p in parameters.items() if p.kind in _PLAIN and n != "self"]
     lost = []
     for name in names:
         if name in config or name in _DISPENSABLE:
             continue
-        kept = [vars(made), *(v for v in vars(made).values() if isinstance(v, Mapping))]
-        values = [own[name] for own in kept if name in own and _is_plain(own[name])]
+        attributes = [vars(instance), *(v for v in vars(instance).values() if isinstance(v, dict))]
+        values = [group[name] for group in attributes if name in group and _is_plain(group[name])]
         if looks_inside and values:
             config[name] = values[0]
         else:
             lost.append(name)
     if lost:
-        raise ValueError(f"the get_config of {type(made).__name__} lacks {lost}: add them to it")
+        cls = type(instance).__name__
+        raise ValueError(f"the get_config of {cls} lacks {lost}: add them to it")
     if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         for name in set(_DISPENSABLE) - set(names):
             config.pop(name, None)
@@ -108,33 +116,34 @@ def _is_plain(value: Any) -> bool:
 
 
 def serialized(value: Any) -> Any:
-    """`keras.saving.serialize_keras_object`, of losses, metrics and layers with `whole_config`.
+    """Serialise with `keras.saving.serialize_keras_object` and `whole_config`.
 
-    Without the numbers by which Keras recognises an object that occurs twice: it takes them from
-    addresses, and objects that tasks made for this call are gone, their addresses used again.
+    The `shared_object_id` of Keras is left out: Keras derives it from addresses, and the addresses
+    of the temporary losses and metrics of tasks are reused.
 
     Raises:
         ValueError: if arguments of a constructor would be lost.
     """
     if isinstance(value, Mapping):
-        return {name: serialized(one) for name, one in value.items()}
+        return {name: serialized(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [serialized(one) for one in value]
-    stored = _without_numbers(keras.saving.serialize_keras_object(value))
+        return [serialized(item) for item in value]
+    stored = _without_shared_ids(keras.saving.serialize_keras_object(value))
     if isinstance(value, keras.losses.Loss | keras.metrics.Metric | keras.layers.Layer):
         whole = whole_config(value)
         stored["config"] = {name: stored["config"].get(name, whole[name]) for name in whole}
     return stored
 
 
-def _without_numbers(config: Any) -> Any:
+def _without_shared_ids(config: Any) -> Any:
     if isinstance(config, Mapping):
-        kept = {name: one for name, one in config.items() if name != "shared_object_id"}
-        return {name: _without_numbers(one) for name, one in kept.items()}
-    return [_without_numbers(one) for one in config] if isinstance(config, list) else config
+        kept = {name: item for name, item in config.items() if name != "shared_object_id"}
+        return {name: _without_shared_ids(item) for name, item in kept.items()}
+    return [_without_shared_ids(item) for item in config] if isinstance(config, list) else config
 
 
 def _named(config: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield `(class name, module, registered name)` of all objects in a configuration."""
     if isinstance(config, Mapping):
         name, registered = config.get("class_name"), config.get("registered_name")
         if name == "function":  # only if it is registered
@@ -149,11 +158,11 @@ def _named(config: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _stored(task: Task, field: str, value: Any) -> Any:
-    """A function or class in a form that JSON takes."""
-    of = next((name for name, known in TASKS.items() if getattr(known, field) is value), None)
-    if of is not None and value is not None:
-        return {"task": of}
-    if isinstance(value, _Made):
+    """Return a function or class as JSON."""
+    owner = next((name for name, known in TASKS.items() if getattr(known, field) is value), None)
+    if owner is not None and value is not None:
+        return {"task": owner}
+    if isinstance(value, _Factory):
         return {"made": value.config}
     if isinstance(value, type):
         registered = keras.saving.get_registered_name(value)
@@ -161,7 +170,7 @@ def _stored(task: Task, field: str, value: Any) -> Any:
     if field == "loss":
         return {"made": serialized(value())}
     if field == "metrics":
-        return {"made": serialized(task.made_metrics())}
+        return {"made": serialized(task.new_metrics())}
     if value is None:
         return None
     name = getattr(value, "__name__", None)
@@ -171,14 +180,15 @@ def _stored(task: Task, field: str, value: Any) -> Any:
 
 
 def _task(config: Mapping[str, Any]) -> Task:
-    makers = {field: _restored(config, field) for field in _MAKERS}
+    functions = {field: _restored(config, field) for field in _FUNCTIONS}
     return Task(
         name=config["name"],
         channels=config["channels"],
         main_metric=config["main_metric"],
         higher_is_better=config["higher_is_better"],
         kind=TargetKind(config["kind"]),
-        **makers,
+        class_names=config.get("class_names", ()),
+        **functions,
     )
 
 
@@ -189,7 +199,7 @@ def _restored(config: Mapping[str, Any], field: str) -> Any:
     if "task" in stored:
         return getattr(TASKS[stored["task"]], field)
     if "made" in stored:
-        return _Made(stored["made"])
+        return _Factory(stored["made"])
     if "class" in stored:
         return _class(stored, config["name"], field)
     name = stored.get("function") or stored["missing"]
@@ -197,9 +207,9 @@ def _restored(config: Mapping[str, Any], field: str) -> Any:
     if function is not None:
         return function
     warnings.warn(
-        f"The {field} {name!r} of task {config['name']!r} was not saved. Training goes on without "
-        "it; to evaluate or predict, pass your mtl_tf.Task, load with custom_objects, or register "
-        "the function with keras.saving.register_keras_serializable",
+        f"The {field} {name!r} of task {config['name']!r} was not saved. Training continues "
+        "without it; to evaluate or predict, pass your mtl_tf.Task, load with custom_objects, or "
+        "register the function with keras.saving.register_keras_serializable",
         stacklevel=2,
     )
     return _Missing(config["name"], field, name)
@@ -219,19 +229,19 @@ def _class(stored: Mapping[str, str], task: str, field: str) -> type:
     return cls
 
 
-class _Made:
-    """Makes an object, or a list of them, from its stored configuration."""
+class _Factory:
+    """Deserialise a loss, or a list of metrics, from its configuration at each call."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
         self._known = known_classes(config)
 
-    def __call__(self, channels: int | None = None) -> Any:
+    def __call__(self, _channels: int | None = None) -> Any:
         return keras.saving.deserialize_keras_object(self.config, self._known)
 
 
 class _Missing:
-    """Stands for a function that could not be saved; says so when it is called."""
+    """Placeholder of a function that could not be saved; calling it is an error."""
 
     def __init__(self, task: str, field: str, name: str) -> None:
         self.task, self.field, self.__qualname__ = task, field, name

@@ -1,14 +1,15 @@
-"""The dense tasks: what each predicts, how it is trained and how it is judged."""
+"""The dense tasks: targets, activation, loss, metrics and colours of each."""
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from mtl_tf import losses, metrics
+from mtl_tf.class_names import checked_class_names, class_names_by_task
 from mtl_tf.metrics import MetricInfo
 from mtl_tf.targets import KINDS, TargetKind
 
@@ -16,6 +17,11 @@ from mtl_tf.targets import KINDS, TargetKind
 @dataclasses.dataclass(frozen=True)
 class Task:
     """One prediction target.
+
+    >>> heat = Task("heat", 1, tf.identity, losses.L1, lambda c: [metrics.DepthMetrics()], "rmse",
+    ...             higher_is_better=False)
+    >>> heat.kind.name, heat.metric_info["rmse"].unit
+    ('DISTANCE', 'm')
 
     Source: Vandenhende et al., TPAMI 2021, section 4.
 
@@ -25,19 +31,20 @@ class Task:
         channels: channels of the raw prediction `[B, H, W, channels]` (of a whole image
             `[B, channels]`); classes for segmentation.
         activation: raw prediction -> probabilities, metres or unit vectors, of the same shape.
-        loss: makes the `keras.losses.Loss`.
-        metrics: makes the Keras metrics of a task with that many channels.
-        main_metric: the metric that stands for the task in Delta-m.
+        loss: returns a new `keras.losses.Loss`.
+        metrics: returns new Keras metrics for a number of channels.
+        main_metric: the metric of the task that Delta-m averages.
         higher_is_better: direction of the main metric.
-        kind: what the target is, and with it what a flip, a zoom and resizing do to it. Without it
-            the kind follows from the metrics and the loss; where they leave it open (a Keras loss
-            of numbers) it is `VALUES`.
-        colourise: `[H, W, C]` activated prediction or target -> RGB `[H, W, 3]` uint8; the usual
-            colours of the kind without it.
+        kind: kind of the target: the effect of a flip, a zoom and resizing. By default inferred
+            from the metrics and the loss; `VALUES` where they have no kind (a Keras loss of
+            numbers).
+        colourise: `[H, W, C]` activated prediction or target -> RGB `[H, W, 3]` uint8; by default
+            the usual colours of the kind.
+        class_names: one name per class, for the colours and the legend; only for class ids.
 
     Raises:
-        ValueError: for a name that cannot be printed, an object where a function that makes one
-            belongs, or metrics that make nonsense of class ids.
+        ValueError: for a name that cannot be printed, class names that do not fit the channels, an
+            object instead of a function that returns one, or metrics that do not fit class ids.
     """
 
     name: str
@@ -47,8 +54,9 @@ class Task:
     metrics: Callable[[int], list[keras.metrics.Metric]]
     main_metric: str
     higher_is_better: bool
-    kind: TargetKind = None  # type: ignore[assignment]  # __post_init__ finds it
+    kind: TargetKind = None  # type: ignore[assignment]  # __post_init__ infers it
     colourise: Callable[[Any], Any] | None = None
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
@@ -63,37 +71,48 @@ class Task:
             )
         if self.kind is None:
             object.__setattr__(self, "kind", _kind_of(self))
-            self.made_metrics()
+            self.new_metrics()
         elif not isinstance(self.kind, TargetKind):
             raise ValueError(
                 f"kind of task {self.name!r} must be one of {list(TargetKind)}. "
                 f"Received: {self.kind!r}"
             )
+        object.__setattr__(self, "class_names", self._checked_class_names())
 
-    def made_metrics(self) -> list[keras.metrics.Metric]:
-        """New metrics.
+    def _checked_class_names(self) -> tuple[str, ...]:
+        if not self.class_names:
+            return ()
+        if self.kind is not TargetKind.CLASSES:
+            raise ValueError(
+                f"Task {self.name!r} predicts {self.kind.value}, not classes: leave class_names "
+                f"empty, or set kind={TargetKind.CLASSES}. Received: {self.class_names!r}"
+            )
+        return checked_class_names(self.class_names, self.name, self.channels)
+
+    def new_metrics(self) -> list[keras.metrics.Metric]:
+        """Return new metric objects.
 
         Raises:
-            ValueError: if `metrics` does not make a list of Keras metrics, or some that make
-                nonsense of class ids.
+            ValueError: if `metrics` does not return a list of Keras metrics, or some do not fit
+                class ids.
         """
-        made = self.metrics(self.channels)
-        is_list = isinstance(made, list | tuple)
-        if not is_list or not all(isinstance(metric, keras.metrics.Metric) for metric in made):
+        new = self.metrics(self.channels)
+        is_list = isinstance(new, list | tuple)
+        if not is_list or not all(isinstance(metric, keras.metrics.Metric) for metric in new):
             raise ValueError(
                 f"metrics of task {self.name!r} must make a list of Keras metrics, such as lambda "
-                f"channels: [mtl_tf.metrics.RegressionMetrics(channels)]. It made: {made!r}"
+                f"channels: [mtl_tf.metrics.RegressionMetrics(channels)]. Received: {new!r}"
             )
-        for metric in made:
+        for metric in new:
             check_metric(metric, self.name, self.kind)
-        return list(made)
+        return list(new)
 
     @functools.cached_property
     def metric_info(self) -> dict[str, MetricInfo]:
         """Direction and unit of each metric result by name, the main metric first."""
         unknown = MetricInfo(None)
         info = {self.main_metric: unknown}
-        for metric in self.made_metrics():
+        for metric in self.new_metrics():
             info |= getattr(metric, "info", None) or {metric.name: unknown}
         if self.kind is TargetKind.BOUNDARY:  # evaluated by the edge benchmark too
             info |= {name: metrics.EdgeMetrics.info[name] for name in ("ods_f", "ois_f", "ap")}
@@ -103,13 +122,16 @@ class Task:
 
 
 _OF_ONE_HOT = (
-    keras.metrics.CategoricalAccuracy, keras.metrics.TopKCategoricalAccuracy,
-    keras.metrics.CategoricalCrossentropy, keras.metrics.OneHotIoU, keras.metrics.OneHotMeanIoU,
-)  # fmt: skip
+    keras.metrics.CategoricalAccuracy,
+    keras.metrics.CategoricalCrossentropy,
+    keras.metrics.OneHotIoU,
+    keras.metrics.OneHotMeanIoU,
+    keras.metrics.TopKCategoricalAccuracy,
+)
 
 
 def check_metric(metric: keras.metrics.Metric, task: str, kind: TargetKind) -> None:
-    """`ValueError` for metrics of Keras that make nonsense of class ids and scores."""
+    """Check that a Keras metric fits class ids and scores; raise `ValueError` otherwise."""
     if kind is not TargetKind.CLASSES:
         return
     remedy = ""
@@ -125,11 +147,11 @@ def check_metric(metric: keras.metrics.Metric, task: str, kind: TargetKind) -> N
 
 
 def _kind_of(task: Task) -> TargetKind:
-    """The kind that a task's metrics, or its loss, are for."""
-    kinds = [getattr(metric, "kind", None) for metric in task.made_metrics()]
+    """Infer the kind of a task from its metrics and its loss."""
+    kinds = [getattr(metric, "kind", None) for metric in task.new_metrics()]
     try:
         loss = task.loss()
-    except TypeError as error:  # a loss function in place of one that makes it
+    except TypeError as error:  # a loss function instead of one that returns a loss object
         raise ValueError(
             f"loss of task {task.name!r} must make a loss without arguments: write lambda: "
             f"my_function. Received: {task.loss!r} ({error})"
@@ -142,56 +164,75 @@ def _kind_of(task: Task) -> TargetKind:
     return next((kind for kind in kinds if kind is not None), TargetKind.VALUES)
 
 
-def _unit_vectors(raw: Any) -> Any:
+def _unit_vectors(raw: tf.Tensor) -> tf.Tensor:
     return tf.math.l2_normalize(raw, axis=-1)
 
 
-def _task(name: str, channels: int, activation: Any, loss: Any, task_metrics: Any) -> Task:
+def _task(name: str, channels: int, activation: Any, loss: Any, new_metrics: Any) -> Task:
     main = metrics.MAIN_METRICS[name]
-    return Task(
-        name, channels, activation, loss, task_metrics, main,
-        metrics.HIGHER_IS_BETTER[name][main], KINDS[name],
-    )  # fmt: skip
+    higher_is_better = metrics.HIGHER_IS_BETTER[name][main]
+    return Task(name, channels, activation, loss, new_metrics, main, higher_is_better, KINDS[name])
 
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         _task(
-            "semseg", 40, tf.nn.softmax, losses.SegmentationCrossEntropy,
+            "semseg",
+            40,
+            tf.nn.softmax,
+            losses.SegmentationCrossEntropy,
             lambda channels: [metrics.SegmentationMetrics(channels)],
         ),
         _task(
-            "human_parts", 7, tf.nn.softmax, losses.SegmentationCrossEntropy,
+            "human_parts",
+            7,
+            tf.nn.softmax,
+            losses.SegmentationCrossEntropy,
             lambda channels: [metrics.SegmentationMetrics(channels, skip_background_images=True)],
         ),
         _task(
-            "saliency", 1, tf.sigmoid, losses.BalancedBinaryCrossEntropy,
-            lambda channels: [metrics.SaliencyMetrics()],
+            "saliency",
+            1,
+            tf.sigmoid,
+            losses.BalancedBinaryCrossEntropy,
+            lambda _: [metrics.SaliencyMetrics()],
         ),
-        _task("normals", 3, _unit_vectors, losses.NormalsL1,
-              lambda channels: [metrics.NormalsMetrics()]),
+        _task("normals", 3, _unit_vectors, losses.NormalsL1, lambda _: [metrics.NormalsMetrics()]),
         _task(
-            "edges", 1, tf.sigmoid, lambda: losses.BalancedBinaryCrossEntropy(positive_weight=0.95),
-            lambda channels: [metrics.EdgeMetrics()],
+            "edges",
+            1,
+            tf.sigmoid,
+            lambda: losses.BalancedBinaryCrossEntropy(positive_weight=0.95),
+            lambda _: [metrics.EdgeMetrics()],
         ),
-        _task("depth", 1, tf.identity, losses.L1, lambda channels: [metrics.DepthMetrics()]),
-        _task("keypoints", 1, tf.identity, losses.L1,
-              lambda channels: [metrics.RegressionMetrics(channels)]),
-        _task("principal_curvature", 2, tf.identity, losses.L1,
-              lambda channels: [metrics.RegressionMetrics(channels)]),
+        _task("depth", 1, tf.identity, losses.L1, lambda _: [metrics.DepthMetrics()]),
+        _task(
+            "keypoints",
+            1,
+            tf.identity,
+            losses.L1,
+            lambda channels: [metrics.RegressionMetrics(channels)],
+        ),
+        _task(
+            "principal_curvature",
+            2,
+            tf.identity,
+            losses.L1,
+            lambda channels: [metrics.RegressionMetrics(channels)],
+        ),
     )
-}  # fmt: skip
+}
 """The tasks by name: the survey's in its order (channels: NYUD-v2 and PASCAL-Context), then two of
 Taskonomy."""
 
 
 def as_tasks(tasks: Mapping[str, int] | Iterable[str | Task]) -> tuple[Task, ...]:
-    """Tasks from what a user may give: `{name: channels}`, names, or `Task` objects.
+    """Return `Task` objects for `{name: channels}`, names, or `Task` objects.
 
     Args:
         tasks: for example `{"semseg": 13, "depth": 1}`, `("semseg", "depth")`, the `tasks` of a
-            data set, or a list of `Task`.
+            data set (with its class names), or a list of `Task`.
 
     Returns:
         The tasks in the order given.
@@ -200,23 +241,16 @@ def as_tasks(tasks: Mapping[str, int] | Iterable[str | Task]) -> tuple[Task, ...
         ValueError: for an unknown name, a repeated task, no task, or channels below 1.
     """
     items: list[Any] = list(tasks.items()) if isinstance(tasks, Mapping) else list(tasks)
-    own: Mapping[str, Task] = getattr(tasks, "own", {})  # of a data set
+    objects: Mapping[str, Task] = getattr(tasks, "own", {})  # of a data set
+    class_names: Mapping[str, tuple[str, ...]] = getattr(tasks, "class_names", {})
     resolved: list[Task] = []
     for item in items:
-        if isinstance(item, tuple) and item[0] in own:
-            item = own[item[0]]
-        if isinstance(item, Task):
-            resolved.append(item)
-            continue
-        name, channels = item if isinstance(item, tuple) else (item, None)
-        if name not in TASKS:
-            raise ValueError(
-                f"Unknown task {name!r}. Known: {sorted(TASKS)}. Pass an mtl_tf.Task for your own"
-            )
-        known = TASKS[name]
-        resolved.append(
-            known if channels is None else dataclasses.replace(known, channels=channels)
-        )
+        if isinstance(item, tuple) and item[0] in objects:
+            item = objects[item[0]]
+        task = item if isinstance(item, Task) else _known_task(item)
+        if task.name in class_names:
+            task = dataclasses.replace(task, class_names=class_names[task.name])
+        resolved.append(task)
     for task in resolved:
         if task.channels < 1:
             raise ValueError(
@@ -228,3 +262,39 @@ def as_tasks(tasks: Mapping[str, int] | Iterable[str | Task]) -> tuple[Task, ...
     if len(set(names)) < len(names):
         raise ValueError(f"tasks must name each task once. Received: {names}")
     return tuple(resolved)
+
+
+def _known_task(item: str | tuple[str, int]) -> Task:
+    """Return a task of `TASKS`, with the number of channels given."""
+    name, channels = item if isinstance(item, tuple) else (item, None)
+    if name not in TASKS:
+        raise ValueError(
+            f"Unknown task {name!r}. Known: {sorted(TASKS)}. Pass an mtl_tf.Task for your own"
+        )
+    known = TASKS[name]
+    return known if channels is None else dataclasses.replace(known, channels=channels)
+
+
+def with_class_names(
+    tasks: Iterable[Task], names: Sequence[str] | Mapping[str, Sequence[str]]
+) -> tuple[Task, ...]:
+    """Return tasks with class names; names that a task has already stay.
+
+    Args:
+        tasks: the tasks.
+        names: `{task: names}`; or one sequence for every task with that many classes.
+
+    Raises:
+        ValueError: if the names of a task are not one printable name per class.
+    """
+    tasks = tuple(tasks)
+    by_task = class_names_by_task(names, num_classes(t for t in tasks if not t.class_names))
+    return tuple(
+        dataclasses.replace(task, class_names=by_task.get(task.name, task.class_names))
+        for task in tasks
+    )
+
+
+def num_classes(tasks: Iterable[Task]) -> dict[str, int]:
+    """Return `{task: number of classes}` of the tasks of class ids."""
+    return {task.name: task.channels for task in tasks if task.kind is TargetKind.CLASSES}

@@ -12,14 +12,15 @@ ALLOWED = {
     "atomic_files": set(),
     "graph": set(),
     "targets": set(),
+    "class_names": {"targets"},
     "graph_errors": set(),
     "ops": set(),
     "layers": {"ops"},
     "losses": {"ops", "targets"},
     "metrics": {"ops", "targets"},
     "balancing": {"ops"},
-    "data": {"autotuning", "graph_errors", "targets"},
-    "tasks": {"losses", "metrics", "targets"},
+    "data": {"autotuning", "class_names", "graph_errors", "targets"},
+    "tasks": {"class_names", "losses", "metrics", "targets"},
     "task_config": {"targets", "tasks"},
     "autotuning": set(),
     "optional_packages": set(),
@@ -33,11 +34,12 @@ ALLOWED = {
         "task_config", "tasks",
     },
     "evaluation": {
-        "atomic_files", "autotuning", "graph_errors", "metrics", "targets", "task_config", "tasks",
+        "atomic_files", "autotuning", "class_names", "graph_errors", "metrics", "targets",
+        "task_config", "tasks",
     },
     "deployment": {
-        "atomic_files", "data", "evaluation", "graph_errors", "ops", "optional_packages", "targets",
-        "task_config", "tasks", "training",
+        "atomic_files", "class_names", "data", "evaluation", "graph_errors", "ops",
+        "optional_packages", "targets", "task_config", "tasks", "training",
     },
 }  # fmt: skip
 EVERYTHING = {"experiments", "surveys", "cli", "__init__", "__main__"}

@@ -11,7 +11,6 @@ from mtl_tf import data, evaluation
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.data.files import shown
 from mtl_tf.data.sample import checked_sample
-from mtl_tf.evaluation.reporting.colours import names_of
 from mtl_tf.experiments.terminal import say
 from mtl_tf.tasks import as_tasks
 
@@ -73,8 +72,7 @@ def _row(sample: data.Sample, dataset: data.DenseDataset) -> np.ndarray:
     pictures = [sample.image]
     for task in as_tasks(dataset.tasks):
         target, mask = sample.targets[task.name], sample.masks[task.name]
-        names = names_of(task, dataset.class_names)
-        pictures.append(evaluation.colourise(task, target, names, mask=mask))
+        pictures.append(evaluation.colourise(task, target, mask=mask))
     height = round(_CELL_WIDTH * sample.image.shape[0] / sample.image.shape[1])
     height = min(max(height, 1), _MAX_HEIGHT)  # an image may be a single line
     cells = [cv2.resize(p, (_CELL_WIDTH, height), interpolation=cv2.INTER_AREA) for p in pictures]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mtl_tf.class_names import assigned_class_names
 from mtl_tf.data import files
 from mtl_tf.data.pipeline import make_pipeline
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
@@ -25,15 +26,23 @@ _RESERVED = ("id", "image")  # what else files and records of an image hold
 
 
 class TaskChannels(dict[str, int]):
-    """`{task: channels}` that remembers the `mtl_tf.Task` objects among them.
+    """Mapping `{task: channels}` with the `mtl_tf.Task` objects and the class names of these tasks.
 
     Attributes:
-        own: `{name: task}`; `mtl_tf.tasks.as_tasks` takes them in the place of those it knows.
+        own: `{name: task}`; `mtl_tf.tasks.as_tasks` prefers them to the tasks it knows by name.
+        class_names: `{name: class names}`; `mtl_tf.tasks.as_tasks` puts them into the tasks.
     """
 
-    def __init__(self, channels: Mapping[str, int], own: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        channels: Mapping[str, int],
+        own: Mapping[str, Any],
+        class_names: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         super().__init__(channels)
+        names = class_names or {}
         self.own = {name: own[name] for name in channels if name in own}
+        self.class_names = {name: names[name] for name in channels if name in names}
 
 
 def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
@@ -71,10 +80,11 @@ class DenseDataset(abc.ABC):
 
     Attributes:
         tasks: `{task: channels}`, as architectures, trainer and evaluation take it; it remembers
-            `mtl_tf.Task` objects.
+            `mtl_tf.Task` objects, and has the class names of each task in `tasks.class_names`.
         splits: `{"train": ids, "val": ids}`, and `"test"` where it is not the same as `"val"`.
         input_shape: `(H, W, 3)` of the images in a batch.
-        class_names: names of the semantic classes.
+        class_names: names of the classes; those of the first task that has some where tasks
+            differ.
         options: the options below.
 
     Args:
@@ -84,14 +94,16 @@ class DenseDataset(abc.ABC):
             this library knows, or else from the first sample: whole numbers are class ids.
         splits: ids of `"train"`, `"val"` and perhaps `"test"`.
         input_shape: `(H, W, 3)` of the images in a batch; the first image's own size for `None`.
-        class_names: names of the semantic classes.
+        class_names: names of the classes: `{task: names}`, or one sequence for every task of class
+            ids with that many channels. Names in a `mtl_tf.Task` win.
         **options: `augmentation`, `batch_size`, `seed`, `cache`, `num_workers` and `check_files`,
             see `Options`; the class says how it augments without `augmentation`.
 
     Raises:
         DataError: if a split is empty or a file is missing.
         TypeError: for an unknown option.
-        ValueError: for a task that is not available, or a shape or batch size that makes no sense.
+        ValueError: for a task that is not available, class names that do not fit, or a shape or
+            batch size that makes no sense.
     """
 
     augmentation = Augmentation()
@@ -102,7 +114,7 @@ class DenseDataset(abc.ABC):
         available: Mapping[str, int] | Iterable[Any],
         splits: Mapping[str, list[str]],
         input_shape: Sequence[int] | None,
-        class_names: Sequence[str] = (),
+        class_names: Sequence[str] | Mapping[str, Sequence[str]] = (),
         **options: Any,
     ) -> None:
         own: Mapping[str, Any] = getattr(available, "own", {})
@@ -129,8 +141,13 @@ class DenseDataset(abc.ABC):
         self.options = Options(**options)
         if self.options.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1. Received: {self.options.batch_size}")
-        self.tasks = TaskChannels({name: available[name] for name in names}, own)
-        self.class_names = tuple(class_names)
+        if not isinstance(class_names, Mapping | str):
+            class_names = tuple(class_names)
+        names_of_all = assigned_class_names(class_names, available, own)
+        self.tasks = TaskChannels({name: available[name] for name in names}, own, names_of_all)
+        is_shared = bool(class_names) and not isinstance(class_names, Mapping)
+        first = next(iter(names_of_all.values()), ())
+        self.class_names: tuple[str, ...] = tuple(class_names) if is_shared else first
         self.splits = dict(splits)
         for split, ids in self.splits.items():
             if not ids:
@@ -200,7 +217,9 @@ class DenseDataset(abc.ABC):
         Of the tasks, classes and splits, the sizes of all files, and the first sample of each
         split.
         """
-        named = [list(self.tasks.items()), self.class_names, sorted(self.splits.items())]
+        names = self.tasks.class_names
+        class_names = self.class_names if {*names.values()} <= {self.class_names} else names
+        named = [list(self.tasks.items()), class_names, sorted(self.splits.items())]
         digest = hashlib.sha256(json.dumps(named).encode())
         for image_id in self.all_ids():
             paths = self._paths_used(image_id)

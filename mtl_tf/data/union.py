@@ -61,7 +61,10 @@ class UnionDataset(DenseDataset):
             for split in ("train", "val", "test")
         }
         input_shape = first.input_shape if input_shape is None else input_shape
-        names = next((d.class_names for d in self.datasets if "semseg" in d.tasks), ())
+        names: dict[str, tuple[str, ...]] = {}
+        for dataset in self.datasets:
+            for task, of_task in dataset.tasks.class_names.items():
+                names.setdefault(task, of_task)
         own = {name: task for d in self.datasets for name, task in d.tasks.own.items()}
         available = TaskChannels(tasks, own)
         super().__init__(tasks, available, splits, input_shape, names, **options)

@@ -1,5 +1,6 @@
-"""Trained models for other programs: SavedModel, ONNX and LiteRT, each checked after writing."""
+"""Export of models to SavedModel, ONNX and LiteRT, each checked against Keras."""
 
+import functools
 import os
 import pathlib
 import tempfile
@@ -17,9 +18,9 @@ from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from mtl_tf.optional_packages import needed
 
 FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
-"""Names of the formats, and what Keras calls them."""
+"""Names of the formats, and their names in Keras."""
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert", "": "savedmodel"}
-"""The formats that names of files stand for; a SavedModel is a folder without a suffix."""
+"""Formats by suffix of the file; a SavedModel is a folder without a suffix."""
 _PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime")}
 
 
@@ -30,32 +31,32 @@ def export_model(
     with_preprocessing: bool = False,
     photos: Sequence[str | os.PathLike[str]] = (),
 ) -> dict[str, float]:
-    """Writes a model for another program, runs it there, and compares.
+    """Export a model, run the exported file, and compare the outputs with Keras.
 
-    Tasks are named outputs; none of this library's ops is in it.
+    Tasks are named outputs; the file contains none of this library's ops.
 
     Source: this library.
 
     Args:
         model: an architecture of `mtl_tf.architectures`, or any functional model with a dictionary
             of outputs.
-        out: file to write (`savedmodel`: folder).
+        out: path of the file (`savedmodel`: of the folder).
         file_format: `"savedmodel"`, `"onnx"` (needs the extra `export`) or `"litert"`; `None` takes
             it from the suffix of `out`: `.onnx`, `.tflite`, or none for a SavedModel.
         with_preprocessing: take RGB images `[B, H, W, 3]` of numbers 0 to 255 instead of normalised
             ones.
-        photos: image files to compare on; a rendered room without one.
+        photos: image files to compare on; by default a rendered room.
 
     Returns:
-        `{task: largest absolute difference to Keras}` over the images, in the unit of the raw
+        `{task: maximum absolute difference to Keras}` over the images, in the unit of the raw
         prediction.
 
     Raises:
         ValueError: for an unknown format or suffix, or if `out` is a folder.
-        ImportError: if the format needs a package that is not installed, with what to install.
+        ImportError: if the format needs a package that is not installed.
         DataError: if a photograph is missing or damaged.
-        RuntimeError: if what was made computes something else, by more than 1e-3 of the output's
-            standard deviation; nothing is written then.
+        RuntimeError: if the outputs differ by more than 1e-3 of their standard deviation; nothing
+            is written then.
     """
     out = pathlib.Path(out)
     if file_format is None:
@@ -68,22 +69,20 @@ def export_model(
         raise ValueError(f"{out} is a folder that exists: choose another name")
     images = _images(photos, *model.input_shape[1:3])
     exported = _with_preprocessing(model) if with_preprocessing else model
-    exported(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports what was called
+    exported(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras needs a call to export
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         unfinished = pathlib.Path(folder) / out.name
         with ops.portable():
             exported.export(str(unfinished), format=FORMATS[file_format], verbose=False)
-        differences = _compared(
-            model, lambda image, tasks: _RUNNERS[file_format](unfinished, image, tasks), images,
-            with_preprocessing,
-        )  # fmt: skip
+        run = functools.partial(_RUNNERS[file_format], unfinished)
+        differences = _differences(model, run, images, with_preprocessing)
         unfinished.replace(out)
     return differences
 
 
 def _format_of(out: pathlib.Path) -> str:
-    """The format that the suffix of a file stands for."""
+    """Return the format of a file by its suffix."""
     if out.suffix.lower() not in SUFFIXES:
         raise ValueError(
             f"{out.name} does not tell the format: let it end with .onnx or .tflite, or give "
@@ -92,22 +91,20 @@ def _format_of(out: pathlib.Path) -> str:
     return SUFFIXES[out.suffix.lower()]
 
 
-def _compared(
+def _differences(
     model: keras.Model,
     run: Callable[[np.ndarray, list[str]], dict[str, Any]],
     images: Sequence[np.ndarray],
     with_preprocessing: bool,
 ) -> dict[str, float]:
-    """The largest difference of each task over the images; `RuntimeError` if one is large."""
+    """Return the maximum difference of each task; raise `RuntimeError` if one is too large."""
     differences = dict.fromkeys(model.output, 0.0)
     for image in images:
         normalised = data.normalise(image)[None]
-        found = run(
-            image[None].astype(np.float32) if with_preprocessing else normalised,
-            sorted(differences),
-        )
+        inputs = image[None].astype(np.float32) if with_preprocessing else normalised
+        outputs = run(inputs, sorted(differences))
         for task, expected in model(normalised, training=False).items():
-            difference = float(np.abs(found[task] - np.asarray(expected)).max())
+            difference = float(np.abs(outputs[task] - np.asarray(expected)).max())
             differences[task] = max(differences[task], difference)
             if not difference <= 1e-3 * float(np.std(expected)):
                 raise RuntimeError(
@@ -118,7 +115,7 @@ def _compared(
 
 
 def _with_preprocessing(model: keras.Model) -> keras.Model:
-    """The model behind the normalisation of `mtl_tf.data.normalise`."""
+    """Return the model with the normalisation of `mtl_tf.data.normalise` before it."""
     image = keras.Input(model.input_shape[1:], name="image")
     scale, offset = 1 / (255.0 * IMAGENET_STD), -IMAGENET_MEAN / IMAGENET_STD
     x = keras.layers.Rescaling(scale.tolist(), offset.tolist())(image)
@@ -126,6 +123,7 @@ def _with_preprocessing(model: keras.Model) -> keras.Model:
 
 
 def _images(photos: Sequence[str | os.PathLike[str]], height: int, width: int) -> list[np.ndarray]:
+    """Return the images to compare on, at the size of the model's input."""
     if not photos:
         rooms = data.RenderedRooms(("depth",), (height, width, 3), train_size=1, val_size=1)
         return [rooms.load("0").image]
@@ -135,8 +133,8 @@ def _images(photos: Sequence[str | os.PathLike[str]], height: int, width: int) -
 
 def _run_saved_model(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:
     saved = tf.saved_model.load(str(path))
-    found = saved.serve(image)
-    return {task: np.asarray(found[task]) for task in tasks}
+    outputs = saved.serve(image)
+    return {task: np.asarray(outputs[task]) for task in tasks}
 
 
 def _run_onnx(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:
@@ -145,7 +143,7 @@ def _run_onnx(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[s
     return dict(zip(tasks, outputs, strict=True))
 
 
-def _run_litert(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:
+def _run_litert(path: pathlib.Path, image: np.ndarray, _tasks: list[str]) -> dict[str, Any]:
     interpreter = tf.lite.Interpreter(str(path))
     runner = interpreter.get_signature_runner()
     (name,) = runner.get_input_details()

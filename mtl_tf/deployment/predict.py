@@ -1,4 +1,4 @@
-"""Predictions for photographs, folders of them and videos, written as coloured maps."""
+"""Predictions for photographs, folders and videos, written as coloured maps."""
 
 import collections
 import errno
@@ -6,7 +6,7 @@ import io
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -18,45 +18,58 @@ from mtl_tf.atomic_files import read_json, write_atomically
 from mtl_tf.data.files import read_image, shown
 from mtl_tf.deployment.saved_models import load_saved
 from mtl_tf.deployment.video import write_video
-from mtl_tf.evaluation.reporting.colours import names_of
-from mtl_tf.tasks import TASKS
+from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-_LARGEST_MAP = 1 << 29  # numbers in the raw prediction of a task at the photograph's size
-_LARGEST_ROW = 3  # pictures side by side before another row begins
+_MAX_MAP_SIZE = 1 << 29  # numbers in the raw prediction of a task at the photograph's size
+_MAX_COLUMNS = 3  # of pictures side by side
 
 
 class Predictor:
     """Coloured maps of all tasks of a photograph, in one pass of the network.
 
+    >>> import mtl_tf, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "model.keras")
+    >>> tasks, size = {"depth": 1}, (64, 96, 3)
+    >>> mtl_tf.architectures.SharedTrunk("resnet18", tasks, size, head="conv").save(path)
+    >>> Predictor(path)(np.zeros((48, 64, 3), np.uint8))["depth"].shape
+    (48, 64, 3)
+
     Source: this library.
 
     Args:
-        model_path: a saved model of `mtl_tf.architectures`; class names for the colours come from
-            `classes.json` beside it, where a run puts it.
+        model_path: a saved model of `mtl_tf.architectures`, or a saved `MultiTaskTrainer`. Class
+            names for the colours come from its tasks, else from `classes.json` beside it, which a
+            run writes.
+        tasks: `mtl_tf.Task` objects of outputs that neither the file nor the library knows; they
+            also replace known tasks of the same names.
+
+    Attributes:
+        model: the network.
+        tasks: the tasks that have maps.
 
     Raises:
         FileNotFoundError: if the model is missing.
-        ValueError: if it holds code, or it or the class names are damaged.
+        ValueError: if it holds code, if it or the class names are damaged, if an output has no
+            task, or if a task has no output with its number of channels.
     """
 
-    def __init__(self, model_path: str | os.PathLike[str]) -> None:
-        self.model, tasks = load_saved(model_path)
-        outputs = self.model.output
-        self.tasks = [t for t in tasks if t.name in outputs and len(outputs[t.name].shape) == 4]
-        if not self.tasks:
-            raise ValueError(
-                f"{shown(model_path)} has no map of a known task ({', '.join(TASKS)}). "
-                f"It has {list(outputs)}. Tasks of your own are known if the MultiTaskTrainer is "
-                "saved, not the network alone"
-            )
+    def __init__(
+        self, model_path: str | os.PathLike[str], tasks: Iterable[Task] | None = None
+    ) -> None:
+        self.model, known = load_saved(model_path)
+        given = as_tasks(tasks) if tasks is not None else ()
+        _check_outputs(model_path, self.model.output, given, known)
+        by_name = {task.name: task for task in (*known, *given)}
+        maps = [name for name, raw in self.model.output.items() if len(raw.shape) == 4]
+        with_maps = [task for name, task in by_name.items() if name in maps]
         names = pathlib.Path(model_path).with_name("classes.json")
-        self.class_names = _class_names(names) if names.is_file() else []
+        self.tasks = _with_stored_names(with_maps, names) if names.is_file() else with_maps
         self._forward = tf.function(lambda image: self.model(image, training=False))
 
     def __call__(self, photo: np.ndarray) -> dict[str, np.ndarray]:
-        """Maps of a photograph.
+        """Predict the maps of a photograph.
 
         Args:
             photo: RGB `[H, W, 3]` uint8 of any size; it is resized to the model's input, maps are
@@ -70,42 +83,79 @@ class Predictor:
         outputs = self._forward(data.normalise(image)[None])
         pictures = {}
         for task in self.tasks:
-            names = names_of(task, self.class_names)
             full = tf.image.resize(outputs[task.name], _map_size(photo, task.channels))[0]
-            picture = evaluation.colourise(task, task.activation(full).numpy(), names)
+            picture = evaluation.colourise(task, np.asarray(task.activation(full)))
             if picture.shape != photo.shape:
                 picture = cv2.resize(picture, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             pictures[task.name] = picture
         return pictures
 
 
-def _class_names(path: pathlib.Path) -> list[str]:
-    names = read_json(path, "the class names of a run", list)
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{shown(path)} must hold a list of texts")
-    return names
+def _check_outputs(
+    model_path: str | os.PathLike[str],
+    outputs: Mapping[str, tf.Tensor],
+    given: Sequence[Task],
+    known: Sequence[Task],
+) -> None:
+    """Raise `ValueError` for outputs without a task, and for given tasks without an output."""
+    for task in given:
+        channels = outputs[task.name].shape[-1] if task.name in outputs else None
+        if channels != task.channels:
+            shapes = {name: tuple(raw.shape[1:]) for name, raw in outputs.items()}
+            raise ValueError(
+                f"{shown(model_path)} has no output {task.name!r} of {task.channels} channels for "
+                f"the task in tasks. It has {shapes}"
+            )
+    names = {task.name for task in (*given, *known)}
+    maps = [name for name, raw in outputs.items() if len(raw.shape) == 4]
+    # "task/..." are deeply supervised predictions.
+    unknown = [name for name in maps if name not in names and "/" not in name]
+    if unknown or not names & set(maps):
+        raise ValueError(
+            f"{shown(model_path)} has outputs of unknown tasks: {unknown or list(outputs)}. Known: "
+            f"{', '.join(TASKS)}. Pass tasks=[mtl_tf.Task(...), ...] for your own, or save the "
+            "MultiTaskTrainer, not the network only"
+        )
+
+
+def _with_stored_names(tasks: Sequence[Task], path: pathlib.Path) -> tuple[Task, ...]:
+    """Return the tasks with the class names of a run: one list, or `{task: names}`."""
+    stored = read_json(path, "the class names of a run", object)
+    lists = list(stored.values()) if isinstance(stored, dict) else [stored]
+    if not lists or not all(
+        isinstance(x, list) and all(isinstance(n, str) for n in x) for x in lists
+    ):
+        raise ValueError(f"{shown(path)} must hold a list of texts, or one by task")
+    try:
+        return with_class_names(tasks, stored)
+    except ValueError as error:
+        raise ValueError(f"{shown(path)} does not fit the model: {error}") from error
 
 
 def _map_size(photo: np.ndarray, channels: int) -> tuple[int, int]:
-    """Height and width of a map in memory: the photograph's, smaller if that is enormous."""
+    """Return height and width of a map: those of the photograph, up to a limit of memory."""
     height, width = photo.shape[:2]
-    scale = min(1.0, (_LARGEST_MAP / (height * width * channels)) ** 0.5)
+    scale = min(1.0, (_MAX_MAP_SIZE / (height * width * channels)) ** 0.5)
     return max(1, int(scale * height)), max(1, int(scale * width))
 
 
 def side_by_side(photo: np.ndarray, pictures: dict[str, np.ndarray]) -> np.ndarray:
-    """A photograph and its maps in one picture, rows of three at most, with their names."""
+    """Return a photograph and its maps, with their names, in one picture of up to 3 columns.
+
+    Args:
+        photo: RGB `[H, W, 3]` uint8.
+        pictures: `{name: RGB [H, W, 3] uint8}`.
+    """
     tiles = []
     for name, picture in {"": photo, **pictures}.items():
         tile = np.array(picture)  # a copy to write on
         size = max(0.4, tile.shape[1] / 800)
-        for colour, thickness in ((0, 4), (255, 1)):
-            cv2.putText(
-                tile, name, (8, int(8 + 24 * size)), cv2.FONT_HERSHEY_SIMPLEX, size,
-                (colour,) * 3, max(1, round(thickness * size)), cv2.LINE_AA,
-            )  # fmt: skip
+        origin, font = (8, int(8 + 24 * size)), cv2.FONT_HERSHEY_SIMPLEX
+        for grey, line_width in ((0, 4), (255, 1)):
+            thickness = max(1, round(line_width * size))
+            cv2.putText(tile, name, origin, font, size, (grey,) * 3, thickness, cv2.LINE_AA)
         tiles.append(tile)
-    columns = min(len(tiles), _LARGEST_ROW)
+    columns = min(len(tiles), _MAX_COLUMNS)
     tiles += [np.zeros_like(photo)] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
     return np.vstack(rows)
@@ -116,37 +166,38 @@ def photographs(
     tasks: Iterable[str],
     out: str | os.PathLike[str] | None = None,
 ) -> list[pathlib.Path]:
-    """The files that some paths mean, of which no two would be written to one place.
+    """Return the photographs and videos of files and folders; their maps must not collide.
 
     Args:
         paths: image and video files, and folders of them.
-        tasks: of the network: what `predict_files` wrote into a folder is no photograph.
-        out: folder of what will be written; beside each file without it.
+        tasks: tasks of the network; files that `predict_files` wrote for them are skipped.
+        out: folder to write maps to; by default beside each file.
 
     Raises:
         DataError: if a folder holds no photograph, or two files have one name.
     """
-    written = tuple(f"_{as_file_name(task)}" for task in (*tasks, "all"))
-    found: list[pathlib.Path] = []
+    endings = tuple(f"_{as_file_name(task)}" for task in (*tasks, "all"))
+    files: list[pathlib.Path] = []
     for path in map(pathlib.Path, paths):
-        files = [path]
+        of_path = [path]
         if path.is_dir():
-            files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in PHOTOS + VIDEOS
-                     and not p.stem.endswith(written) and not p.is_dir()]  # fmt: skip
-        if not files:
+            suffixes = PHOTOS + VIDEOS
+            inputs = (p for p in sorted(path.iterdir()) if p.suffix.lower() in suffixes)
+            of_path = [p for p in inputs if not p.stem.endswith(endings) and not p.is_dir()]
+        if not of_path:
             raise data.DataError(
                 f"{shown(path)} holds no photograph or video ({', '.join(PHOTOS + VIDEOS)})"
             )
-        found += files
-    places = [(out or file.parent, file.stem) for file in found]
-    counts = collections.Counter(places)
-    for place, file in zip(places, found, strict=True):
-        if counts[place] > 1:
+        files += of_path
+    destinations = [(out or file.parent, file.stem) for file in files]
+    counts = collections.Counter(destinations)
+    for destination, file in zip(destinations, files, strict=True):
+        if counts[destination] > 1:
             raise data.DataError(
                 f"{shown(file)} and another have one name: their maps would collide in "
-                f"{shown(place[0])}"
+                f"{shown(destination[0])}"
             )
-    return found
+    return files
 
 
 def predict_files(
@@ -155,9 +206,9 @@ def predict_files(
     out: str | os.PathLike[str] | None = None,
     together: bool = False,
 ) -> Iterator[pathlib.Path]:
-    """Predicts a photograph, all photographs in a folder, or a video.
+    """Predict a photograph, all photographs in a folder, or a video.
 
-    Writes `STEM_TASK.png` at the size of the photograph, or `STEM_all.png` with everything side by
+    Writes `STEM_TASK.png` at the size of the photograph, or `STEM_all.png` with all maps side by
     side; of a video `STEM_all.mp4`, side by side, scaled down to at most 4096 pixels a side.
 
     Source: this library.
@@ -165,10 +216,10 @@ def predict_files(
     Args:
         predictor: the model.
         path: an image file, a folder, or a video file that OpenCV reads.
-        out: folder of the pictures, made if missing; beside the photograph without it.
-        together: one picture side by side in place of one for each task.
+        out: folder of the pictures, created if missing; by default that of the photograph.
+        together: one picture with all maps side by side instead of one for each task.
 
-    Returns:
+    Yields:
         Paths of the files, as they are written.
 
     Raises:
@@ -188,9 +239,9 @@ def predict_files(
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"{shown(folder)} is not a folder: choose another (--out)") from error
     if path.suffix.lower() in VIDEOS:
-        film = folder / f"{path.stem}_all.mp4"
-        write_video(path, film, lambda frame: side_by_side(frame, predictor(frame)))
-        yield film
+        video = folder / f"{path.stem}_all.mp4"
+        write_video(path, video, lambda frame: side_by_side(frame, predictor(frame)))
+        yield video
         return
     photo = read_image(path)
     pictures = predictor(photo)
@@ -215,13 +266,16 @@ def predict_all(
     out: str | os.PathLike[str] | None = None,
     together: bool = False,
 ) -> Iterator[pathlib.Path]:
-    """`predict_files` of many files; a damaged one does not stop the others.
+    """Predict many files; a damaged one does not stop the others.
 
     Args:
         predictor: as for `predict_files`.
         files: from `photographs`.
         out: as for `predict_files`.
         together: as for `predict_files`.
+
+    Yields:
+        Paths of the files, as they are written.
 
     Raises:
         DataError: after all others are predicted, naming and counting the damaged files.
@@ -238,5 +292,5 @@ def predict_all(
 
 
 def as_file_name(text: str) -> str:
-    """A name as part of a file name: nothing in it leads to another folder."""
+    """Return a text as part of a file name, without anything that leads to another folder."""
     return re.sub(r"[^\w.-]|^\.+", "_", text)

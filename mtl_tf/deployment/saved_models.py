@@ -1,4 +1,4 @@
-"""Saved networks: a file may come from anywhere, so it is read with Keras' safe mode on."""
+"""Saved networks, read with Keras' safe mode on, because a file may come from anywhere."""
 
 import os
 import pathlib
@@ -11,15 +11,15 @@ from mtl_tf.data.files import leads_out, shown
 from mtl_tf.tasks import TASKS, Task, as_tasks
 from mtl_tf.training import MultiTaskTrainer
 
-_LARGEST_CONFIG = 1 << 26  # bytes
+_MAX_CONFIG_BYTES = 1 << 26
 
 
 class Saved(NamedTuple):
-    """A network from a file, and its tasks as far as they are known.
+    """A network from a file and its known tasks.
 
     Attributes:
         network: from images to `{task: raw prediction}`.
-        tasks: those of the trainer in the file, else those with names this library knows.
+        tasks: those of the trainer in the file, else those that the library knows by name.
     """
 
     network: keras.Model
@@ -27,15 +27,15 @@ class Saved(NamedTuple):
 
 
 def load_network(path: str | os.PathLike[str]) -> keras.Model:
-    """The network in a `.keras` file; see `load_saved`."""
+    """Load the network in a `.keras` file; see `load_saved`."""
     return load_saved(path).network
 
 
 def load_saved(path: str | os.PathLike[str]) -> Saved:
-    """The network in a `.keras` file, of a trainer the one it trains, with its tasks.
+    """Load the network in a `.keras` file, or that of a saved trainer, with its tasks.
 
     Keras' safe mode stays on: code in the file (a `Lambda` layer, a SavedModel) is not run, unless
-    the program itself has called `keras.config.enable_unsafe_deserialization`.
+    the program has called `keras.config.enable_unsafe_deserialization`.
 
     Args:
         path: the `model.keras` of a run, or any saved model from images to a dictionary of tasks.
@@ -76,14 +76,14 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
 
 
 def _check_archive(path: pathlib.Path) -> None:
-    """`ValueError` for an archive whose members lead out of it or unpack into a flood of text."""
-    if not zipfile.is_zipfile(path):  # Keras tells what it is
+    """Check that no member of an archive leads out of it or unpacks into too much text."""
+    if not zipfile.is_zipfile(path):  # Keras raises an error that says what it is
         return
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if leads_out(member.filename):
                 raise ValueError(f"its member {member.filename!r} leads out of the archive")
-            if member.filename.endswith(".json") and member.file_size > _LARGEST_CONFIG:
+            if member.filename.endswith(".json") and member.file_size > _MAX_CONFIG_BYTES:
                 raise ValueError(
                     f"its {member.filename} claims {member.file_size >> 20} MiB of configuration"
                 )

@@ -1,4 +1,4 @@
-"""A video, frame by frame into another one."""
+"""Videos, processed frame by frame."""
 
 import pathlib
 from collections.abc import Callable
@@ -9,18 +9,18 @@ import numpy as np
 from mtl_tf.data import DataError
 from mtl_tf.data.files import require_file, shown
 
-_LARGEST_FRAME = 4096  # pixels a side; codecs end not far above
+_MAX_SIDE = 4096  # pixels; most codecs support little more
 
 
 def write_video(
     path: pathlib.Path, out: pathlib.Path, draw: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    """Writes a video of what is drawn of each frame, whole or not at all.
+    """Write a video of a picture of each frame, atomically.
 
     Args:
         path: a video file that OpenCV reads.
         out: the MPEG-4 file to write; its folder must exist.
-        draw: from a frame `[H, W, 3]` uint8 RGB to a picture of it.
+        draw: function from a frame `[H, W, 3]` uint8 RGB to a picture.
 
     Raises:
         DataError: if the file is missing or has no frame that can be read.
@@ -32,8 +32,8 @@ def write_video(
     unfinished.unlink(missing_ok=True)  # it could be a link that leads elsewhere
     try:
         while True:
-            is_there, frame = video.read()
-            if not is_there:
+            has_frame, frame = video.read()
+            if not has_frame:
                 break
             picture = _within_limits(draw(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)))
             if writer is None:
@@ -65,9 +65,9 @@ def _video_writer(path: pathlib.Path, rate: float, width: int, height: int) -> c
 
 
 def _within_limits(frame: np.ndarray) -> np.ndarray:
-    """A frame scaled down to what codecs take."""
-    scale = _LARGEST_FRAME / max(frame.shape[:2])
+    """Return a frame scaled down to a size that codecs support."""
+    scale = _MAX_SIDE / max(frame.shape[:2])
     if scale >= 1:
         return frame
-    size = [2 * round(scale * side / 2) for side in frame.shape[1::-1]]  # codecs want even sides
+    size = [2 * round(scale * side / 2) for side in frame.shape[1::-1]]  # codecs need even sides
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)

@@ -1,13 +1,13 @@
-"""Evaluation: numbers of a trained model, how certain they are, a trivial baseline, and a report.
+"""Evaluation: metrics of a trained model, their intervals, a trivial baseline, and a report.
 
 ========================= =======================================================================
 `evaluate`                `{task: {metric: value}}` of a model on a data set, at the targets' size
-`evaluate_images`         what each image adds to it
+`evaluate_images`         the same, with the metric sums of each image
 `compare`                 two models on the same images: differences, intervals, p-values
-`trivial_baseline`        the same for per-pixel statistics of the training set, without a network
+`trivial_baseline`        results of per-pixel statistics of the training set, without a network
 `read_official_results`   result files of the survey's code; `write_official_results` writes them
 `write_report`            `results.json`, `report.md` and the self-contained `report.html`
-`colourise`               predictions and targets as pictures in the field's usual colours
+`colourise`               predictions and targets as pictures in the usual colours
 ========================= =======================================================================
 """
 

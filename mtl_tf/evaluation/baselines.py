@@ -15,7 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from mtl_tf.autotuning import without_autotuning
-from mtl_tf.evaluation.evaluate import checked_mask, checked_target, entry, judged_images
+from mtl_tf.evaluation.evaluate import (
+    checked_mask,
+    checked_target,
+    entry,
+    evaluate_predictor,
+)
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, as_tasks
@@ -33,7 +38,7 @@ def trivial_baseline(
 
     Args:
         train: training batches `(image, targets, masks)` at one size, without augmentation.
-        test: batches to judge, as for `evaluate`.
+        test: batches to evaluate on, as for `evaluate`.
         tasks: `{task: channels}`, names, or `mtl_tf.Task` objects.
         tuning: training batches whose targets have the size of those in `test`, for the gradient
             detector; needed where a task predicts boundaries (`edges`).
@@ -60,11 +65,11 @@ def trivial_baseline(
             outputs[name] = _gradient_logits(image.numpy(), *detector)
         return outputs
 
-    return judged_images(predict, test, resolved).results()
+    return evaluate_predictor(predict, test, resolved).results()
 
 
 def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, tf.Tensor]:
-    """`{task: [H, W, C]}` raw predictions that are the same for every image."""
+    """Return raw predictions `{task: [H, W, C]}` that are the same for every image."""
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, np.ndarray] = {}
     for batch in without_autotuning(train):
@@ -72,7 +77,7 @@ def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, 
             target, mask = _target_and_mask(batch, task)
             if task.kind is TargetKind.CLASSES:
                 target = target == np.arange(task.channels)
-            target = np.where(mask[..., None], target, 0)  # it may be NaN there
+            target = np.where(mask[..., None], target, 0)  # invalid values may be NaN
             sums[task.name] = sums.get(task.name, 0) + target.sum(0)
             counts[task.name] = counts.get(task.name, 0) + mask[..., None].sum(0)
     predictions = {}
@@ -86,7 +91,7 @@ def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, 
 
 
 def _target_and_mask(batch: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Target `[B, H, W, C]` and bool mask `[B, H, W]`; of whole images `[B, C]` and `[B]`."""
+    """Return target `[B, H, W, C]` and bool mask `[B, H, W]`; of images `[B, C]` and `[B]`."""
     _, targets, masks = keras.utils.unpack_x_y_sample_weight(batch)
     target = entry(targets, task, "targets")
     target = checked_target(target, task, 4 if np.ndim(target) > 2 else 2)
@@ -95,26 +100,26 @@ def _target_and_mask(batch: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gradients(image: np.ndarray, smoothing: float) -> np.ndarray:
-    """`[H, W]`: the largest gradient of the channels of a smoothed image `[H, W, 3]`."""
+    """Return the maximum over the channels of the gradients of a smoothed image `[H, W, 3]`."""
     smooth = cv2.GaussianBlur(image, (0, 0), smoothing)
     return np.hypot(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1)).max(-1)
 
 
-def _largest(gradients: np.ndarray, share: float) -> np.ndarray:
-    """Bool `[H, W]`: where the gradient is among the largest `share`."""
+def _steepest(gradients: np.ndarray, share: float) -> np.ndarray:
+    """Return the mask `[H, W]` of the pixels with the `share` of largest gradients."""
     return (gradients >= np.quantile(gradients, 1 - share)) & (gradients > 0)
 
 
 def _gradient_logits(images: np.ndarray, smoothing: float, share: float) -> tf.Tensor:
-    """Logits `[B, H, W, 1]`: certain edges where the gradient is among the largest `share`."""
-    is_edge = np.stack([_largest(_gradients(image, smoothing), share) for image in images])
+    """Return logits `[B, H, W, 1]`: edges at the `share` of largest gradients."""
+    is_edge = np.stack([_steepest(_gradients(image, smoothing), share) for image in images])
     return tf.constant(np.where(is_edge, _CERTAIN, -_CERTAIN)[..., None], tf.float32)
 
 
 def _tuned_detector(tuning: Iterable[Any], task: Task) -> tuple[float, float]:
-    """Smoothing and share of edge pixels with the largest F."""
+    """Return the smoothing and the share of edge pixels with the largest F."""
     settings = list(itertools.product(_SMOOTHING_PIXELS, _EDGE_SHARES))
-    counts = {setting: np.zeros(3) for setting in settings}  # hits, edges found, edges there
+    counts = {setting: np.zeros(3) for setting in settings}  # hits, predicted, true
     for batch in tuning:
         targets, masks = _target_and_mask(batch, task)
         for image, target, mask in zip(np.asarray(batch[0]), targets[..., 0], masks, strict=True):
@@ -122,12 +127,12 @@ def _tuned_detector(tuning: Iterable[Any], task: Task) -> tuple[float, float]:
             for smoothing in _SMOOTHING_PIXELS:
                 gradients = _gradients(image, smoothing)
                 for share in _EDGE_SHARES:
-                    small = _largest(gradients, share).astype(np.float32)
-                    found = (cv2.resize(small, truth.shape[::-1]) >= 0.5) & mask
-                    counts[smoothing, share] += (found & truth).sum(), found.sum(), truth.sum()
+                    steepest = _steepest(gradients, share).astype(np.float32)
+                    edges = (cv2.resize(steepest, truth.shape[::-1]) >= 0.5) & mask
+                    counts[smoothing, share] += (edges & truth).sum(), edges.sum(), truth.sum()
 
     def f(setting: tuple[float, float]) -> float:
-        hits, found, there = counts[setting]
-        return 2 * hits / max(found + there, 1)
+        hits, predicted, true = counts[setting]
+        return 2 * hits / max(predicted + true, 1)
 
     return max(settings, key=f)

@@ -1,7 +1,8 @@
 """Metrics of a model on a data set, computed at the size of the targets."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,9 +10,10 @@ import tensorflow as tf
 
 from mtl_tf.autotuning import without_autotuning
 from mtl_tf.evaluation.image_states import EDGE_COUNTS, ImageStates, fingerprint
-from mtl_tf.evaluation.task_judge import TaskJudge
+from mtl_tf.evaluation.task_metrics import ImageSums
 from mtl_tf.graph_errors import as_python_errors
-from mtl_tf.metrics import count_in_processes, resized
+from mtl_tf.metrics import resized
+from mtl_tf.metrics.edge_benchmark import EdgeQueue
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, as_tasks
 
@@ -25,7 +27,7 @@ def evaluate(
     edge_tolerance: float | None = None,
     num_workers: int = 1,
 ) -> dict[str, dict[str, float]]:
-    """Judges a model as the survey does.
+    """Evaluate a model by the protocol of the survey.
 
     Predictions are resized bilinearly to the size of the targets: with `data.test()` that is the
     original size of the data set, with `data.val()` the model's input size.
@@ -38,9 +40,9 @@ def evaluate(
         dataset: batches `(image, targets, masks)`.
         tasks: `{task: channels}`, names, or `mtl_tf.Task` objects; tasks without an output of the
             model (auxiliary ones) are left out.
-        edge_tolerance: judge edges by the boundary benchmark too (`ods_f`, `ois_f`, `ap`; a quarter
-            of a second and more an image), with this largest distance of matched pixels as a
-            fraction of the diagonal: 0.011 for NYUD, 0.0075 for others.
+        edge_tolerance: if set, edges are also evaluated by the boundary benchmark (`ods_f`,
+            `ois_f`, `ap`; 0.25 s or more per image) with this maximum distance of matched pixels,
+            as a fraction of the diagonal: 0.011 for NYUD, 0.0075 for others.
         num_workers: processes of the boundary benchmark.
 
     Returns:
@@ -48,7 +50,7 @@ def evaluate(
 
     Raises:
         ValueError: if the data set is empty, the model has an output for none of the tasks, a
-            valid target has a value that cannot be, or a metric is no function of sums over images.
+            valid target has an impossible value, or a metric is no function of sums over images.
     """
     return evaluate_images(model, dataset, tasks, edge_tolerance, num_workers).results()
 
@@ -82,90 +84,117 @@ def evaluate_images(
     def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return model(image, training=False)
 
-    return judged_images(predict, dataset, as_tasks(tasks), edge_tolerance, num_workers)
+    return evaluate_predictor(predict, dataset, as_tasks(tasks), edge_tolerance, num_workers)
 
 
-def judged_images(
+def evaluate_predictor(
     predict: Predictor,
     dataset: Iterable[Any],
     tasks: tuple[Task, ...],
     edge_tolerance: float | None = None,
     num_workers: int = 1,
 ) -> ImageStates:
-    """`evaluate_images` for any function from images to raw predictions."""
-    judges: dict[str, TaskJudge] = {}
+    """Evaluate any function from images to raw predictions, as `evaluate_images`."""
+    sums: dict[str, ImageSums] = {}
     fingerprints: list[int] = []
-    benchmarked: list[str] = []  # the task of each item of the edge benchmark
-
-    def boundaries() -> Iterator[Any]:
-        """Judges one image after the other, and hands on what the edge benchmark needs."""
-        for prediction, target, mask in _images(predict, dataset, tasks):
-            fingerprints.append(fingerprint(target))
+    in_queue: list[str] = []  # task of each item of the edge queue
+    with as_python_errors(), contextlib.ExitStack() as stack:
+        edges = None
+        if edge_tolerance is not None:
+            edges = stack.enter_context(EdgeQueue(edge_tolerance, num_workers))
+        for image in _images(predict, dataset, tasks):
+            fingerprints.append(fingerprint(image.targets))
             for task in tasks:
-                if task.name not in prediction:
+                if task.name not in image.predictions:
                     continue
-                one = target[task.name], prediction[task.name], mask[task.name]
-                if task.name not in judges:
-                    judges[task.name] = TaskJudge(task)
-                judges[task.name].add(*one)
-                if edge_tolerance is not None and task.kind is TargetKind.BOUNDARY:
-                    benchmarked.append(task.name)
-                    score = np.asarray(task.activation(one[1]))[..., 0]
-                    yield score, [one[0][..., 0] >= 0.5], one[2]
-
-    with as_python_errors():
-        counts = list(count_in_processes(boundaries(), edge_tolerance or 1.0, num_workers))
+                target, mask = image.targets[task.name], image.masks[task.name]
+                prediction = image.predictions[task.name]
+                if task.name not in sums:
+                    sums[task.name] = ImageSums(task)
+                sums[task.name].add(target, prediction, mask)
+                if edges is not None and task.kind is TargetKind.BOUNDARY:
+                    scores = np.asarray(task.activation(prediction))[..., 0]
+                    edges.put(scores, [target[..., 0] >= 0.5], mask)
+                    in_queue.append(task.name)
+        edge_counts = [] if edges is None else edges.remaining()
     if not fingerprints:
         raise ValueError("The data set is empty: there is nothing to evaluate")
-    sums = {name: judge.sums() for name, judge in judges.items()}
-    for name in dict.fromkeys(benchmarked):
-        of_task = [c for c, task in zip(counts, benchmarked, strict=True) if task == name]
-        sums[name][EDGE_COUNTS] = np.stack(of_task)
-    return ImageStates(
-        {task.name: task for task in tasks if task.name in sums},
-        sums,
-        np.array(fingerprints, np.uint32),
-    )
+    stacked = {name: of_task.stacked() for name, of_task in sums.items()}
+    for name in dict.fromkeys(in_queue):
+        of_task = [c for c, task in zip(edge_counts, in_queue, strict=True) if task == name]
+        stacked[name][EDGE_COUNTS] = np.stack(of_task)
+    evaluated = {task.name: task for task in tasks if task.name in stacked}
+    return ImageStates(evaluated, stacked, np.array(fingerprints, np.uint32))
 
 
-def _images(predict: Predictor, dataset: Iterable[Any], tasks: tuple[Task, ...]) -> Iterator[Any]:
-    """Raw predictions at the size of the targets, targets and masks of one image at a time."""
+class _Image(NamedTuple):
+    """Raw predictions at the size of the targets, targets and masks of an image, by task."""
+
+    predictions: dict[str, tf.Tensor]
+    targets: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+
+
+def _images(
+    predict: Predictor, dataset: Iterable[Any], tasks: tuple[Task, ...]
+) -> Iterator[_Image]:
+    """Yield the predictions and the checked targets of one image at a time."""
     for batch in without_autotuning(dataset):
         image, targets, masks = keras.utils.unpack_x_y_sample_weight(batch)
         outputs = predict(image)
-        judged = [task for task in tasks if task.name in outputs]
-        if not judged:
+        predicted = [task for task in tasks if task.name in outputs]
+        if not predicted:
             raise ValueError(
                 f"The model predicts none of {[t.name for t in tasks]}. It has {sorted(outputs)}"
             )
-        truth, valid, enlarged = {}, {}, {}
-        for task in judged:
-            found = entry(targets, task, "targets")
-            truth[task.name] = checked_target(found, task, len(outputs[task.name].shape))
+        of_batch = _Image({}, {}, {})
+        for task in predicted:
+            rank = len(outputs[task.name].shape)
+            target = checked_target(entry(targets, task, "targets"), task, rank)
             mask = None if masks is None else entry(masks, task, "masks")
-            valid[task.name] = checked_mask(mask, truth[task.name], task)
-            problem = task.kind.problem(truth[task.name], valid[task.name], task.channels)
+            mask = checked_mask(mask, target, task)
+            problem = task.kind.problem(target, mask, task.channels)
             if problem is not None:
                 raise ValueError(f"Task {task.name!r} {problem}")
-            like = tf.convert_to_tensor(truth[task.name])
-            enlarged[task.name] = resized(tf.convert_to_tensor(outputs[task.name]), like)
+            raw = tf.convert_to_tensor(outputs[task.name])
+            of_batch.predictions[task.name] = resized(raw, tf.convert_to_tensor(target))
+            of_batch.targets[task.name] = target
+            of_batch.masks[task.name] = mask
         for i in range(len(image)):
-            yield tuple({name: x[i] for name, x in y.items()} for y in (enlarged, truth, valid))
+            yield _Image(*({name: x[i] for name, x in part.items()} for part in of_batch))
 
 
-def entry(batch: Any, task: Task, what: str) -> Any:
-    """Return the entry of a task in targets or masks; `ValueError` if there is none."""
+def entry(batch: Any, task: Task, part: str) -> Any:
+    """Return the entry of a task in the targets or masks of a batch.
+
+    Args:
+        batch: targets or masks by task.
+        task: the task.
+        part: `"targets"` or `"masks"`, for the error message.
+
+    Raises:
+        ValueError: if there is none.
+    """
     if not isinstance(batch, Mapping) or task.name not in batch:
         received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
         raise ValueError(
-            f"A batch must be (image, {{task: target}}, {{task: mask}}). Its {what} have none for "
+            f"A batch must be (image, {{task: target}}, {{task: mask}}). Its {part} have none for "
             f"{task.name!r}. Received: {received}"
         )
     return batch[task.name]
 
 
 def checked_target(target: Any, task: Task, rank: int) -> np.ndarray:
-    """A target `[B, H, W, C]` (of whole images `[B, C]`), whose one channel may be left out."""
+    """Return a target as `[B, H, W, C]`, of whole images `[B, C]`.
+
+    Args:
+        target: the target; the axis of a single channel may be missing.
+        task: the task.
+        rank: 4, of whole images 2.
+
+    Raises:
+        ValueError: for another shape.
+    """
     target = np.asarray(target)
     channels = task.kind.target_channels(task.channels)
     if target.ndim == rank - 1 and channels == 1:
@@ -179,7 +208,16 @@ def checked_target(target: Any, task: Task, rank: int) -> np.ndarray:
 
 
 def checked_mask(mask: Any, target: np.ndarray, task: Task) -> np.ndarray:
-    """Return the valid pixels `[B, H, W]` of a target `[B, H, W, C]`: bool; all without a mask."""
+    """Return the valid pixels `[B, H, W]` of a target `[B, H, W, C]` as bool; all without a mask.
+
+    Args:
+        mask: `[B, H, W]`, bool or numbers from 0 to 1; or `None`.
+        target: from `checked_target`.
+        task: the task.
+
+    Raises:
+        ValueError: for another shape or other values.
+    """
     size = target.shape[:-1]
     if mask is None:
         return np.ones(size, bool)

@@ -1,4 +1,4 @@
-"""Per-image metric sums, from which the metrics of any selection of images follow."""
+"""Metric sums of single images, for the metrics of any selection of images."""
 
 import dataclasses
 import io
@@ -13,30 +13,35 @@ import numpy as np
 import tensorflow as tf
 
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.evaluation.task_judge import TaskMetrics
+from mtl_tf.evaluation.task_metrics import TaskMetrics
 from mtl_tf.metrics import edge_scores
 from mtl_tf.task_config import task_config, tasks_from_config
 from mtl_tf.tasks import TASKS, Task, as_tasks
 
 Sums = Mapping[str, Mapping[str, np.ndarray]]
-_AT_ONCE = 64  # selections
-_LARGEST = 1 << 31  # bytes of all sums
-_MOST_CHANNELS = 1 << 12  # metrics of classes keep the square of it
+_CHUNK = 64  # selections whose sums are computed together
+_MAX_BYTES = 1 << 31  # of all sums
+_MAX_CHANNELS = 1 << 12  # metrics of classes keep the square of it
 EDGE_COUNTS = "edge_counts"
 """Name of the boundary benchmark's counts `[N, 99, 4]` among the sums of a task."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageStates:
-    """The sums that metrics are made of, of each image by itself.
+    """Metric sums of each image.
+
+    >>> tasks = as_tasks({"depth": 1})
+    >>> states = ImageStates({t.name: t for t in tasks}, {}, np.zeros(3, np.uint32))
+    >>> len(states)
+    3
 
     Source: this library.
 
     Attributes:
         tasks: `{name: task}`.
         sums: `{task: {variable of its metric: [N, ...]}}` of N images.
-        fingerprints: `[N]`, a checksum of each image's targets, which tells whether two runs were
-            judged on the same images.
+        fingerprints: `[N]`, a checksum of each image's targets, to check that two runs were
+            evaluated on the same images.
     """
 
     tasks: dict[str, Task]
@@ -47,47 +52,47 @@ class ImageStates:
         return len(self.fingerprints)
 
     def results(self) -> dict[str, dict[str, float]]:
-        """Metrics over all images: `{task: {metric: value}}`."""
+        """Return the metrics over all images: `{task: {metric: value}}`."""
         return next(self.resampled(np.ones((1, len(self)))))
 
     def resampled(self, weights: np.ndarray) -> Iterator[dict[str, dict[str, float]]]:
-        """Metrics of selections of the images.
+        """Yield the metrics of selections of the images.
 
         Args:
-            weights: `[R, N]`: how often each selection has each image.
+            weights: `[R, N]`, count of each image in each selection.
 
-        Returns:
-            `{task: {metric: value}}` of one selection after the other.
+        Yields:
+            `{task: {metric: value}}` of each selection.
         """
-        many = len(weights) > 1
-        judges = {name: _judge(task, compiled=many) for name, task in self.tasks.items()}
-        for begin in range(0, len(weights), _AT_ONCE):
-            rows = weights[begin : begin + _AT_ONCE].astype(np.float64)
+        is_compiled = len(weights) > 1
+        functions = {name: _metrics_of_sums(t, is_compiled) for name, t in self.tasks.items()}
+        for start in range(0, len(weights), _CHUNK):
+            rows = weights[start : start + _CHUNK].astype(np.float64)
             totals = {
-                task: {name: _weighted(rows, array) for name, array in sums.items()
-                       if name != EDGE_COUNTS}
+                task: {n: _weighted(rows, array) for n, array in sums.items() if n != EDGE_COUNTS}
                 for task, sums in self.sums.items()
-            }  # fmt: skip
-            for number, row in enumerate(rows):
-                found: dict[str, dict[str, float]] = {}
+            }
+            for i, row in enumerate(rows):
+                results: dict[str, dict[str, float]] = {}
                 for task, sums in self.sums.items():
-                    result = judges[task]({k: x[number] for k, x in totals[task].items()})
-                    found[task] = {key: float(value) for key, value in result.items()}
+                    values = functions[task]({name: x[i] for name, x in totals[task].items()})
+                    results[task] = {name: float(value) for name, value in values.items()}
                     if EDGE_COUNTS in sums:
                         scores = edge_scores(sums[EDGE_COUNTS], row)
-                        found[task] |= {key: scores[key] for key in ("ods_f", "ois_f", "ap")}
-                yield found
+                        results[task] |= {name: scores[name] for name in ("ods_f", "ois_f", "ap")}
+                yield results
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes everything into one `.npz` file, whole or not at all.
+        """Write one `.npz` file, atomically.
 
         Args:
             path: of the file; its folder must exist.
         """
         arrays: dict[str, Any] = {
-            f"{task}/{name}": array for task, sums in self.sums.items()
+            f"{task}/{name}": array
+            for task, sums in self.sums.items()
             for name, array in sums.items()
-        }  # fmt: skip
+        }
         buffer = io.BytesIO()
         tasks = {name: _stored(task) for name, task in self.tasks.items()}
         arrays["tasks"] = np.frombuffer(json.dumps(tasks).encode(), np.uint8)
@@ -96,10 +101,10 @@ class ImageStates:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "ImageStates":
-        """Reads what `save` wrote.
+        """Read a file that `save` wrote.
 
         Args:
-            path: of the file, or of the folder of a run, which holds it as `images.npz`.
+            path: path of the file, or of a run folder with `images.npz`.
 
         Raises:
             ValueError: if it is missing, damaged or something else.
@@ -107,20 +112,20 @@ class ImageStates:
         file = pathlib.Path(path)
         file = file / "images.npz" if file.is_dir() else file
         try:
-            if file.exists() and not file.is_file():  # a pipe would be read for ever
+            if file.exists() and not file.is_file():  # reading a pipe would never end
                 raise ValueError("it is a folder, pipe or device")
             with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
                 unpacked = sum(member.file_size for member in stored.zip.infolist())
-                if unpacked > _LARGEST:
+                if unpacked > _MAX_BYTES:
                     raise ValueError(f"it unpacks into {unpacked >> 20} MiB")
                 tasks = _read_tasks(json.loads(stored["tasks"].tobytes()))
                 sums: dict[str, dict[str, np.ndarray]] = {task: {} for task in tasks}
                 for key in set(stored.files) - {"tasks", "fingerprints"}:
                     task = max((t for t in tasks if key.startswith(f"{t}/")), key=len)
                     sums[task][key.removeprefix(f"{task}/")] = stored[key]
-                found = cls(tasks, sums, stored["fingerprints"])
-                _check(found)
-                return found
+                states = cls(tasks, sums, stored["fingerprints"])
+                _check(states)
+                return states
         except FileNotFoundError as error:
             raise ValueError(f"{file} is missing: evaluate the run first") from error
         except Exception as error:  # zipfile, NumPy and JSON raise many kinds
@@ -128,33 +133,35 @@ class ImageStates:
 
 
 def _check(states: ImageStates) -> None:
-    """`ValueError` if the sums are not those of the tasks' metrics, for each of the images."""
+    """Check that the sums are those of the tasks' metrics, for each image."""
     if states.fingerprints.ndim != 1 or states.fingerprints.dtype.kind not in "iu":
         raise ValueError("the fingerprints must be one whole number for each image")
     for name, task in states.tasks.items():
-        if not 1 <= task.channels <= _MOST_CHANNELS:
-            raise ValueError(f"task {name!r} must have 1..{_MOST_CHANNELS} channels")
+        if not 1 <= task.channels <= _MAX_CHANNELS:
+            raise ValueError(f"task {name!r} must have 1..{_MAX_CHANNELS} channels")
         shapes = {key: tuple(v.shape) for key, v in TaskMetrics(task).variables().items()}
         if EDGE_COUNTS in states.sums[name]:
             shapes[EDGE_COUNTS] = (99, 4)
-        found = {key: sums.shape[1:] for key, sums in states.sums[name].items()}
-        is_sound = all(len(x) == len(states) and x.dtype.kind in "biuf"
-                       for x in states.sums[name].values())  # fmt: skip
-        if found != shapes or not is_sound:
+        sums = states.sums[name]
+        received = {key: array.shape[1:] for key, array in sums.items()}
+        is_valid = all(len(x) == len(states) and x.dtype.kind in "biuf" for x in sums.values())
+        if received != shapes or not is_valid:
             raise ValueError(
                 f"task {name!r} must have sums of shapes {shapes} for each of {len(states)} "
-                f"images. Received: {found}"
+                f"images. Received: {received}"
             )
 
 
-def _judge(task: Task, compiled: bool) -> Callable[[dict[str, np.ndarray]], dict[str, Any]]:
-    """The results of a task's metrics from their sums by name."""
+def _metrics_of_sums(
+    task: Task, is_compiled: bool
+) -> Callable[[dict[str, np.ndarray]], dict[str, tf.Tensor]]:
+    """Return a function from the sums of a task by name to its metrics."""
     metrics = TaskMetrics(task)
-    return tf.function(metrics.of_sums, autograph=False) if compiled else metrics.of_sums
+    return tf.function(metrics.of_sums, autograph=False) if is_compiled else metrics.of_sums
 
 
 def _stored(task: Task) -> Any:
-    """A task as JSON: its channels if the library knows the rest, else its configuration."""
+    """Return a task as JSON: its channels if the rest is known by name, else its configuration."""
     known = TASKS.get(task.name)
     is_known = known is not None and dataclasses.replace(known, channels=task.channels) == task
     return task.channels if is_known else task_config(task)
@@ -169,13 +176,13 @@ def _read_tasks(stored: Mapping[str, Any]) -> dict[str, Task]:
 
 
 def _weighted(rows: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """`[R, ...]`: the sums over N images `[N, ...]` for weights `[R, N]`."""
+    """Return the sums `[R, ...]` over N images `[N, ...]` with weights `[R, N]`."""
     flat = sums.reshape(len(sums), -1).astype(np.float64)
     return (rows @ flat).reshape(len(rows), *sums.shape[1:])
 
 
 def fingerprint(targets: Mapping[str, Any]) -> int:
-    """A checksum of one image's targets."""
+    """Return a checksum of the targets of one image."""
     checksum = 0
     for task in sorted(targets):
         checksum = zlib.crc32(np.ascontiguousarray(targets[task]).tobytes(), checksum)

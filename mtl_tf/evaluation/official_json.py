@@ -11,76 +11,76 @@ from mtl_tf.atomic_files import write_atomically
 DATABASES = ("NYUD", "PASCALContext")
 
 
-class _Row(NamedTuple):
-    """A metric here, its name there, and what a value here is multiplied with."""
+class _Metric(NamedTuple):
+    """Name here, name in the official files, and factor from values here to values there."""
 
-    ours: str
-    theirs: str
+    name: str
+    official_name: str
     factor: float = 1.0
 
 
 _TASKS = {
-    "semseg": ("semseg", [_Row("miou", "mIoU")]),
-    "human_parts": ("human_parts", [_Row("miou", "mIoU")]),
-    "saliency": ("sal", [_Row("miou", "mIoU"), _Row("max_f", "maxF")]),
-    "depth": ("depth", [_Row("rmse", "rmse"), _Row("log_rmse", "log_rmse")]),
+    "semseg": ("semseg", [_Metric("miou", "mIoU")]),
+    "human_parts": ("human_parts", [_Metric("miou", "mIoU")]),
+    "saliency": ("sal", [_Metric("miou", "mIoU"), _Metric("max_f", "maxF")]),
+    "depth": ("depth", [_Metric("rmse", "rmse"), _Metric("log_rmse", "log_rmse")]),
     "normals": ("normals", [
-        _Row("mean", "mean"), _Row("median", "median"), _Row("rmse", "rmse"),
-        _Row("within_11_25", "11.25", 100.0), _Row("within_22_5", "22.5", 100.0),
-        _Row("within_30", "30", 100.0),
+        _Metric("mean", "mean"), _Metric("median", "median"), _Metric("rmse", "rmse"),
+        _Metric("within_11_25", "11.25", 100.0), _Metric("within_22_5", "22.5", 100.0),
+        _Metric("within_30", "30", 100.0),
     ]),
-    "edges": ("edge", [_Row("ods_f", "odsF"), _Row("ois_f", "oisF"), _Row("ap", "AP")]),
+    "edges": ("edge", [_Metric("ods_f", "odsF"), _Metric("ois_f", "oisF"), _Metric("ap", "AP")]),
 }  # fmt: skip
 
 
 def read_official_results(
     folder: str | os.PathLike[str], database: str
 ) -> dict[str, dict[str, float]]:
-    """Results as the official repository writes them, `DATABASE_test_TASK.json`.
+    """Read results of the official repository, `DATABASE_test_TASK.json`.
 
     Source: Vandenhende et al., TPAMI 2021, the official code.
 
     Args:
-        folder: with the files of some tasks.
+        folder: folder with the files of some tasks.
         database: `"NYUD"` or `"PASCALContext"`.
 
     Returns:
-        `{task: {metric: value}}` with the names and units of `evaluate`, as far as the files have
-        them.
+        `{task: {metric: value}}` with the names and units of `evaluate`, of the metrics in the
+        files.
 
     Raises:
         ValueError: for an unknown database, if there is no file, or one is damaged.
     """
-    found: dict[str, dict[str, float]] = {}
-    for task, (name, rows) in _TASKS.items():
+    results: dict[str, dict[str, float]] = {}
+    for task, (name, metrics) in _TASKS.items():
         path = _path(folder, database, name)
         if not path.is_file():
             continue
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            found[task] = {
-                row.ours: float(stored[row.theirs]) / row.factor
-                for row in rows
-                if row.theirs in stored
+            results[task] = {
+                metric.name: float(stored[metric.official_name]) / metric.factor
+                for metric in metrics
+                if metric.official_name in stored
             }
         except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
-        if not found[task]:
-            raise ValueError(f"{path} has none of {[row.theirs for row in rows]}: {stored}")
-    if not found:
+        if not results[task]:
+            raise ValueError(f"{path} has none of {[m.official_name for m in metrics]}: {stored}")
+    if not results:
         raise ValueError(f"{folder} holds no {database}_test_TASK.json")
-    return found
+    return results
 
 
 def write_official_results(
     folder: str | os.PathLike[str], results: Mapping[str, Mapping[str, float]], database: str
 ) -> list[pathlib.Path]:
-    """Writes results as the official repository does, so that its code can use them as baselines.
+    """Write results in the format of the official repository, as baselines for its code.
 
     Source: Vandenhende et al., TPAMI 2021, the official code.
 
     Args:
-        folder: where to write; made if missing.
+        folder: where to write; created if missing.
         results: `{task: {metric: value}}`, as `evaluate` returns it. Edges need the boundary
             benchmark (`edge_tolerance`).
         database: `"NYUD"` or `"PASCALContext"`.
@@ -94,12 +94,12 @@ def write_official_results(
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     written = []
     for task, values in results.items():
-        name, rows = _TASKS.get(task, (task, []))
-        stored = {row.theirs: values[row.ours] * row.factor for row in rows if row.ours in values}
+        name, metrics = _TASKS.get(task, (task, []))
+        stored = {m.official_name: values[m.name] * m.factor for m in metrics if m.name in values}
         if not stored:
             raise ValueError(
                 f"The official files have no metric of {task!r} among {sorted(values)}: they have "
-                f"{[row.ours for row in rows]}"
+                f"{[metric.name for metric in metrics]}"
             )
         written.append(_path(folder, database, name))
         write_atomically(written[-1], json.dumps(stored))

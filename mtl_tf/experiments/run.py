@@ -11,12 +11,14 @@ import keras
 
 from mtl_tf import architectures, data, evaluation, training
 from mtl_tf.atomic_files import write_atomically
+from mtl_tf.class_names import class_names_config
 from mtl_tf.experiments import best_epoch, run_folder
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.from_config import build_trainer, load_data, predicted_tasks
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
+from mtl_tf.tasks import as_tasks, num_classes
 
 _BACKUP_MINUTES = 5.0  # within an epoch
 _TUNING_IMAGES = 50
@@ -140,7 +142,8 @@ def train(prepared: Prepared, tensorboard: bool, verbose: str | int) -> Trained:
         "relative_to": "single_task" if has_single_task else "trivial_baseline",
         "score": None if best.epoch is None else best.score(best.results),
     }
-    write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
+    classes = class_names_config(dataset.tasks.class_names, num_classes(as_tasks(dataset.tasks)))
+    write_atomically(folder / "classes.json", json.dumps(classes))
     _save_model(network, folder / "model.keras")
     return Trained(network, history, kept, baseline)
 
@@ -177,8 +180,8 @@ def collect(prepared: Prepared, trained: Trained, results: Results) -> dict[str,
 def report(prepared: Prepared, network: keras.Model, summary: dict[str, Any]) -> None:
     """Write `results.json`, `report.md` and `report.html`."""
     dataset = prepared.dataset
-    pictures, names = _pictures(network, dataset), dataset.class_names
-    evaluation.write_report(prepared.folder, summary, pictures, names, dataset.tasks)
+    pictures = _pictures(network, dataset)
+    evaluation.write_report(prepared.folder, summary, pictures, dataset.tasks)
 
 
 def trivial_results(config: Config, dataset: data.DenseDataset) -> Results:

@@ -6,6 +6,7 @@ at once. Precision is the share of predicted pixels that some annotator's pixel 
 recall the share of all annotators' pixels that were.
 """
 
+import collections
 import concurrent.futures
 import multiprocessing
 import os
@@ -164,20 +165,79 @@ def count_in_processes(
     Returns:
         `[99, 4]` of each image.
     """
-    if num_workers == 1:
-        yield from (edge_counts(*image, max_distance) for image in images)
-        return
-    context = multiprocessing.get_context("spawn")  # TensorFlow's threads do not survive a fork
-    with concurrent.futures.ProcessPoolExecutor(
-        num_workers, mp_context=context, initializer=_end_with_parent
-    ) as pool:
-        running: list[concurrent.futures.Future[np.ndarray]] = []
+    with EdgeQueue(max_distance, num_workers) as queue:
         for image in images:
-            running.append(pool.submit(edge_counts, *image, max_distance))
-            while len(running) > 4 * num_workers:  # no more images in memory than are needed
-                yield running.pop(0).result()
-        for future in running:
-            yield future.result()
+            queue.put(*image)
+            yield from queue.finished()
+        yield from queue.remaining()
+
+
+class EdgeQueue:
+    """Queue of images whose `edge_counts` are computed in worker processes.
+
+    >>> with EdgeQueue(max_distance=0.1) as queue:
+    ...     queue.put(np.zeros((4, 6)), [np.zeros((4, 6), bool)])
+    ...     [counts.shape for counts in queue.remaining()]
+    [(99, 4)]
+
+    Source: this library.
+
+    Args:
+        max_distance: as for `edge_counts`.
+        num_workers: processes; 1 counts in this one.
+    """
+
+    def __init__(self, max_distance: float, num_workers: int = 1) -> None:
+        self._max_distance = max_distance
+        self._max_running = 4 * num_workers  # bounds the images in memory
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        if num_workers != 1:
+            context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                num_workers, mp_context=context, initializer=_end_with_parent
+            )
+        self._running: collections.deque[concurrent.futures.Future[np.ndarray]]
+        self._running = collections.deque()
+        self._finished: list[np.ndarray] = []
+
+    def __enter__(self) -> "EdgeQueue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def put(
+        self,
+        scores: np.ndarray,
+        annotations: Sequence[np.ndarray],
+        valid: np.ndarray | None = None,
+    ) -> None:
+        """Add an image; wait while too many are being counted.
+
+        Args:
+            scores: as for `edge_counts`.
+            annotations: as for `edge_counts`.
+            valid: as for `edge_counts`.
+        """
+        if self._pool is None:
+            self._finished.append(edge_counts(scores, annotations, valid, self._max_distance))
+            return
+        arguments = scores, annotations, valid, self._max_distance
+        self._running.append(self._pool.submit(edge_counts, *arguments))
+        while len(self._running) > self._max_running:
+            self._finished.append(self._running.popleft().result())
+
+    def finished(self) -> list[np.ndarray]:
+        """Return and remove the counts `[99, 4]` of finished images, in order."""
+        counts, self._finished = self._finished, []
+        return counts
+
+    def remaining(self) -> list[np.ndarray]:
+        """Wait for all images; return and remove their counts `[99, 4]`, in order."""
+        while self._running:
+            self._finished.append(self._running.popleft().result())
+        return self.finished()
 
 
 def _end_with_parent() -> None:

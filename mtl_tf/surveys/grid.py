@@ -1,4 +1,4 @@
-"""The cells of a survey: architectures, balancing methods and seeds, and single-task baselines."""
+"""Cells of a survey: architectures, balancing methods and seeds, and single-task baselines."""
 
 import dataclasses
 import hashlib
@@ -51,10 +51,13 @@ Row = tuple[str, str] | tuple[str, str, dict[str, Any]]
 class Cell:
     """One run of a survey.
 
+    >>> Cell(("mtan", "dwa"), make_config(architecture="mtan", balancing="dwa")).name
+    'mtan, dwa, seed 0'
+
     Attributes:
         row: `(architecture, balancing)`; of a single-task network `("single_task", task)`.
-        config: what it runs.
-        baselines: keys of the single-task cells that it is compared with, which run before it.
+        config: configuration of the run.
+        baselines: keys of the single-task cells to compare with, which run before this one.
     """
 
     row: tuple[str, str]
@@ -63,13 +66,13 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """A name for the configuration: two that differ have two names."""
+        """Hash of the configuration."""
         text = json.dumps(self.config.identity(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Readable name of the run."""
         return f"{self.row[0]}, {self.row[1]}, seed {self.config.seed}"
 
 
@@ -80,13 +83,13 @@ def make_cells(
     alone: dict[str, Any] | None = None,
     always: dict[str, Any] | None = None,
 ) -> list[Cell]:
-    """The cells of a survey: for each seed one network for each task alone, then the rows.
+    """Return the cells of a survey: for each seed the single-task networks, then the rows.
 
     Args:
-        rows: `(architecture, balancing)`, or `(label, balancing, options)` with what is different.
-        seeds: a run of every cell for each.
+        rows: `(architecture, balancing)`, or `(label, balancing, options)` with options of the row.
+        seeds: seeds; every cell runs once for each.
         base: options of all cells, see `Config`.
-        alone: what is different in the single-task cells.
+        alone: options of the single-task cells.
         always: options of all cells that override those of single-task cells and rows.
 
     Raises:
@@ -104,15 +107,16 @@ def make_cells(
     }
     cells = []
     for seed in dict.fromkeys(seeds):
+        options_alone = base | (alone or {}) | always
         networks = [
-            Cell((SINGLE_TASK, name), _alone(base | (alone or {}) | always, text, seed))
+            Cell((SINGLE_TASK, name), _single_task_config(options_alone, text, seed))
             for name, text in tasks.items()
-        ]  # fmt: skip
+        ]
         cells += networks
         for (label, method), options in named.items():
             chosen = {
                 "architecture": label,
-                # What these methods look at anyway can be logged for nothing.
+                # These methods compute the task gradients anyway: logging them is free.
                 "diagnostics": not issubclass(TABLE[method].cls, Scalarizer),
                 **(options[0] if options else {}),
                 **always,
@@ -124,11 +128,17 @@ def make_cells(
     return cells
 
 
-def _alone(options: dict[str, Any], task: str, seed: int) -> Config:
-    """The configuration of a network for one task; what only makes sense for several is left."""
-    chosen = {
-        "tasks": (task,), "auxiliary_tasks": (), "loss_weights": {}, "architecture": SINGLE_TASK,
-        "architecture_options": {}, "balancing": "fixed_weights", "level": "parameters",
-        "best_by": "delta_m", "seed": seed,
-    }  # fmt: skip
-    return make_config(**{**options, **chosen})
+def _single_task_config(options: dict[str, Any], task: str, seed: int) -> Config:
+    """Return the configuration of a single-task network, without multi-task options."""
+    overrides = {
+        "tasks": (task,),
+        "auxiliary_tasks": (),
+        "loss_weights": {},
+        "architecture": SINGLE_TASK,
+        "architecture_options": {},
+        "balancing": "fixed_weights",
+        "level": "parameters",
+        "best_by": "delta_m",
+        "seed": seed,
+    }
+    return make_config(**{**options, **overrides})

@@ -1,4 +1,4 @@
-"""Runs cells, each in a process of its own with limits; what is finished is not run again."""
+"""Run the cells of a survey in separate processes with limits of time and memory."""
 
 import ctypes
 import dataclasses
@@ -20,8 +20,8 @@ from mtl_tf.training.memory import resident_mib
 _POLL_S = 0.5
 _IS_LINUX = sys.platform == "linux"
 _LIBC: Any = ctypes.CDLL(None) if _IS_LINUX else None
-_LAST_LINES, _LAST_BYTES = 12, 1 << 16  # of a log, shown
-_SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # or the first of two cells takes all memory
+_LAST_LINES, _LAST_BYTES = 12, 1 << 16  # of the log in the error message of a cell
+_SHARED_GPU = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}  # otherwise one cell reserves all memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Outcome:
 
     Attributes:
         cell: the cell.
-        folder: of its run.
-        problem: why it failed, with the last lines it wrote; empty if it finished.
+        folder: run folder.
+        problem: why the run failed, with the last lines of its log; empty if it finished.
     """
 
     cell: Cell
@@ -44,7 +44,7 @@ class _Running:
     cell: Cell
     folder: pathlib.Path
     process: subprocess.Popen
-    begun: float
+    start_s: float  # monotonic clock
 
 
 def run_cells(
@@ -53,30 +53,30 @@ def run_cells(
     workers: int = 1,
     time_limit_s: float = 6 * 3600,
     memory_limit_mib: float = 16_384,
-    tell: Callable[[str], None] = say,
+    log: Callable[[str], None] = say,
     baselines: Sequence[pathlib.Path] = (),
 ) -> list[Outcome]:
-    """Runs cells in `out/cells/KEY`; one with `results.json` of its configuration is finished.
+    """Run cells in `out/cells/KEY`; skip those with `results.json` of their configuration.
 
-    A cell that fails, takes too long or too much memory is reported with its last lines; the rest
-    goes on. One that was interrupted resumes from its backup. A cell waits until its baselines have
-    ended, and is told of those that have not failed.
+    A cell that fails, takes too long or too much memory is reported with the last lines of its log;
+    the others continue. An interrupted cell resumes from its backup. A cell starts when its
+    baselines have ended, and receives the folders of those that finished.
 
     Args:
-        cells: what to run.
+        cells: cells to run.
         out: folder of the survey.
-        workers: processes at the same time.
-        time_limit_s: of one cell.
-        memory_limit_mib: of one cell, resident.
-        tell: takes a line for every event.
-        baselines: folders of finished single-task runs, which every cell is told of.
+        workers: number of processes at the same time.
+        time_limit_s: maximum time of one cell.
+        memory_limit_mib: maximum resident memory of one cell.
+        log: callback that receives a line for every event.
+        baselines: folders of finished single-task runs, passed to every cell.
 
     Returns:
         The outcome of each cell, in order.
 
     Raises:
         ValueError: if a limit or the number of workers is not positive.
-        RuntimeError: on other platforms than Linux.
+        RuntimeError: on platforms other than Linux.
     """
     if not _IS_LINUX:
         raise RuntimeError(
@@ -98,7 +98,7 @@ def run_cells(
             waiting.append(cell)
     keys = {cell.key for cell in cells}
     total, seconds = len(waiting), []
-    tell(f"{len(cells)} cells, {len(cells) - total} of them finished before")
+    log(f"{len(cells)} cells, {len(cells) - total} of them finished before")
     running: list[_Running] = []
     try:
         while waiting or running:
@@ -107,13 +107,13 @@ def run_cells(
             for cell in ready[: workers - len(running)]:
                 waiting.remove(cell)
                 folder = out / "cells" / cell.key
-                alone = [outcomes[key] for key in cell.baselines if key in outcomes]
-                finished = [outcome.folder for outcome in alone if not outcome.problem]
+                ended_baselines = [outcomes[key] for key in cell.baselines if key in outcomes]
+                finished = [outcome.folder for outcome in ended_baselines if not outcome.problem]
                 if _is_finished(cell, folder) and len(finished) < len(cell.baselines):
                     outcomes[cell.key] = Outcome(cell, folder, "")  # no reference now either
                     continue
                 running.append(_start(cell, out, [*baselines, *finished]))
-                tell(f"begun: {running[-1].cell.name}")
+                log(f"started: {running[-1].cell.name}")
             time.sleep(_POLL_S)
             for run in list(running):
                 problem = _state(run, time_limit_s, memory_limit_mib)
@@ -121,16 +121,16 @@ def run_cells(
                     continue
                 running.remove(run)
                 outcomes[run.cell.key] = Outcome(run.cell, run.folder, problem)
-                seconds.append(time.monotonic() - run.begun)
+                seconds.append(time.monotonic() - run.start_s)
                 left = len(waiting) + len(running)
                 minutes = left * sum(seconds) / len(seconds) / workers / 60
                 state = "FAILED" if problem else "done"
-                tell(
+                log(
                     f"{state}: {run.cell.name} after {seconds[-1] / 60:.1f} minutes; {left} of "
                     f"{total} left, about {minutes:.0f} minutes"
                 )
                 if problem:
-                    tell(problem)
+                    log(problem)
     finally:
         for run in running:
             _stop(run)
@@ -157,8 +157,8 @@ def _lacks_reference(cell: Cell, folder: pathlib.Path) -> bool:
     return read_summary(folder).get("kept", {}).get("relative_to") != "single_task"
 
 
-def _out_of_the_way(folder: pathlib.Path) -> None:
-    """Renames a folder that cannot be resumed."""
+def _set_aside(folder: pathlib.Path) -> None:
+    """Rename a folder that cannot be resumed."""
     number = 1
     while (other := folder.with_name(f"{folder.name}.old{number}")).exists():
         number += 1
@@ -167,11 +167,9 @@ def _out_of_the_way(folder: pathlib.Path) -> None:
 
 def command_of(folder: pathlib.Path, baselines: Sequence[pathlib.Path]) -> list[str]:
     """Return the command that runs the cell described by `request.json` in its folder."""
-    return [
-        sys.executable, "-m", "mtl_tf.cli", "train", "--config", str(folder / "request.json"),
-        "--out", str(folder), "--resume", "--quiet",
-        *(["--baseline", *map(str, baselines)] if baselines else []),
-    ]  # fmt: skip
+    arguments = ["--config", str(folder / "request.json"), "--out", str(folder)]
+    flags = ["--resume", "--quiet", *(["--baseline", *map(str, baselines)] if baselines else [])]
+    return [sys.executable, "-m", "mtl_tf.cli", "train", *arguments, *flags]
 
 
 def _start(cell: Cell, out: pathlib.Path, baselines: Sequence[pathlib.Path]) -> _Running:
@@ -179,31 +177,36 @@ def _start(cell: Cell, out: pathlib.Path, baselines: Sequence[pathlib.Path]) -> 
     if (folder / "config.json").exists() and (
         not _is_of(cell, folder) or (folder / "results.json").exists()
     ):
-        _out_of_the_way(folder)
+        _set_aside(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "request.json", cell.config.to_json())
     with open(folder / "log.txt", "ab", opener=open_no_link) as log:
         process = subprocess.Popen(
-            command_of(folder, baselines), stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True, preexec_fn=_end_with_parent, env=os.environ | _SHARED_GPU,
-        )  # fmt: skip
+            command_of(folder, baselines),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+            env=os.environ | _SHARED_GPU,
+        )
     return _Running(cell, folder, process, time.monotonic())
 
 
 def _end_with_parent() -> None:
-    """In the child: when the survey is killed, its cells go too and do not meet their successors.
+    """Let this child process end when the survey is killed.
 
-    (`prctl` of Linux; 1 is `PR_SET_PDEATHSIG`.)
+    (`prctl` of Linux; 1 is `PR_SET_PDEATHSIG`.) Otherwise its cells would still run when the next
+    survey starts the same ones.
     """
     _LIBC.prctl(1, signal.SIGKILL)
 
 
 def _state(run: _Running, time_limit_s: float, memory_limit_mib: float) -> str | None:
-    """`None` while it runs, then what went wrong, or nothing."""
+    """Return `None` while a run continues, then its problem; empty if it finished."""
     reason = None
     if os.waitid(os.P_PID, run.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        memory = resident_mib(run.process.pid) or 0.0  # it has just ended
-        if time.monotonic() - run.begun > time_limit_s:
+        memory = resident_mib(run.process.pid) or 0.0  # `None` if it has just ended
+        if time.monotonic() - run.start_s > time_limit_s:
             reason = f"took longer than {time_limit_s / 60:.0f} minutes"
         elif memory > memory_limit_mib:
             reason = f"took {memory:.0f} MiB of memory, more than {memory_limit_mib:.0f}"
@@ -221,7 +224,7 @@ def _state(run: _Running, time_limit_s: float, memory_limit_mib: float) -> str |
 
 
 def _stop(run: _Running) -> int:
-    """Ends the process and its children, also those that it left behind; its exit code."""
-    if run.process.returncode is None:  # not waited for: its number is nobody else's yet
+    """End a process with all processes of its session; return its exit code."""
+    if run.process.returncode is None:  # not waited for: its id is not reused yet
         os.killpg(run.process.pid, signal.SIGKILL)
     return run.process.wait()

@@ -1,4 +1,4 @@
-"""A survey: single-task baselines and a grid of cells, run one by one, and their table."""
+"""Surveys: single-task baselines and a grid of cells, their tables and report."""
 
 import json
 import os
@@ -28,27 +28,27 @@ def survey(
     memory_limit_mib: float = 16_384,
     tell: Callable[[str], None] = say,
 ) -> list[str]:
-    """Trains and judges every cell; writes tables (Markdown, LaTeX, CSV) and `report.html`.
+    """Train and evaluate every cell; write tables (Markdown, LaTeX, CSV) and `report.html`.
 
-    A single-task network of every task comes first; Delta-m is relative to these. Run again, it
-    does what is left: finished cells are known by their configuration.
+    A single-task network of every task comes first; Delta-m is relative to these. A repeated call
+    skips finished cells, which are recognised by their configuration.
 
     Source: Vandenhende et al., TPAMI 2021, tables 5 and 6.
 
     Args:
-        out: folder of the survey; made if missing.
-        rows: `(architecture, balancing)`, or `(label, balancing, options)` with what is different.
-        seeds: every cell runs once for each.
+        out: folder of the survey; created if missing.
+        rows: `(architecture, balancing)`, or `(label, balancing, options)` with options of the row.
+        seeds: seeds; every cell runs once for each.
         base: options of all cells, see `Config`.
-        alone: what is different in the single-task cells.
+        alone: options of the single-task cells.
         always: options of all cells that override those of single-task cells and rows.
-        workers: cells at the same time.
-        time_limit_s: of one cell.
-        memory_limit_mib: of one cell, resident.
-        tell: takes a line for every event.
+        workers: number of cells that run at the same time.
+        time_limit_s: maximum time of one cell.
+        memory_limit_mib: maximum resident memory of one cell.
+        tell: callback that receives a line for every event.
 
     Returns:
-        What went wrong, a text for each failed cell.
+        An error message for each failed cell.
 
     Raises:
         ValueError: for an unknown option, architecture or method, or a limit that is not positive.
@@ -62,17 +62,18 @@ def survey(
     ]
     write_atomically(folder / "survey.json", json.dumps(listed, indent=2))
     outcomes = run_cells(cells, folder, workers, time_limit_s, memory_limit_mib, tell)
-    found = tables.collect(outcomes)
+    rows_of_table = tables.collect(outcomes)
     problems = [outcome.problem for outcome in outcomes if outcome.problem]
-    if problems or not _is_told(folder, tables.as_csv(found)):
-        write_atomically(folder / "table.md", tables.as_markdown(found))
-        write_atomically(folder / "table.tex", tables.as_latex(found))
-        write_survey_report(folder / "report.html", outcomes, found)
-        write_atomically(folder / "table.csv", tables.as_csv(found))  # the last: all is there
+    numbers = tables.as_csv(rows_of_table)
+    if problems or not _report_is_current(folder, numbers):
+        write_atomically(folder / "table.md", tables.as_markdown(rows_of_table))
+        write_atomically(folder / "table.tex", tables.as_latex(rows_of_table))
+        write_survey_report(folder / "report.html", outcomes, rows_of_table)
+        write_atomically(folder / "table.csv", numbers)  # last: marks the report as complete
     return problems
 
 
-def _is_told(folder: pathlib.Path, numbers: str) -> bool:
+def _report_is_current(folder: pathlib.Path, numbers: str) -> bool:
     """Return whether the written report matches these results."""
     stored = folder / "table.csv"
     return stored.is_file() and stored.read_text(encoding="utf-8") == numbers

@@ -1,4 +1,4 @@
-"""The report of a survey: one self-contained page with its table, plots and pictures."""
+"""Report of a survey: one self-contained page with its table, plots and pictures."""
 
 import json
 import pathlib
@@ -6,51 +6,43 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from mtl_tf import data, evaluation
 from mtl_tf.atomic_files import read_summary, write_atomically
 from mtl_tf.deployment.saved_models import load_network
-from mtl_tf.evaluation.reporting.colours import names_of
+from mtl_tf.evaluation.reporting.pages import render_page
+from mtl_tf.evaluation.reporting.pictures import MapPictures, embedded
 from mtl_tf.evaluation.reporting.plots import bars, curve, scatter
-from mtl_tf.evaluation.reporting.run_report import (
-    PUBLISHED_METRICS,
-    depth_range,
-    embedded,
-    formatted,
-)
+from mtl_tf.evaluation.reporting.tables import PUBLISHED_METRICS, formatted
 from mtl_tf.experiments import load_data
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.metrics import task_deltas
 from mtl_tf.surveys import tables
 from mtl_tf.surveys.grid import SINGLE_TASK
 from mtl_tf.surveys.processes import Outcome
-from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import as_tasks
 
-_PICTURES = 3
-_RESAMPLES = 300
+_NUM_PICTURES = 3
+_NUM_RESAMPLES = 300
+_TEMPLATE = pathlib.Path(__file__).with_name("survey_report.html.j2")
 
 
 def write_survey_report(
     path: pathlib.Path, outcomes: Sequence[Outcome], rows: Sequence[tables.Row]
 ) -> None:
-    """Writes the page.
+    """Write the page.
 
     Args:
-        path: of the HTML file.
-        outcomes: of all cells; the first of each row is shown in pictures and compared.
-        rows: of the table.
+        path: path of the HTML file.
+        outcomes: outcomes of all cells; pictures and comparisons show the first of each row.
+        rows: rows of the table.
     """
     finished = [outcome for outcome in outcomes if not outcome.problem]
     header, lines, best = tables.cells_of(rows)
-    several = [row for row in rows if row.architecture != SINGLE_TASK]
-    template = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True,
-        trim_blocks=True, lstrip_blocks=True,
-    ).get_template("survey.html.j2")  # fmt: skip
-    page = template.render(
+    multi_task = [row for row in rows if row.architecture != SINGLE_TASK]
+    page = render_page(
+        _TEMPLATE,
         config=json.loads(outcomes[0].cell.config.to_json()),
         seeds=sorted({outcome.cell.config.seed for outcome in outcomes}),
         header=header,
@@ -58,9 +50,9 @@ def write_survey_report(
             [{"text": text, "best": i in best[j]} for j, text in enumerate(line)]
             for i, line in enumerate(lines)
         ],
-        plots=_plots(rows, several) + _logged_curves(finished),
+        plots=_plots(rows, multi_task) + _logged_curves(finished),
         published=_published(finished, rows),
-        comparisons=_comparisons(finished) if several else [],
+        comparisons=_comparisons(finished) if multi_task else [],
         pictures=_pictures(finished),
         problems=[outcome.problem for outcome in outcomes if outcome.problem],
     )
@@ -71,9 +63,9 @@ def _name(row: tables.Row) -> str:
     return f"{row.architecture}, {row.balancing}"
 
 
-def _plots(rows: Sequence[tables.Row], several: Sequence[tables.Row]) -> list[dict[str, str]]:
-    """Delta-m by task, and against two costs."""
-    with_delta = [row for row in several if row.delta]
+def _plots(rows: Sequence[tables.Row], multi_task: Sequence[tables.Row]) -> list[dict[str, str]]:
+    """Plot the gain of each task, and Delta-m against two costs."""
+    with_delta = [row for row in multi_task if row.delta]
     if not with_delta:
         return []
     single = rows[0].results[0]
@@ -82,7 +74,7 @@ def _plots(rows: Sequence[tables.Row], several: Sequence[tables.Row]) -> list[di
         for row in with_delta
     }
     title = "What each task gains against its own network (first seed)"
-    found: list[tuple[str, str, Any]] = [(title, bars(by_task, "gain, %"), by_task)]
+    plots = [_plot(title, bars(by_task, "gain, %"), by_task)]
     for cost in ("parameters", "step_ms"):
         title, unit = tables.COSTS[cost], tables.UNITS[cost]
         points = {
@@ -90,30 +82,32 @@ def _plots(rows: Sequence[tables.Row], several: Sequence[tables.Row]) -> list[di
             for row in with_delta
             if cost in row.costs
         }
-        if not points:
-            continue
-        found.append((f"Δm and {title}; the line joins what nothing beats in both",
-                      scatter(points, title, "Δm, %"), points))  # fmt: skip
-    return [{"title": title, "source": uri, "alt": f"{title}: {_said(values)}"}
-            for title, uri, values in found]  # fmt: skip
+        if points:
+            uri = scatter(points, title, "Δm, %")
+            plots.append(_plot(f"Δm and {title}; the line joins the Pareto front", uri, points))
+    return plots
 
 
 def _deltas(row: tables.Row, single: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return task_deltas(row.results[0], single, [row.tasks[name] for name in single])
 
 
-def _said(values: Any) -> str:
-    """Numbers in words, for those who do not see the plot."""
+def _plot(title: str, source: str, values: Any) -> dict[str, str]:
+    return {"title": title, "source": source, "alt": f"{title}: {_alt_text(values)}"}
+
+
+def _alt_text(values: Any) -> str:
+    """Return the numbers of a plot as text."""
     if isinstance(values, dict):
-        return "; ".join(f"{name} {_said(value)}" for name, value in values.items())
+        return "; ".join(f"{name} {_alt_text(value)}" for name, value in values.items())
     if isinstance(values, tuple):
         return " at ".join(f"{value:.3g}" for value in reversed(values))
     return f"{values:.3g}"
 
 
 def _logged_curves(finished: Sequence[Outcome]) -> list[dict[str, str]]:
-    """Curves of the task weights and gradient agreement of each method over the epochs."""
-    found = []
+    """Plot the task weights and gradient cosines of each method over the epochs."""
+    plots = []
     for outcome in _first_of_rows(finished):
         history = read_summary(outcome.folder).get("history", [])
         row = ", ".join(outcome.cell.row)
@@ -126,15 +120,18 @@ def _logged_curves(finished: Sequence[Outcome]) -> list[dict[str, str]]:
             if not lines or all(np.ptp(values) < 1e-6 for values in lines.values()):
                 continue
             ends = {name: (values[-1], values[0]) for name, values in lines.items()}
-            found.append({
-                "title": f"{title}: {row}", "source": curve(lines, log=suffix == "_weight"),
-                "alt": f"{title}: {row}, first at last epoch: {_said(ends)}",
-            })  # fmt: skip
-    return found
+            plots.append(
+                {
+                    "title": f"{title}: {row}",
+                    "source": curve(lines, log=suffix == "_weight"),
+                    "alt": f"{title}: {row}, first at last epoch: {_alt_text(ends)}",
+                }
+            )
+    return plots
 
 
 def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[str, Any]:
-    """Published numbers beside the means over seeds, what differs, and why rows have none."""
+    """Return published numbers beside the means over seeds, and why some rows have none."""
     measured = {(row.architecture, row.balancing): row for row in rows}
     tasks = list(dict.fromkeys(task for row in rows for task in row.results[0]))
     lines: list[dict[str, Any]] = []
@@ -147,21 +144,25 @@ def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[
         if like["why_not"]:
             without.setdefault(like["why_not"], []).insert(0, ", ".join(row))
             continue
-        lines.insert(0, {
-            "row": row, "like": like,
+        published_delta = like["delta_m"]
+        line = {
+            "row": row,
+            "like": like,
             "pairs": [_pair(task, ours.results, like["results"]) for task in tasks],
             "delta": f"{100 * ours.delta['mean']:+.2f}" if ours.delta else "",
-            "published_delta": "" if like["delta_m"] is None else f"{100 * like['delta_m']:+.2f}",
-        })  # fmt: skip
-    told = [line["like"]["differences"] for line in lines]
-    common = [text for text in told[0] if all(text in other for other in told)] if told else []
-    for line, texts in zip(lines, told, strict=True):
-        line["own"] = [text for text in texts if text not in common]
+            "published_delta": "" if published_delta is None else f"{100 * published_delta:+.2f}",
+        }
+        lines.insert(0, line)
+    differences = [line["like"]["differences"] for line in lines]
+    first = differences[0] if differences else []
+    common = [text for text in first if all(text in texts for texts in differences)]
+    for line, texts in zip(lines, differences, strict=True):
+        line["differences"] = [text for text in texts if text not in common]
     return {"lines": lines, "tasks": tasks, "common": common, "without": without}
 
 
 def _pair(task: str, results: Sequence[Any], published: dict[str, float]) -> tuple[str, str]:
-    """A task's result and the published one, as text; of edges only by the same measure."""
+    """Format a task's mean result and the published one, if both have the published metric."""
     metric = PUBLISHED_METRICS[task]
     if task not in published:
         return "", ""
@@ -171,70 +172,70 @@ def _pair(task: str, results: Sequence[Any], published: dict[str, float]) -> tup
 
 
 def _first_of_rows(finished: Sequence[Outcome]) -> list[Outcome]:
-    """The first seed of each row of multi-task networks."""
-    found: dict[tuple[str, str], Outcome] = {}
+    """Return the first outcome of each row of multi-task networks."""
+    by_row: dict[tuple[str, str], Outcome] = {}
     for outcome in finished:
         if outcome.cell.row[0] != SINGLE_TASK:
-            found.setdefault(outcome.cell.row, outcome)
-    return list(found.values())
+            by_row.setdefault(outcome.cell.row, outcome)
+    return list(by_row.values())
 
 
 def _comparisons(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Delta-m of each row against the first one, with its interval over images."""
+    """Return Delta-m of each row against the first one, with its interval over images."""
     first, *others = _first_of_rows(finished)
-    found = []
+    comparisons = []
     for outcome in others:
         a, b = (evaluation.ImageStates.load(o.folder) for o in (outcome, first))
-        delta = evaluation.compare(a, b, _RESAMPLES)[-1]
-        found.append({"row": ", ".join(outcome.cell.row), "images": len(a), "delta": delta,
-                      "against": ", ".join(first.cell.row)})  # fmt: skip
-    return found
+        comparisons.append(
+            {
+                "row": ", ".join(outcome.cell.row),
+                "against": ", ".join(first.cell.row),
+                "images": len(a),
+                "delta": evaluation.compare(a, b, _NUM_RESAMPLES)[-1],
+            }
+        )
+    return comparisons
 
 
 def _pictures(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """The same validation images through every network: rows of pictures by task."""
+    """Return rows of maps by task, of the same validation images from every network."""
     rows = _first_of_rows(finished)
     if not rows:
         return []
     dataset = load_data(rows[0].cell.config)
-    batches = list(dataset.val().unbatch().batch(1).take(_PICTURES))
-    shown: list[dict[str, Any]] = [
+    batches = list(dataset.val().unbatch().batch(1).take(_NUM_PICTURES))
+    examples: list[dict[str, Any]] = [
         {
             "image": data.denormalise(image[0].numpy()),
-            **{kind: {t: x[t][0].numpy() for t in dataset.tasks}
-               for kind, x in (("targets", targets), ("masks", masks))},
+            "targets": {task: targets[task][0].numpy() for task in dataset.tasks},
+            "masks": {task: masks[task][0].numpy() for task in dataset.tasks},
         }
         for image, targets, masks in batches
-    ]  # fmt: skip
-    known = {task.name: task for task in as_tasks(dataset.tasks)}
-    metres = depth_range(shown, [t for t in known if known[t].kind is TargetKind.DISTANCE])
-
-    def coloured(task: str, values: np.ndarray, mask: np.ndarray | None = None) -> str:
-        names = names_of(known[task], dataset.class_names)
-        return embedded(evaluation.colourise(known[task], values, names, metres, mask))
-
-    found: list[dict[str, Any]] = [
-        {
-            "image": embedded(picture["image"]),
-            "tasks": list(dataset.tasks),
-            "lines": [{"name": "target", "maps": {
-                t: coloured(t, picture["targets"][t], picture["masks"][t]) for t in dataset.tasks
-            }}],
-        }
-        for picture in shown
-    ]  # fmt: skip
-    alone = [o for o in finished if o.cell.row[0] == SINGLE_TASK
-             and o.cell.config.seed == rows[0].cell.config.seed]  # fmt: skip
-    networks = [("single-task networks", alone), *((", ".join(o.cell.row), [o]) for o in rows)]
-    for name, cells in networks:
-        maps: list[dict[str, str]] = [{} for _ in found]
-        for outcome in cells:
+    ]
+    maps = MapPictures(as_tasks(dataset.tasks), examples)
+    pictures: list[dict[str, Any]] = []
+    for example in examples:
+        targets, masks = example["targets"], example["masks"]
+        of_targets = {task: maps.target(task, targets[task], masks[task]) for task in targets}
+        pictures.append(
+            {
+                "image": embedded(example["image"]),
+                "tasks": list(dataset.tasks),
+                "lines": [{"name": "target", "maps": of_targets}],
+            }
+        )
+    seed = rows[0].cell.config.seed
+    single = [o for o in finished if o.cell.row[0] == SINGLE_TASK and o.cell.config.seed == seed]
+    networks = [("single-task networks", single), *((", ".join(o.cell.row), [o]) for o in rows)]
+    for name, outcomes in networks:
+        predictions: list[dict[str, str]] = [{} for _ in batches]
+        for outcome in outcomes:
             model = load_network(outcome.folder / "model.keras")
             for i, (image, _, _) in enumerate(batches):
                 outputs = model(image, training=False)
                 for task in outputs.keys() & dataset.tasks.keys():
-                    maps[i][task] = coloured(task, known[task].activation(outputs[task])[0].numpy())
-        for picture, of_row in zip(found, maps, strict=True):
-            if of_row:
-                picture["lines"].append({"name": name, "maps": of_row})
-    return found
+                    predictions[i][task] = maps.prediction(task, outputs[task][0])
+        for picture, of_network in zip(pictures, predictions, strict=True):
+            if of_network:
+                picture["lines"].append({"name": name, "maps": of_network})
+    return pictures

@@ -1,15 +1,15 @@
-"""The table of a survey: metrics over seeds, Delta-m and costs, as Markdown, LaTeX and CSV."""
+"""Tables of a survey: metrics over seeds, Delta-m and costs, as Markdown, LaTeX and CSV."""
 
 import csv
 import dataclasses
 import io
 import re
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mtl_tf.atomic_files import read_summary
-from mtl_tf.evaluation.reporting.run_report import formatted, in_markdown
+from mtl_tf.evaluation.reporting.tables import formatted, in_markdown, markdown_table
 from mtl_tf.experiments.from_config import load_tasks
 from mtl_tf.metrics import delta_m_of_seeds
 from mtl_tf.surveys.grid import SINGLE_TASK
@@ -17,9 +17,11 @@ from mtl_tf.surveys.processes import Outcome
 from mtl_tf.tasks import TASKS, Task
 
 COSTS = {
-    "parameters": "parameters, M", "multiply_adds": "GMACs", "step_ms": "step, ms",
+    "parameters": "parameters, M",
+    "multiply_adds": "GMACs",
+    "step_ms": "step, ms",
     "peak_memory_mib": "memory, MiB",
-}  # fmt: skip
+}
 UNITS = {"parameters": 1e6, "multiply_adds": 1e9, "step_ms": 1.0, "peak_memory_mib": 1.0}
 
 _IN_LATEX = {
@@ -35,12 +37,12 @@ class Row:
     """A row of the table.
 
     Attributes:
-        architecture: its name.
+        architecture: name of the architecture.
         balancing: name of the method.
-        results: of each seed, `{task: {metric: value}}`.
-        seeds: one for each of the results.
-        costs: medians over seeds, see `COSTS`, of what is known; of single-task networks the sums
-            over tasks (memory: the largest).
+        results: `{task: {metric: value}}` of each seed.
+        seeds: the seeds of the results.
+        costs: medians over seeds of the known costs, see `COSTS`; of single-task networks the sums
+            over tasks (memory: the maximum).
         delta: `delta_m_of_seeds` against the single-task networks; empty for those.
         tasks: `{name: task}` of the results.
     """
@@ -55,27 +57,29 @@ class Row:
 
 
 def collect(outcomes: Sequence[Outcome]) -> list[Row]:
-    """The rows of the finished cells; the single-task networks come first, as one row."""
-    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    """Return the rows of the finished cells; the single-task networks come first, as one row."""
+    by_row: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for outcome in outcomes:
         if not outcome.problem:
             summary = read_summary(outcome.folder)
-            found.setdefault(outcome.cell.row, {})[outcome.cell.config.seed] = summary
+            by_row.setdefault(outcome.cell.row, {})[outcome.cell.config.seed] = summary
     configs = [outcome.cell.config for outcome in outcomes]
     known = {name: task for config in configs for name, task in load_tasks(config).items()}
-    alone = {task: s for (name, task), s in found.items() if name == SINGLE_TASK}
-    rows, single = [], _single_task_results(alone)
+    by_task = {task: s for (name, task), s in by_row.items() if name == SINGLE_TASK}
+    rows, single = [], _single_task_results(by_task)
     if single:
-        each = [_costs(summaries.values()) for summaries in alone.values()]
+        costs_of_tasks = [_costs(summaries.values()) for summaries in by_task.values()]
         total = {
-            cost: (max if cost == "peak_memory_mib" else sum)(one[cost] for one in each)
+            cost: (max if cost == "peak_memory_mib" else sum)(
+                costs[cost] for costs in costs_of_tasks
+            )
             for cost in COSTS
-            if all(cost in one for one in each)
+            if all(cost in costs for costs in costs_of_tasks)
         }
         results, seeds = list(single.values()), list(single)
         rows.append(Row(SINGLE_TASK, "", results, seeds, total, {}, known))
     baselines = list(single.values())
-    for (architecture, balancing), summaries in found.items():
+    for (architecture, balancing), summaries in by_row.items():
         if architecture == SINGLE_TASK:
             continue
         results = [summary["results"] for summary in summaries.values()]
@@ -87,17 +91,18 @@ def collect(outcomes: Sequence[Outcome]) -> list[Row]:
     return rows
 
 
-def _single_task_results(alone: Mapping[str, Any]) -> dict[int, dict[str, dict[str, float]]]:
-    """By seed the results of all tasks, for the seeds that every task has."""
-    first: Any = next(iter(alone.values()), ())
-    seeds = [seed for seed in first if all(seed in summaries for summaries in alone.values())]
+def _single_task_results(by_task: Mapping[str, Any]) -> dict[int, dict[str, dict[str, float]]]:
+    """Return `{seed: results of all tasks}` of the seeds that every task has."""
+    first: Any = next(iter(by_task.values()), ())
+    seeds = [seed for seed in first if all(seed in summaries for summaries in by_task.values())]
     return {
-        seed: {task: summaries[seed]["results"][task] for task, summaries in alone.items()}
+        seed: {task: summaries[seed]["results"][task] for task, summaries in by_task.items()}
         for seed in seeds
     }
 
 
 def _costs(summaries: Collection[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the medians of the costs that all summaries have."""
     environments = [summary.get("environment", {}) for summary in summaries]
     return {
         cost: statistics.median(environment[cost] for environment in environments)
@@ -107,7 +112,7 @@ def _costs(summaries: Collection[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[int]]]:
-    """Header, text of each row, and the rows that are best in each column."""
+    """Return the header, the texts of each row, and the indices of the best rows by column."""
     tasks = list(dict.fromkeys(task for row in rows for task in row.results[0]))
     header = ["architecture", "balancing"]
     columns: list[list[str]] = [[r.architecture for r in rows], [r.balancing for r in rows]]
@@ -129,11 +134,7 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[
         higher = known[task].higher_is_better
         add(f"{task} {metric} {'↑' if higher else '↓'}", values, texts, higher)
     deltas = [row.delta.get("mean") for row in rows]
-    texts = [
-        f"{100 * row.delta['mean']:+.2f}" + _deviation(100 * row.delta["std"], len(row.results))
-        if row.delta else "" for row in rows
-    ]  # fmt: skip
-    add("Δm, % ↑", deltas, texts, True)
+    add("Δm, % ↑", deltas, list(map(_delta_text, rows)), True)
     for cost, title in COSTS.items():
         numbers = [row.costs[cost] / UNITS[cost] if cost in row.costs else None for row in rows]
         digits = 1 if cost == "parameters" else 2 if cost == "multiply_adds" else 0
@@ -148,43 +149,58 @@ def _with_deviation(metric: str, values: Sequence[float], task: Task) -> str:
     return f"{text} ± {formatted(metric, statistics.stdev(values), task)}"
 
 
-def _deviation(value: float, seeds: int) -> str:
-    return f" ± {value:.2f}" if seeds > 1 else ""
+def _delta_text(row: Row) -> str:
+    if not row.delta:
+        return ""
+    deviation = f" ± {100 * row.delta['std']:.2f}" if len(row.results) > 1 else ""
+    return f"{100 * row.delta['mean']:+.2f}{deviation}"
+
+
+def _marked(
+    rows: Sequence[Row], escape: Callable[[str], str], bold: str
+) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows with escaped texts, the best of each column in bold."""
+    header, lines, best = cells_of(rows)
+    texts = [
+        [
+            bold.format(escape(text)) if text and i in best[j] else escape(text)
+            for j, text in enumerate(line)
+        ]
+        for i, line in enumerate(lines)
+    ]
+    return header, texts
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """A Markdown table, the best of each column in bold."""
-    header, lines, best = cells_of(rows)
-    lines = [[in_markdown(text) for text in line] for line in lines]
-    found = ["| " + " | ".join(header) + " |", "|---|---|" + "---:|" * (len(header) - 2)]
-    for i, line in enumerate(lines):
-        shown = [f"**{text}**" if i in best[j] and text else text for j, text in enumerate(line)]
-        found.append("| " + " | ".join(shown) + " |")
-    return "\n".join(found) + "\n"
+    """Return a Markdown table, the best of each column in bold."""
+    header, lines = _marked(rows, in_markdown, "**{}**")
+    return markdown_table(header, lines, num_text_columns=2)
 
 
 def as_latex(rows: Sequence[Row]) -> str:
-    """A LaTeX `tabular` (booktabs), the best of each column in bold."""
-    header, lines, best = cells_of(rows)
-
+    """Return a LaTeX `tabular` (booktabs), the best of each column in bold."""
     special = re.compile("|".join(map(re.escape, _IN_LATEX)))
 
     def escaped(text: str) -> str:
-        return special.sub(lambda found: _IN_LATEX[found[0]], " ".join(text.split()))
+        return special.sub(lambda match: _IN_LATEX[match[0]], " ".join(text.split()))
 
-    found = [r"\begin{tabular}{ll" + "r" * (len(header) - 2) + "}", r"\toprule"]
-    found += [" & ".join(map(escaped, header)) + r" \\", r"\midrule"]
-    for i, line in enumerate(lines):
-        shown = [
-            rf"\textbf{{{escaped(text)}}}" if i in best[j] and text else escaped(text)
-            for j, text in enumerate(line)
+    header, lines = _marked(rows, escaped, r"\textbf{{{}}}")
+    return "\n".join(
+        [
+            r"\begin{tabular}{ll" + "r" * (len(header) - 2) + "}",
+            r"\toprule",
+            " & ".join(map(escaped, header)) + r" \\",
+            r"\midrule",
+            *(" & ".join(line) + r" \\" for line in lines),
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
         ]
-        found.append(" & ".join(shown) + r" \\")
-    return "\n".join([*found, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    )
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """All metrics, not the main ones alone: a line for each row, seed, task and metric."""
+    """Return all metrics as CSV: a line for each row, seed, task and metric."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["architecture", "balancing", "seed", "task", "metric", "value"])
@@ -202,6 +218,6 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def _cell(name: str) -> str:
-    """A name in a CSV file: on one line, and no formula for a spreadsheet."""
+    """Return a name for a CSV file: one line, and no formula of a spreadsheet."""
     plain = " ".join(name.split())
     return f"'{plain}" if plain.startswith(("=", "+", "-", "@")) else plain

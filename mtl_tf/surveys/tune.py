@@ -1,6 +1,6 @@
-"""Search of learning rate and loss weights: searched fixed weights are a strong baseline.
+"""Search for the learning rate and the loss weights: a strong baseline of loss balancing.
 
-The study is a journal file, which several machines that see one folder can share: each runs
+The study is a journal file, which several machines with a common folder can share: each runs
 `mtl-tf tune` with the same options.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mtl_tf.atomic_files import read_summary, write_atomically
+from mtl_tf.evaluation.reporting.tables import markdown_table
 from mtl_tf.experiments import run_folder
 from mtl_tf.experiments.best_epoch import single_task_results
 from mtl_tf.experiments.config import Config, make_config
@@ -20,7 +21,7 @@ from mtl_tf.surveys.grid import Cell
 from mtl_tf.surveys.processes import run_cells
 
 SEARCHED = ("learning_rate", "loss_weights")
-_WIDTH = 10.0  # from the given value divided by this to the given value times this
+_WIDTH = 10.0  # the range is from value / width to value * width
 
 
 def tune(
@@ -33,26 +34,26 @@ def tune(
     memory_limit_mib: float = 16_384,
     tell: Callable[[str], None] = say,
 ) -> Config:
-    """Searches for the options with the best validation score, one process a trial.
+    """Search for the options with the best validation score, one process per trial.
 
-    The score is that by which the best epoch of a run is chosen (`best_by`): Delta-m, or a task's
-    gain. The first trial has the given values; each other draws from a tenth to ten times of them.
-    The weight of the first task stays as it is, for only ratios matter beside the learning rate.
-    Run again, it goes on to the number of trials asked for; a trial that was killed is resumed.
+    The score is that by which a run chooses its best epoch (`best_by`): Delta-m, or a task's gain.
+    The first trial has the given values; the others are drawn from a tenth to ten times of them.
+    The weight of the first task is fixed: besides the learning rate, only the ratios of weights
+    matter. A repeated call continues the study up to `trials`; a killed trial is resumed.
 
     Source: Vandenhende et al., TPAMI 2021, section 5.3 (weights found by grid search); Akiba et
     al., KDD 2019 (Optuna), with its tree-structured Parzen estimator.
 
     Args:
-        config: where the search begins; all else is as it says.
+        config: starting point of the search, and all other options.
         out: folder of the study: `study.log`, the runs in `cells/`, `best.json`, `trials.md`.
-        trials: finished trials in the study, in which failed ones count.
+        trials: number of finished trials in the study, failed ones included.
         search: some of `learning_rate` and `loss_weights`.
-        baseline: folders of single-task runs that Delta-m is relative to; without one for every
-            task, the trivial baseline is.
-        time_limit_s: of one trial.
-        memory_limit_mib: of one trial, resident.
-        tell: takes a line for every event.
+        baseline: folders of single-task runs that Delta-m is relative to; the trivial baseline if
+            one of the tasks has none.
+        time_limit_s: maximum time of one trial.
+        memory_limit_mib: maximum resident memory of one trial.
+        tell: callback that receives a line for every event.
 
     Returns:
         The best configuration, also written to `out/best.json` for `mtl-tf train --config`.
@@ -70,15 +71,18 @@ def tune(
         )
     folder = pathlib.Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    config = config.model_copy(update={"best_of": max(2, config.best_of)})  # or nothing is judged
+    config = config.model_copy(update={"best_of": max(2, config.best_of)})  # 1 has no score
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    log = str(folder / "study.log")  # its default lock is a symbolic link: not every disk has them
+    log = str(folder / "study.log")  # not every disk has the symbolic links of the default lock
     backend = journal.JournalFileBackend(log, journal.JournalFileOpenLock(log))
     storage = journal.JournalStorage(backend)
     study = optuna.create_study(
-        storage=storage, study_name="tune", direction="maximize", load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(),  # several machines must not draw the same numbers
-    )  # fmt: skip
+        storage=storage,
+        study_name="tune",
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(),  # unseeded: machines must draw different numbers
+    )
     _check_same(study, config, single_task_results(baseline))
     space = _space(config, searched)
     study.enqueue_trial(space, skip_if_exists=True)
@@ -93,7 +97,7 @@ def tune(
         cell = Cell(("tune", f"trial {trial.number}"), _with(config, drawn))
         trial.set_user_attr("key", cell.key)
         (outcome,) = run_cells(
-            [cell], folder, 1, time_limit_s, memory_limit_mib, lambda line: None, baseline
+            [cell], folder, 1, time_limit_s, memory_limit_mib, lambda _: None, baseline
         )
         problem, score = outcome.problem, None
         if not problem:
@@ -119,33 +123,33 @@ def tune(
 
 
 class _TrialError(RuntimeError):
-    """A trial that failed; the study goes on."""
+    """A trial failed; the study continues."""
 
 
 def _is_finished(trial: Any) -> bool:
-    """Return whether a trial has a score or failed by itself; an interrupted one has neither."""
+    """Return whether a trial has a score or failed; an interrupted one has neither."""
     return trial.state.name == "COMPLETE" or "problem" in trial.user_attrs
 
 
 def _interrupted(study: Any, folder: pathlib.Path) -> list[dict[str, float]]:
-    """Values of trials that were begun, are not running now, and that none has taken up since."""
+    """Return the values of interrupted trials that no later trial has resumed."""
     known = [t.params for t in study.trials if _is_finished(t) or t.state.name == "WAITING"]
-    found: list[dict[str, float]] = []
+    interrupted: list[dict[str, float]] = []
     for trial in study.trials:
         key = trial.user_attrs.get("key")
         is_over = key is not None and not run_folder.is_locked(folder / "cells" / key)
-        if is_over and trial.params not in [*known, *found]:
-            found.append(trial.params)
-    return found
+        if is_over and trial.params not in [*known, *interrupted]:
+            interrupted.append(trial.params)
+    return interrupted
 
 
 def _check_same(study: Any, config: Config, reference: Any) -> None:
-    """One study is of one configuration, and its scores are relative to the same results."""
-    ours = {"config": config.identity(), "reference": reference}
-    theirs = study.user_attrs.get("of")
-    if theirs is None:
-        study.set_user_attr("of", ours)
-    elif theirs != json.loads(json.dumps(ours)):
+    """Check that the study has this configuration and reference; a new one stores them."""
+    requested = {"config": config.identity(), "reference": reference}
+    stored = study.user_attrs.get("of")
+    if stored is None:
+        study.set_user_attr("of", requested)
+    elif stored != json.loads(json.dumps(requested)):
         raise ValueError(
             "The study in that folder began with another configuration or baseline: use the same "
             "options, or another folder (--out)"
@@ -153,19 +157,20 @@ def _check_same(study: Any, config: Config, reference: Any) -> None:
 
 
 def _space(config: Config, searched: Sequence[str]) -> dict[str, float]:
-    """Return the search space and its starting point."""
-    found: dict[str, float] = {}
+    """Return the starting point of the search: `{name: value}`."""
+    space: dict[str, float] = {}
     if "learning_rate" in searched:
-        found["learning_rate"] = config.learning_rate
+        space["learning_rate"] = config.learning_rate
     if "loss_weights" in searched:
-        for task in list(load_tasks(config))[1:]:
-            found[f"{task}_weight"] = config.loss_weights.get(task, 1.0)
-    if not found:
+        tasks = list(load_tasks(config))
+        space |= {f"{task}_weight": config.loss_weights.get(task, 1.0) for task in tasks[1:]}
+    if not space:
         raise ValueError("There is nothing to search: a single task has no loss weights")
-    return found
+    return space
 
 
 def _with(config: Config, drawn: dict[str, float]) -> Config:
+    """Return a configuration with the values of a trial."""
     weights = {str(task): weight for task, weight in config.loss_weights.items()}
     weights |= {n.removesuffix("_weight"): v for n, v in drawn.items() if n.endswith("_weight")}
     values = config.model_dump()
@@ -179,9 +184,9 @@ def _text(drawn: dict[str, float]) -> str:
 
 
 def _table(trials: Sequence[Any], names: Sequence[str]) -> str:
-    """All finished trials as Markdown, the best first."""
-    lines = [f"| trial | score, % | {' | '.join(names)} |", "|---:|---:|" + "---:|" * len(names)]
-    for trial in sorted(trials, key=lambda trial: -trial.value):
-        values = " | ".join(f"{trial.params[name]:.3g}" for name in names)
-        lines.append(f"| {trial.number} | {100 * trial.value:+.2f} | {values} |")
-    return "\n".join(lines) + "\n"
+    """Return a Markdown table of all finished trials, the best first."""
+    rows = [
+        [str(t.number), f"{100 * t.value:+.2f}", *(f"{t.params[name]:.3g}" for name in names)]
+        for t in sorted(trials, key=lambda trial: -trial.value)
+    ]
+    return markdown_table(["trial", "score, %", *names], rows, num_text_columns=0)

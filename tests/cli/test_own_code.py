@@ -1,6 +1,5 @@
 """Own tasks and an own data set from the command line, end to end."""
 
-import inspect
 import json
 import pathlib
 import subprocess
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from mtl_tf import cli
-from mtl_tf.deployment import Predictor
 
 CODE = pathlib.Path(__file__).parent / "own_code"
 TASKS = f"{CODE}/my_tasks.py:heat,{CODE}/my_tasks.py:parts"
@@ -71,11 +69,6 @@ def test_compare_imports_only_what_the_user_names(finished):
     assert with_tasks.returncode == 0 and "abs_error" in with_tasks.stdout, with_tasks.stderr
 
 
-@pytest.mark.xfail(
-    "tasks" not in inspect.signature(Predictor).parameters,
-    reason="Predictor takes tasks in another branch that is not merged yet",
-    strict=True,
-)
 def test_predict(finished, tmp_path):
     photo = tmp_path / "photo.jpg"
     Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(photo)

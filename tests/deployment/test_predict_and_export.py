@@ -146,7 +146,8 @@ def test_the_suffix_tells_the_format(tmp_path, monkeypatch, name, file_format):
     runners = dict.fromkeys(export.FORMATS, lambda *_: pytest.fail("another format"))
     monkeypatch.setattr(export, "_RUNNERS", runners | {file_format: lambda *_: {}})
     made = []
-    monkeypatch.setattr(export, "_compared", lambda model, run, *_: run(None, None) or {"depth": 0})
+    differences = lambda model, run, *_: run(None, None) or {"depth": 0}  # noqa: E731
+    monkeypatch.setattr(export, "_differences", differences)
     model = small()
     monkeypatch.setattr(type(model), "export", lambda *_, **said: made.append(said["format"]))
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: None)

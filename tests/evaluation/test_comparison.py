@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import mtl_tf as mtl
 from mtl_tf.evaluation import ImageStates, compare, evaluate, evaluate_images
-from mtl_tf.evaluation.evaluate import judged_images
+from mtl_tf.evaluation.evaluate import evaluate_predictor
 from tests.helpers.inputs import TASKS, batch, dataset, small_model
 
 
@@ -95,7 +95,7 @@ def judged(errors):
         depth = 2.0 + wrong[:, None, None, None] * np.ones((1, 8, 8, 1), np.float32)
         return {"depth": tf.constant(depth)}
 
-    return judged_images(model, images, mtl.tasks.as_tasks({"depth": 1}))
+    return evaluate_predictor(model, images, mtl.tasks.as_tasks({"depth": 1}))
 
 
 def test_intervals_are_those_of_the_t_test():

@@ -403,7 +403,7 @@ def test_a_task_that_cannot_work_is_refused_when_it_is_made(change, message):
 def test_metrics_that_would_make_nonsense_of_class_ids_are_refused(metric):
     task = metric_task(lambda c: [metric()], "vehicle_parts")
     for call in (
-        task.made_metrics,
+        task.new_metrics,
         lambda: evaluate(network([task]), OwnData(["vehicle_parts"]).val(), [task]),
         lambda: mtl.MultiTaskTrainer(network([task]), [task]).compile("sgd"),
     ):

@@ -132,7 +132,8 @@ def test_names_in_the_report_of_a_run(attack, tmp_path):
     import dataclasses
 
     name = NAMES[attack]
-    task = dataclasses.replace(mtl.TASKS["semseg"], name=name, channels=3)
+    classes = (name, f"{name} ", "x")
+    task = dataclasses.replace(mtl.TASKS["semseg"], name=name, channels=3, class_names=classes)
     epoch = {f"{name}_loss": 1.0, f"{name}_weight": 1.0, f"{name}_a_cosine": 0.1}
     ids = np.zeros((4, 6, 1), np.int32)
     pictures = [{"image": np.zeros((4, 6, 3), np.uint8), "outputs": {name: np.zeros((4, 6, 3))},
@@ -143,7 +144,7 @@ def test_names_in_the_report_of_a_run(attack, tmp_path):
         "history": [epoch, epoch], "config": options | {"height": 4, "width": 6, name: name},
         "environment": {"parameters": 1, "training_s": 1.0, "processors": 1, "source": name},
     }  # fmt: skip
-    path = report.write_report(tmp_path, summary, pictures, [name, f"{name}\n", "x"], [task])
+    path = report.write_report(tmp_path, summary, pictures, [task])
     page = Page(path.read_text())
     page.assert_harmless()
     assert page.tags.count("tr") > 3

@@ -165,7 +165,7 @@ def test_a_task_is_part_of_a_file_name(task):
 def test_maps_of_an_enormous_photograph_take_bounded_memory(predictor, monkeypatch):
     from mtl_tf.deployment import predict
 
-    monkeypatch.setattr(predict, "_LARGEST_MAP", 3 * 40 * 50)
+    monkeypatch.setattr(predict, "_MAX_MAP_SIZE", 3 * 40 * 50)
     sizes = []
     resize = predict.tf.image.resize
     monkeypatch.setattr(

@@ -222,7 +222,7 @@ def cells(monkeypatch, tmp_path):
 
         monkeypatch.setattr(processes, "command_of", command)
         begun = time.monotonic()
-        found = processes.run_cells([first, second], tmp_path, tell=lambda line: None, **limits)
+        found = processes.run_cells([first, second], tmp_path, log=lambda line: None, **limits)
         assert time.monotonic() - begun < 20
         return [outcome.problem for outcome in found]
 

@@ -7,11 +7,12 @@ import math
 import os
 import posixpath
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from mtl_tf.class_names import checked_class_names
 from mtl_tf.data.base import DenseDataset, checked_input_shape
 from mtl_tf.data.files import leads_out, shown
 from mtl_tf.data.packed.records import decode_sample
@@ -74,7 +75,8 @@ class PackedDataset(DenseDataset):
             }
             if options.get("augmentation") is None:
                 options["augmentation"] = Augmentation(**self.index["augmentation"])
-            available, names = dict(self.index["tasks"]), self.index["class_names"]
+            available = dict(self.index["tasks"])
+            names = _class_names(self.index)
             shape = self.index["input_shape"] if input_shape is None else input_shape
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DataError(f"{shown(self.root)}/{INDEX} is damaged: {error!r}") from error
@@ -204,10 +206,25 @@ def _check_index(index: dict[str, Any]) -> None:
             raise ValueError(f"task {task!r} must have 1..{_MOST_CHANNELS} channels: {channels}")
     for stored in index.get("targets", {}).values():
         TargetKind(stored["kind"])
+    for task, names in _class_names_by_task(index).items():
+        checked_class_names(names, task, index["tasks"][task])
+        if index["targets"][task]["kind"] != TargetKind.CLASSES.value:
+            raise ValueError(f"task {task!r} has class names, but no classes")
     if not math.prod(checked_input_shape(index["input_shape"])) <= 3 * _LARGEST_IMAGE:
         raise ValueError(f"images of {index['input_shape']} are too large")
-    if not all(isinstance(name, str) for name in index["class_names"]):
-        raise TypeError("class_names must be texts")
+    if not all(isinstance(n, str) and n.strip() and n.isprintable() for n in index["class_names"]):
+        raise TypeError("class_names must be printable texts")
+
+
+def _class_names_by_task(index: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return `{task: class names}` of an index; empty where a version stored one list only."""
+    targets = index.get("targets", {}).items()
+    return {task: stored["class_names"] for task, stored in targets if stored.get("class_names")}
+
+
+def _class_names(index: Mapping[str, Any]) -> list[str] | dict[str, list[str]]:
+    """Return the class names of an index, as `DenseDataset` takes them."""
+    return _class_names_by_task(index) or index["class_names"]
 
 
 def _is_whole(number: Any) -> bool:

@@ -73,7 +73,11 @@ def pack(
         "source": type(dataset).__name__,
         "tasks": dataset.tasks,
         "targets": {
-            task: {"kind": spec.kind.value, "is_image_level": spec.is_image_level}
+            task: {
+                "kind": spec.kind.value,
+                "is_image_level": spec.is_image_level,
+                "class_names": dataset.tasks.class_names.get(task, ()),
+            }
             for task, spec in dataset.specs.items()
         },
         "input_shape": dataset.input_shape,

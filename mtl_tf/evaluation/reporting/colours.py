@@ -1,10 +1,11 @@
-"""Predictions and targets as pictures, in the colours the field uses.
+"""Predictions and targets as pictures in the usual colours.
 
 Classes: the NYU-40 palette by class name (ScanNet's), more colours for other names. Distances: a
 colour map from near to far. Directions: `(n + 1) / 2` as RGB. Regions and boundaries: grey. Other
 values: a heat map of the first channel; of two channels (principal curvature) red and green.
 """
 
+import functools
 from collections.abc import Sequence
 
 import matplotlib
@@ -39,17 +40,24 @@ DEPTH_COLOURS = "plasma"
 _LARGEST_CURVATURE = 3.0  # standard deviations
 
 PARTS = "human_parts"
-"""The task whose classes have no names but colours of their own."""
+"""Task whose classes have fixed colours instead of names."""
 
 INVALID = (0, 0, 0)
 """Colour of pixels without a label."""
 
 
 def class_colours(names: Sequence[str]) -> np.ndarray:
-    """Colours `[C, 3]` uint8 of semantic classes by name; unknown names get colours left over."""
+    """Return the colours of classes by name; unknown names get the unused colours.
+
+    Args:
+        names: C class names.
+
+    Returns:
+        RGB `[C, 3]` uint8.
+    """
     used = {_SAME_COLOUR.get(name, name) for name in names}
-    left = [colour for name, colour in _NYU_40.items() if name not in used]
-    spare = iter((left or list(_NYU_40.values())) * len(names))
+    unused = [colour for name, colour in _NYU_40.items() if name not in used]
+    spare = iter((unused or list(_NYU_40.values())) * len(names))
     colours = [_NYU_40.get(_SAME_COLOUR.get(name, name)) or next(spare) for name in names]
     return np.array(colours, np.uint8)
 
@@ -57,19 +65,17 @@ def class_colours(names: Sequence[str]) -> np.ndarray:
 def colourise(
     task: str | Task,
     values: np.ndarray,
-    class_names: Sequence[str] = (),
     depth_range_m: tuple[float, float] = (0.0, 10.0),
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A picture of one prediction or target.
+    """Draw one prediction or target.
 
     Args:
-        task: the task, or the name of one the library knows. Its `colourise` makes the picture if
-            it has one, else the kind of its targets decides.
+        task: the task, or the name of one the library knows. Uses its `colourise` if set, else the
+            colours of its kind; of classes those of its `class_names`.
         values: `[H, W, C]`: class ids (C = 1) or class scores (C > 1) for segmentation, metres,
             unit vectors, or probabilities.
-        class_names: names of the classes, for tasks with that many classes.
-        depth_range_m: depths shown in the first and the last colour.
+        depth_range_m: depths in metres of the first and the last colour.
         mask: `[H, W]`, invalid pixels become black.
 
     Returns:
@@ -83,32 +89,20 @@ def colourise(
         raise ValueError(
             f"Task {task.name!r}: only maps [H, W, C] have colours. Received: {list(values.shape)}"
         )
-    picture = task.colourise(values) if task.colourise else _usual(
-        task, values, class_names, depth_range_m
-    )  # fmt: skip
+    draw = task.colourise or functools.partial(_usual_colours, task, depth_range_m=depth_range_m)
+    picture = draw(values)
     picture = np.rint(picture).astype(np.uint8)
     if mask is not None:
         picture = np.where(np.asarray(mask)[..., None] > 0, picture, np.uint8(INVALID[0]))
     return picture
 
 
-def names_of(task: Task, class_names: Sequence[str]) -> tuple[str, ...]:
-    """`class_names` if they can be those of a task: it has classes, and as many."""
-    is_like = task.kind is TargetKind.CLASSES and len(class_names) == task.channels
-    return tuple(class_names) if is_like else ()
-
-
-def _usual(
-    task: Task, values: np.ndarray, class_names: Sequence[str], depth_range_m: tuple[float, float]
+def _usual_colours(
+    task: Task, values: np.ndarray, depth_range_m: tuple[float, float]
 ) -> np.ndarray:
-    """The usual colours of a kind of target, `[H, W, 3]` 0 to 255."""
+    """Draw `[H, W, C]` values in the usual colours of their kind: `[H, W, 3]`, 0 to 255."""
     if task.kind is TargetKind.CLASSES:
-        ids = values[..., 0].astype(int) if values.shape[-1] == 1 else values.argmax(-1)
-        number = max(values.shape[-1], int(ids.max(initial=0)) + 1, len(class_names))
-        if task.name == PARTS and not class_names and number <= len(_PARTS):
-            return np.array(_PARTS)[ids]
-        names = [*class_names, *map(str, range(len(class_names), number))]
-        return class_colours(names)[ids]
+        return _class_map(task, values)
     if task.kind is TargetKind.DISTANCE:
         near, far = depth_range_m
         share = np.clip((values[..., 0] - near) / max(far - near, 1e-6), 0, 1)
@@ -125,3 +119,13 @@ def _usual(
     low, high = (0.0, 1.0) if task.name in TASKS else (values.min(), values.max())
     share = np.clip((values[..., 0] - low) / max(high - low, 1e-6), 0, 1)
     return matplotlib.colormaps["magma"](share)[..., :3] * 255
+
+
+def _class_map(task: Task, values: np.ndarray) -> np.ndarray:
+    """Draw class ids `[H, W, 1]` or class scores `[H, W, C]`."""
+    ids = values[..., 0].astype(int) if values.shape[-1] == 1 else values.argmax(-1)
+    names = task.class_names
+    count = max(values.shape[-1], int(ids.max(initial=0)) + 1, len(names))
+    if task.name == PARTS and not names and count <= len(_PARTS):
+        return np.array(_PARTS)[ids]
+    return class_colours([*names, *map(str, range(len(names), count))])[ids]

@@ -1,4 +1,4 @@
-"""Curves and colour bars of a report, as SVG inside data URIs."""
+"""Plots of a report, as SVG inside data URIs."""
 
 import base64
 import functools
@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from mtl_tf.evaluation.reporting.colours import DEPTH_COLOURS
 
-_LONGEST_LABEL = 40
+_MAX_LABEL_LENGTH = 40
 Arguments = ParamSpec("Arguments")
 
 
 def _plain(draw: Callable[Arguments, str]) -> Callable[Arguments, str]:
-    """A drawing in which a name is a name: `$` begins no formula."""
+    """Wrap a plot function so that `$` in a name starts no formula."""
 
     @functools.wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> str:
@@ -28,18 +28,18 @@ def _plain(draw: Callable[Arguments, str]) -> Callable[Arguments, str]:
 
 
 def _label(name: str) -> str:
-    """A name that fits into a plot and has letters; legends leave out those that begin with `_`."""
+    """Return a name as a short printable label; legends skip labels that start with `_`."""
     plain = "".join(c if c.isprintable() else "?" for c in name)
-    plain = plain if len(plain) <= _LONGEST_LABEL else plain[:_LONGEST_LABEL] + "…"
+    plain = plain if len(plain) <= _MAX_LABEL_LENGTH else plain[:_MAX_LABEL_LENGTH] + "…"
     return f" {plain}" if plain.startswith("_") else plain
 
 
 @_plain
 def curve(lines: Mapping[str, Sequence[float]], log: bool = False) -> str:
-    """A line chart over epochs as a data URI.
+    """Plot lines over epochs as a data URI.
 
     Args:
-        lines: values of each epoch, by name.
+        lines: `{name: value of each epoch}`.
         log: logarithmic vertical axis.
 
     Returns:
@@ -61,7 +61,7 @@ def curve(lines: Mapping[str, Sequence[float]], log: bool = False) -> str:
 
 @_plain
 def depth_bar(near_m: float = 0.0, far_m: float = 10.0) -> str:
-    """The colours of depth with their metres, as a data URI."""
+    """Plot the colours of depth with their metres, as a data URI."""
     figure = Figure(figsize=(4.5, 0.6), layout="constrained")
     axes = figure.subplots()
     axes.imshow(
@@ -78,12 +78,12 @@ def depth_bar(near_m: float = 0.0, far_m: float = 10.0) -> str:
 
 @_plain
 def scatter(points: Mapping[str, tuple[float, float]], x_label: str, y_label: str) -> str:
-    """Points with their names, and the front of those that none beats in both, as a data URI.
+    """Plot named points and their Pareto front, as a data URI.
 
     Args:
-        points: `{name: (cost, gain)}`; less cost and more gain are better.
-        x_label: of the cost.
-        y_label: of the gain.
+        points: `{name: (cost, gain)}`; lower cost and higher gain are better.
+        x_label: label of the cost.
+        y_label: label of the gain.
 
     Returns:
         `data:image/svg+xml;base64,...`
@@ -107,24 +107,24 @@ def scatter(points: Mapping[str, tuple[float, float]], x_label: str, y_label: st
 
 @_plain
 def bars(groups: Mapping[str, Mapping[str, float]], x_label: str) -> str:
-    """Horizontal bars, a group for each name, as a data URI.
+    """Plot groups of horizontal bars, as a data URI.
 
     Args:
-        groups: `{name: {what: value}}`.
-        x_label: of the values.
+        groups: `{group: {bar: value}}`.
+        x_label: label of the values.
 
     Returns:
         `data:image/svg+xml;base64,...`
     """
-    kinds = list(dict.fromkeys(kind for group in groups.values() for kind in group))
-    figure = Figure(figsize=(5.2, 0.8 + 0.16 * (len(kinds) + 1) * len(groups)),
-                    layout="constrained")  # fmt: skip
+    names = list(dict.fromkeys(name for group in groups.values() for name in group))
+    figure_height = 0.8 + 0.16 * (len(names) + 1) * len(groups)
+    figure = Figure(figsize=(5.2, figure_height), layout="constrained")
     axes = figure.subplots()
-    height = 0.8 / len(kinds)
-    for number, kind in enumerate(kinds):
-        places = [i + (number - (len(kinds) - 1) / 2) * height for i in range(len(groups))]
-        values = [group.get(kind, float("nan")) for group in groups.values()]
-        axes.barh(places, values, height, label=_label(kind))
+    height = 0.8 / len(names)
+    for number, name in enumerate(names):
+        y = [i + (number - (len(names) - 1) / 2) * height for i in range(len(groups))]
+        values = [group.get(name, float("nan")) for group in groups.values()]
+        axes.barh(y, values, height, label=_label(name))
     axes.set_yticks(range(len(groups)), list(map(_label, groups)), fontsize=8)
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)

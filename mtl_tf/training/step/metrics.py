@@ -53,7 +53,7 @@ class TaskLogs:
         self.metrics = {
             task.name: as_metrics(metrics[task.name], task)
             if task.name in metrics
-            else task.made_metrics()
+            else task.new_metrics()
             for task in tasks
             if predicted is None or task.name in predicted
         }

@@ -1,0 +1,92 @@
+"""Pictures of reports: images and coloured maps as data URIs, and legends of their colours."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mtl_tf.evaluation.reporting.colours import class_colours, colourise
+from mtl_tf.targets import TargetKind
+from mtl_tf.tasks import Task
+
+_MAX_WIDTH = 256
+_DEFAULT_DEPTHS_M = (0.0, 10.0)
+
+
+class MapPictures:
+    """Coloured maps of several tasks as data URIs, with the same colour scale in all of them.
+
+    Args:
+        tasks: the tasks.
+        examples: pictures of a report, with `targets` and `masks` by task; their distances
+            determine the colour scale of all distances.
+
+    Attributes:
+        depth_range_m: metres of the first and the last colour.
+    """
+
+    def __init__(self, tasks: Sequence[Task], examples: Sequence[Mapping[str, Any]]) -> None:
+        self._tasks = {task.name: task for task in tasks}
+        distances = [task.name for task in tasks if task.kind is TargetKind.DISTANCE]
+        self.depth_range_m = _depth_range(examples, distances) if distances else _DEFAULT_DEPTHS_M
+
+    def prediction(self, task: str, raw: Any) -> str:
+        """Draw a raw prediction `[H, W, C]`."""
+        activated = np.asarray(self._tasks[task].activation(raw))
+        return embedded(colourise(self._tasks[task], activated, self.depth_range_m))
+
+    def target(self, task: str, target: np.ndarray, mask: np.ndarray) -> str:
+        """Draw a target `[H, W, C]`, invalid pixels of the mask `[H, W]` in black."""
+        return embedded(colourise(self._tasks[task], target, self.depth_range_m, mask))
+
+
+def _depth_range(
+    examples: Sequence[Mapping[str, Any]], tasks: Sequence[str]
+) -> tuple[float, float]:
+    """Return 0 and a bound of 99 % of the valid distances, in whole metres."""
+    valid = [e["targets"][task][e["masks"][task] > 0] for e in examples for task in tasks]
+    depths = np.concatenate(valid) if valid else np.zeros(0)
+    return (0.0, float(np.ceil(np.percentile(depths, 99)))) if depths.size else _DEFAULT_DEPTHS_M
+
+
+def legends(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """Return the legend of each list of class names.
+
+    Args:
+        tasks: the tasks; those with the same class names share a legend.
+
+    Returns:
+        Dictionaries of `tasks` (names) and `classes` (pairs of name and CSS colour).
+    """
+    by_names: dict[tuple[str, ...], list[str]] = {}
+    for task in tasks:
+        if task.class_names:
+            by_names.setdefault(task.class_names, []).append(task.name)
+    return [
+        {
+            "tasks": of_tasks,
+            "classes": [
+                (name, "rgb({},{},{})".format(*colour))
+                for name, colour in zip(names, class_colours(names), strict=True)
+            ],
+        }
+        for names, of_tasks in by_names.items()
+    ]
+
+
+def embedded(picture: np.ndarray) -> str:
+    """Encode a picture as a data URI, at most 256 pixels wide.
+
+    Args:
+        picture: RGB `[H, W, 3]` uint8.
+    """
+    image = Image.fromarray(picture)
+    if image.width > _MAX_WIDTH:
+        height = round(image.height * _MAX_WIDTH / image.width)
+        image = image.resize((_MAX_WIDTH, height), Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
