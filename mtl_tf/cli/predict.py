@@ -9,6 +9,7 @@ from mtl_tf.data.files import shown
 from mtl_tf.deployment.predict import Predictor, photographs, predict_all
 from mtl_tf.experiments import plugins
 from mtl_tf.experiments.terminal import say
+from mtl_tf.tasks import TASKS
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
@@ -18,9 +19,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--model", type=pathlib.Path, required=True, help="model.keras of a run")
     parser.add_argument("--out", type=pathlib.Path, help="folder (default: beside each photo)")
     parser.add_argument("--side-by-side", action="store_true", help="one picture for all tasks")
-    parser.add_argument(
-        "--tasks", help="tasks of the model, custom ones too, separated by commas; see train"
-    )
+    parser.add_argument("--tasks", help="custom tasks of the model, separated by commas; see train")
     return parser
 
 
@@ -30,8 +29,9 @@ def run(options: argparse.Namespace) -> int:
         if not photo.exists():
             raise FileNotFoundError(f"{photo} is missing")
     arguments: dict[str, Any] = {}
-    if options.tasks:
-        arguments["tasks"] = list(plugins.load_tasks(split_list(options.tasks)).values())
+    custom = [text for text in split_list(options.tasks or "") if text and text not in TASKS]
+    if custom:  # the others are known, with the channels of the model
+        arguments["tasks"] = list(plugins.load_tasks(custom).values())
     predictor = Predictor(options.model, **arguments)
     files = photographs(options.photos, predictor.model.output, options.out)
     for path in predict_all(predictor, files, options.out, options.side_by_side):

@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 
 from mtl_tf import cli
+from mtl_tf.experiments import make_config
+from mtl_tf.surveys import processes
+from mtl_tf.surveys.grid import Cell
 
 CODE = pathlib.Path(__file__).parent / "own_code"
 TASKS = f"{CODE}/my_tasks.py:heat,{CODE}/my_tasks.py:parts"
@@ -73,7 +76,7 @@ def test_predict(finished, tmp_path):
     photo = tmp_path / "photo.jpg"
     Image.fromarray(np.zeros((50, 70, 3), np.uint8)).save(photo)
     arguments = ["predict", str(photo), "--model", str(finished / "model.keras")]
-    assert cli.main([*arguments, "--out", str(tmp_path / "maps"), "--tasks", TASKS]) == 0
+    assert cli.main([*arguments, "--out", str(tmp_path / "maps"), "--tasks", f"depth,{TASKS}"]) == 0
     for name in NAMES:
         with Image.open(tmp_path / "maps" / f"photo_{name}.png") as picture:
             assert picture.size == (70, 50)
@@ -121,6 +124,29 @@ def test_errors_say_what_is_missing(changes, messages, tmp_path, capsys):
     error = capsys.readouterr().err
     assert all(message in error for message in messages), error
     assert not (tmp_path / "run").exists()
+
+
+def test_only_evaluate_runs_the_code_that_a_run_names(tmp_path, capsys):
+    run, ran = tmp_path / "run", tmp_path / "ran"
+    trap = tmp_path / "trap.py"
+    trap.write_text(f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n")
+    config = make_config(data=f"{trap}:Rooms", tasks=("depth", f"{trap}:heat"))
+    run.mkdir()
+    (run / "config.json").write_text(config.to_json())
+    (run / "results.json").write_text('{"results": {"depth": {"rmse": 0.5}}}')
+    other = ["train", "--train-size", "8", "--out"]
+    assert cli.main([*other, str(run)]) == 2
+    assert cli.main([*other, str(run), "--resume"]) == 2
+    assert "another configuration" in capsys.readouterr().err
+    assert cli.main([*other, str(tmp_path / "new"), "--epochs", "0", "--baseline", str(run)]) == 2
+    assert cli.main(["compare", str(run), str(run)]) == 2
+    cell = Cell(("shared_trunk", "fixed_weights"), make_config())
+    assert not processes._is_finished(cell, run)
+    assert not ran.exists()
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(run)]) == 2
+    assert "trap.py has no 'heat'" in capsys.readouterr().err
+    assert ran.exists()
 
 
 @pytest.mark.slow
