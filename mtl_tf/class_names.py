@@ -78,19 +78,19 @@ def class_names_config(
 def assigned_class_names(
     names: Sequence[str] | Mapping[str, Sequence[str]],
     channels: Mapping[str, int],
-    own: Mapping[str, Any],
+    objects: Mapping[str, Any],
 ) -> dict[str, tuple[str, ...]]:
     """Return `{task: class names}`.
 
     Args:
         names: `{task: names}`, or one sequence for every task of class ids with that many channels.
         channels: `{task: channels}` of all tasks.
-        own: `{task: mtl_tf.Task}`; the names of these objects win.
+        objects: `{task: mtl_tf.Task}`; the names of these objects win.
 
     Raises:
         ValueError: for names of a task without classes, or that do not fit the channels.
     """
-    kinds = KINDS | {name: task.kind for name, task in own.items()}
+    kinds = KINDS | {name: task.kind for name, task in objects.items()}
     if isinstance(names, Mapping):
         wrong = [
             name
@@ -105,6 +105,6 @@ def assigned_class_names(
         classes = {name: channels[name] for name in names}
     else:
         classes = {n: c for n, c in channels.items() if kinds.get(n) is TargetKind.CLASSES}
-    of_objects = {name: task.class_names for name, task in own.items() if task.class_names}
+    of_objects = {name: task.class_names for name, task in objects.items() if task.class_names}
     others = {name: c for name, c in classes.items() if name not in of_objects}
     return class_names_by_task(names, others) | of_objects

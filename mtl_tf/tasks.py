@@ -227,7 +227,11 @@ TASKS: dict[str, Task] = {
 Taskonomy."""
 
 
-def as_tasks(tasks: Mapping[str, int] | Iterable[str | Task]) -> tuple[Task, ...]:
+TasksLike = Mapping[str, int] | Iterable[str | Task]
+"""`{name: channels}`, names or `Task` objects, as `as_tasks` takes them."""
+
+
+def as_tasks(tasks: TasksLike) -> tuple[Task, ...]:
     """Return `Task` objects for `{name: channels}`, names, or `Task` objects.
 
     Args:

@@ -85,7 +85,7 @@ def _format_of(out: pathlib.Path) -> str:
     """Return the format of a file by its suffix."""
     if out.suffix.lower() not in SUFFIXES:
         raise ValueError(
-            f"{out.name} does not tell the format: let it end with .onnx or .tflite, or give "
+            f"The suffix of {out.name} is no format: use .onnx or .tflite, or give "
             f"file_format (--format), one of {list(FORMATS)}"
         )
     return SUFFIXES[out.suffix.lower()]

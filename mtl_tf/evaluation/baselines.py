@@ -23,7 +23,7 @@ from mtl_tf.evaluation.evaluate import (
 )
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.targets import TargetKind
-from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.tasks import Task, TasksLike, as_tasks
 
 _SMOOTHING_PIXELS = (0.5, 1.0, 1.5, 2.0)
 _EDGE_SHARES = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3)
@@ -32,7 +32,10 @@ _CERTAIN = 20.0
 
 @as_python_errors()
 def trivial_baseline(
-    train: Iterable[Any], test: Iterable[Any], tasks: Any, tuning: Iterable[Any] | None = None
+    train: Iterable[Any],
+    test: Iterable[Any],
+    tasks: TasksLike,
+    tuning: Iterable[Any] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Results of per-pixel training statistics, and of a tuned gradient detector for edges.
 

@@ -15,15 +15,15 @@ from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.metrics import resized
 from mtl_tf.metrics.edge_benchmark import EdgeQueue
 from mtl_tf.targets import TargetKind
-from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.tasks import Task, TasksLike, as_tasks
 
-Predictor = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+Predictor = Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
 
 
 def evaluate(
-    model: Any,
+    model: Callable[..., Mapping[str, tf.Tensor]],
     dataset: Iterable[Any],
-    tasks: Any,
+    tasks: TasksLike,
     edge_tolerance: float | None = None,
     num_workers: int = 1,
 ) -> dict[str, dict[str, float]]:
@@ -56,9 +56,9 @@ def evaluate(
 
 
 def evaluate_images(
-    model: Any,
+    model: Callable[..., Mapping[str, tf.Tensor]],
     dataset: Iterable[Any],
-    tasks: Any,
+    tasks: TasksLike,
     edge_tolerance: float | None = None,
     num_workers: int = 1,
 ) -> ImageStates:
@@ -81,7 +81,7 @@ def evaluate_images(
     """
 
     @tf.function(reduce_retracing=True)
-    def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
+    def predict(image: tf.Tensor) -> Mapping[str, tf.Tensor]:
         return model(image, training=False)
 
     return evaluate_predictor(predict, dataset, as_tasks(tasks), edge_tolerance, num_workers)

@@ -24,13 +24,19 @@ _TASKS = {
     "human_parts": ("human_parts", [_Metric("miou", "mIoU")]),
     "saliency": ("sal", [_Metric("miou", "mIoU"), _Metric("max_f", "maxF")]),
     "depth": ("depth", [_Metric("rmse", "rmse"), _Metric("log_rmse", "log_rmse")]),
-    "normals": ("normals", [
-        _Metric("mean", "mean"), _Metric("median", "median"), _Metric("rmse", "rmse"),
-        _Metric("within_11_25", "11.25", 100.0), _Metric("within_22_5", "22.5", 100.0),
-        _Metric("within_30", "30", 100.0),
-    ]),
+    "normals": (
+        "normals",
+        [
+            _Metric("mean", "mean"),
+            _Metric("median", "median"),
+            _Metric("rmse", "rmse"),
+            _Metric("within_11_25", "11.25", 100.0),
+            _Metric("within_22_5", "22.5", 100.0),
+            _Metric("within_30", "30", 100.0),
+        ],
+    ),
     "edges": ("edge", [_Metric("ods_f", "odsF"), _Metric("ois_f", "oisF"), _Metric("ap", "AP")]),
-}  # fmt: skip
+}
 
 
 def read_official_results(

@@ -14,15 +14,28 @@ from mtl_tf.experiments.presets import TABLES, survey_of_table
 SINGLE_TASK = "single_task"
 
 _ROOMS = {
-    "data": "rendered_rooms", "tasks": ("semseg", "depth", "normals"), "train_size": 96,
-    "val_size": 16, "epochs": 2, "batch_size": 8, "learning_rate": 1e-3,
+    "data": "rendered_rooms",
+    "tasks": ("semseg", "depth", "normals"),
+    "train_size": 96,
+    "val_size": 16,
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
     "loss_weights": {"normals": 5.0},
-}  # fmt: skip
+}
 _NYUD = {
-    "data": "nyud", "tasks": ("semseg", "depth"), "num_classes": 13, "height": 64, "width": 96,
-    "zoom": (1.0, 1.2, 1.5), "backbone": "hrnet_w18_small_v2", "head": "high_resolution",
-    "epochs": 5, "best_of": 2, "learning_rate": 1e-3,
-}  # fmt: skip
+    "data": "nyud",
+    "tasks": ("semseg", "depth"),
+    "num_classes": 13,
+    "height": 64,
+    "width": 96,
+    "zoom": (1.0, 1.2, 1.5),
+    "backbone": "hrnet_w18_small_v2",
+    "head": "high_resolution",
+    "epochs": 5,
+    "best_of": 2,
+    "learning_rate": 1e-3,
+}
 SURVEYS: dict[str, dict[str, Any]] = {
     "smoke": {
         "base": _ROOMS,

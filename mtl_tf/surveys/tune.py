@@ -41,7 +41,7 @@ def tune(
     The weight of the first task is fixed: besides the learning rate, only the ratios of weights
     matter. A repeated call continues the study up to `trials`; a killed trial is resumed.
 
-    Source: Vandenhende et al., TPAMI 2021, section 5.3 (weights found by grid search); Akiba et
+    Source: Vandenhende et al., TPAMI 2021, section 5.3 (weights from a grid search); Akiba et
     al., KDD 2019 (Optuna), with its tree-structured Parzen estimator.
 
     Args:

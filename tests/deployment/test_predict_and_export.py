@@ -156,7 +156,7 @@ def test_the_suffix_tells_the_format(tmp_path, monkeypatch, name, file_format):
 
 
 def test_a_suffix_that_tells_no_format(tmp_path):
-    with pytest.raises(ValueError, match=r"model\.bin does not tell the format.*--format"):
+    with pytest.raises(ValueError, match=r"suffix of model\.bin is no format.*--format"):
         export_model(small(), tmp_path / "model.bin")
 
 

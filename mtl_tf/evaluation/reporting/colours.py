@@ -30,8 +30,12 @@ _NYU_40 = {
     "bag": (213, 92, 176), "otherstructure": (94, 106, 211), "otherfurniture": (82, 84, 163),
     "otherprop": (100, 85, 144),
 }  # fmt: skip
-_SAME_COLOUR = {"furniture": "cabinet", "objects": "otherprop", "tv": "television",
-                "rug": "floor mat"}  # fmt: skip
+_SAME_COLOUR = {
+    "furniture": "cabinet",
+    "objects": "otherprop",
+    "tv": "television",
+    "rug": "floor mat",
+}
 _PARTS = ((30, 30, 30), (255, 85, 85), (255, 170, 0), (255, 255, 100),
           (100, 220, 120), (80, 160, 255), (190, 120, 255), (255, 140, 200))  # fmt: skip
 DEPTH_COLOURS = "plasma"

@@ -17,7 +17,7 @@ from mtl_tf.evaluation.reporting.tables import (
     markdown_table,
 )
 from mtl_tf.targets import TargetKind
-from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.tasks import Task, TasksLike, as_tasks
 
 _ARROWS = {True: "↑", False: "↓", None: ""}
 _TEMPLATE = pathlib.Path(__file__).with_name("run_report.html.j2")
@@ -27,7 +27,7 @@ def write_report(
     folder: str | os.PathLike[str],
     summary: Mapping[str, Any],
     pictures: Sequence[Mapping[str, Any]] = (),
-    tasks: Any = None,
+    tasks: TasksLike | None = None,
 ) -> pathlib.Path:
     """Write `results.json`, `report.md` and the self-contained `report.html`.
 
