@@ -6,9 +6,10 @@ import io
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
+import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
@@ -16,7 +17,7 @@ from PIL import Image
 from mtl_tf import data, evaluation
 from mtl_tf.atomic_files import read_json, write_atomically
 from mtl_tf.data.files import read_image, shown
-from mtl_tf.deployment.saved_models import load_saved
+from mtl_tf.deployment.saved_models import Saved, load_saved
 from mtl_tf.deployment.video import write_video
 from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
 
@@ -58,10 +59,11 @@ class Predictor:
     def __init__(
         self, model_path: str | os.PathLike[str], tasks: Iterable[Task] | None = None
     ) -> None:
-        self.model, known = load_saved(model_path)
+        saved = load_saved(model_path)
+        self.model: keras.Model = saved.network
         given = as_tasks(tasks) if tasks is not None else ()
-        _check_outputs(model_path, self.model.output, given, known)
-        by_name = {task.name: task for task in (*known, *given)}
+        _check_outputs(model_path, saved, given)
+        by_name = {task.name: task for task in (*saved.tasks, *given)}
         maps = [name for name, raw in self.model.output.items() if len(raw.shape) == 4]
         with_maps = [task for name, task in by_name.items() if name in maps]
         names = pathlib.Path(model_path).with_name("classes.json")
@@ -91,13 +93,9 @@ class Predictor:
         return pictures
 
 
-def _check_outputs(
-    model_path: str | os.PathLike[str],
-    outputs: Mapping[str, tf.Tensor],
-    given: Sequence[Task],
-    known: Sequence[Task],
-) -> None:
+def _check_outputs(model_path: str | os.PathLike[str], saved: Saved, given: Sequence[Task]) -> None:
     """Raise `ValueError` for outputs without a task, and for given tasks without an output."""
+    outputs = saved.network.output
     for task in given:
         channels = outputs[task.name].shape[-1] if task.name in outputs else None
         if channels != task.channels:
@@ -106,13 +104,14 @@ def _check_outputs(
                 f"{shown(model_path)} has no output {task.name!r} of {task.channels} channels for "
                 f"the task in tasks. It has {shapes}"
             )
-    names = {task.name for task in (*given, *known)}
+    names = {task.name for task in (*given, *saved.tasks)}
     maps = [name for name, raw in outputs.items() if len(raw.shape) == 4]
     # "task/..." are deeply supervised predictions.
     unknown = [name for name in maps if name not in names and "/" not in name]
-    if unknown or not names & set(maps):
+    if (unknown and not saved.has_trainer) or not names & set(maps):
         raise ValueError(
-            f"{shown(model_path)} has outputs of unknown tasks: {unknown or list(outputs)}. Known: "
+            f"{shown(model_path)} has no map of a known task, or maps of unknown tasks: "
+            f"{unknown or list(outputs)}. Known: "
             f"{', '.join(TASKS)}. Pass tasks=[mtl_tf.Task(...), ...] for your own, or save the "
             "MultiTaskTrainer, not the network only"
         )
