@@ -141,7 +141,7 @@ class DenseDataset(abc.ABC):
         self.options = Options(**options)
         if self.options.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1. Received: {self.options.batch_size}")
-        if not isinstance(class_names, Mapping | str):
+        if not isinstance(class_names, Mapping):
             class_names = tuple(class_names)
         names_of_all = assigned_class_names(class_names, available, own)
         self.tasks = TaskChannels({name: available[name] for name in names}, own, names_of_all)

@@ -20,10 +20,12 @@ class Saved(NamedTuple):
     Attributes:
         network: from images to `{task: raw prediction}`.
         tasks: those of the trainer in the file, else those that the library knows by name.
+        has_trainer: whether the file has a trainer, so that no other output is a task.
     """
 
     network: keras.Model
     tasks: tuple[Task, ...]
+    has_trainer: bool
 
 
 def load_network(path: str | os.PathLike[str]) -> keras.Model:
@@ -72,7 +74,9 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
             f"of tasks, as mtl_tf.architectures makes them. Received: input {shape}, output {kind}"
         )
     known = {name: raw.shape[-1] for name, raw in output.items() if name in TASKS}
-    return Saved(model, tasks or (as_tasks(known) if known else ()))
+    if tasks:
+        return Saved(model, tasks, has_trainer=True)
+    return Saved(model, as_tasks(known) if known else (), has_trainer=False)
 
 
 def _check_archive(path: pathlib.Path) -> None:

@@ -37,7 +37,7 @@ def trivial_baseline(
     tasks: TasksLike,
     tuning: Iterable[Any] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Results of per-pixel training statistics, and of a tuned gradient detector for edges.
+    """Evaluate per-pixel training statistics, and a tuned gradient detector for edges.
 
     Args:
         train: training batches `(image, targets, masks)` at one size, without augmentation.

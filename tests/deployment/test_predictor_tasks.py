@@ -73,3 +73,9 @@ def test_initial_predictions_need_no_task(tmp_path):
     )
     predictor = Predictor(tmp_path / "model.keras")
     assert [task.name for task in predictor.tasks] == ["semseg", "depth"]
+
+
+def test_other_outputs_of_a_saved_trainer_are_left_out(tmp_path):
+    model = network([TASKS["heat"], mtl.TASKS["depth"]])
+    mtl.MultiTaskTrainer(model, [mtl.TASKS["depth"]]).save(tmp_path / "trainer.keras")
+    assert list(Predictor(tmp_path / "trainer.keras")(photo())) == ["depth"]

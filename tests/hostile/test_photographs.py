@@ -163,13 +163,13 @@ def test_a_task_is_part_of_a_file_name(task):
 
 
 def test_maps_of_an_enormous_photograph_take_bounded_memory(predictor, monkeypatch):
-    from mtl_tf.deployment import predict
+    from mtl_tf.deployment import predictor as module
 
-    monkeypatch.setattr(predict, "_MAX_MAP_SIZE", 3 * 40 * 50)
+    monkeypatch.setattr(module, "_MAX_MAP_SIZE", 3 * 40 * 50)
     sizes = []
-    resize = predict.tf.image.resize
+    resize = module.tf.image.resize
     monkeypatch.setattr(
-        predict.tf.image, "resize", lambda x, size: sizes.append(size) or resize(x, size)
+        module.tf.image, "resize", lambda x, size: sizes.append(size) or resize(x, size)
     )
     pictures = predictor(np.zeros((400, 500, 3), np.uint8))
     assert {picture.shape for picture in pictures.values()} == {(400, 500, 3)}
