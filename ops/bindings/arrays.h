@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "kernels/parallel_for.h"
-#include "kernels/task_gradients.h"
+#include "kernels/cpu/parallel_for.h"
+#include "kernels/gradients/task_gradients.h"
 
 namespace mtl {
 

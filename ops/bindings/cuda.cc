@@ -3,10 +3,10 @@
 #include "bindings/device_arrays.h"
 #include "bindings/features.h"
 #include "kernels/balance_names.h"
-#include "kernels/grad_drop.h"
-#include "kernels/gradient_projection.h"
-#include "kernels/gramian.h"
-#include "kernels/weighted_sum.h"
+#include "kernels/gradients/grad_drop.h"
+#include "kernels/gradients/gradient_projection.h"
+#include "kernels/gradients/gramian.h"
+#include "kernels/gradients/weighted_sum.h"
 
 namespace mtl {
 namespace {

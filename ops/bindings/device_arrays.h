@@ -13,7 +13,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/dlpack.h"
-#include "kernels/stream.h"
+#include "kernels/cuda/stream.h"
 
 namespace mtl {
 

@@ -2,7 +2,7 @@
 #include "bindings/features.h"
 
 #include "bindings/arrays.h"
-#include "kernels/feature_kernels.h"
+#include "kernels/features/feature_kernels.h"
 
 namespace mtl {
 namespace {

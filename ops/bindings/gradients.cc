@@ -1,9 +1,9 @@
 // Bindings of the kernels on task gradients: lists of NumPy arrays in and out, GIL released.
 #include "bindings/arrays.h"
-#include "kernels/grad_drop.h"
-#include "kernels/gradient_projection.h"
-#include "kernels/gramian.h"
-#include "kernels/weighted_sum.h"
+#include "kernels/gradients/grad_drop.h"
+#include "kernels/gradients/gradient_projection.h"
+#include "kernels/gradients/gramian.h"
+#include "kernels/gradients/weighted_sum.h"
 
 namespace mtl {
 namespace {

@@ -1,7 +1,7 @@
 // The Python module mtl_tf.ops._kernels: kernels on NumPy arrays, and what they were built with.
 #include <pybind11/pybind11.h>
 
-#include "kernels/cpu_dispatch.h"
+#include "kernels/cpu/cpu_dispatch.h"
 #if defined(MTL_WITH_CUDA)
 #include <cuda_runtime_api.h>  // CUDART_VERSION
 #else

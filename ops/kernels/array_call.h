@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/parallel_for.h"
+#include "kernels/cuda/stream.h"
 #include "kernels/element_type.h"
-#include "kernels/parallel_for.h"
-#include "kernels/stream.h"
 
 namespace mtl {
 

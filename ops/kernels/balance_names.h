@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "kernels/balance.h"
+#include "kernels/solvers/balance.h"
 
 namespace mtl {
 

@@ -1,9 +1,9 @@
 // The table of the ops on feature maps: how the arrays of a call become a kernel's arguments.
-#include "kernels/affinity_diffusion.h"
 #include "kernels/array_call.h"
-#include "kernels/attention_distillation.h"
-#include "kernels/cross_stitch.h"
-#include "kernels/upsample_loss.h"
+#include "kernels/features/affinity/affinity_diffusion.h"
+#include "kernels/features/attention_distillation.h"
+#include "kernels/features/cross_stitch.h"
+#include "kernels/features/upsampling/upsample_loss.h"
 
 namespace mtl {
 namespace {

@@ -1,6 +1,6 @@
 // TensorFlow adapter of the solvers: checks, allocates the outputs, calls the kernel.
-#include "kernels/balance.h"
 #include "kernels/balance_names.h"
+#include "kernels/solvers/balance.h"
 #include "tensorflow/op_helpers.h"
 
 namespace mtl {

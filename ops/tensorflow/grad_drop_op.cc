@@ -1,5 +1,5 @@
 // TensorFlow adapter of GradDrop: checks, allocates the outputs, calls the kernel.
-#include "kernels/grad_drop.h"
+#include "kernels/gradients/grad_drop.h"
 #include "tensorflow/op_helpers.h"
 
 namespace mtl {

@@ -1,5 +1,5 @@
 // TensorFlow adapter of PCGrad end to end: checks, allocates the outputs, calls the kernel.
-#include "kernels/gradient_projection.h"
+#include "kernels/gradients/gradient_projection.h"
 #include "tensorflow/op_helpers.h"
 
 namespace mtl {

@@ -1,5 +1,5 @@
 // TensorFlow adapter of the Gramian: checks, allocates the output, calls the kernel.
-#include "kernels/gramian.h"
+#include "kernels/gradients/gramian.h"
 #include "tensorflow/op_helpers.h"
 
 namespace mtl {

@@ -11,9 +11,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/parallel_for.h"
-#include "kernels/stream.h"
-#include "kernels/task_gradients.h"
+#include "kernels/cpu/parallel_for.h"
+#include "kernels/cuda/stream.h"
+#include "kernels/gradients/task_gradients.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"

@@ -1,5 +1,5 @@
 // TensorFlow adapter of the weighted sum: checks, allocates the outputs, calls the kernel.
-#include "kernels/weighted_sum.h"
+#include "kernels/gradients/weighted_sum.h"
 #include "tensorflow/op_helpers.h"
 
 namespace mtl {

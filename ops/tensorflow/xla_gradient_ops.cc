@@ -1,10 +1,10 @@
 // The ops on task gradients inside jit_compile=True (xla_calls.h). All of them are in this file
 // because XLA's headers take a minute to compile.
 #include "kernels/balance_names.h"
-#include "kernels/grad_drop.h"
-#include "kernels/gradient_projection.h"
-#include "kernels/gramian.h"
-#include "kernels/weighted_sum.h"
+#include "kernels/gradients/grad_drop.h"
+#include "kernels/gradients/gradient_projection.h"
+#include "kernels/gradients/gramian.h"
+#include "kernels/gradients/weighted_sum.h"
 #include "tensorflow/xla_calls.h"
 
 namespace mtl {
