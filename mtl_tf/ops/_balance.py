@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from mtl_tf.ops._gradients import as_float, check_order, check_range
 
-# Parameters of each method, with the value that stands for "not given".
+# Parameters of each method, with the value that stands for "not given"; methods and scales in the
+# order of the enumerations of `ops/kernels/solvers/balance.h`.
 METHODS: dict[str, dict[str, Any]] = {
     "mgda": {},
     "upgrad": {"preference": None},

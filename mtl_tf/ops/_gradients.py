@@ -64,9 +64,9 @@ class Group:
         """Return whether the compiled ops support this dtype and number of tasks."""
         return self.dtype in NATIVE_DTYPES and num_tasks <= MAX_NATIVE_TASKS
 
-    def attributes(self, num_tasks: int) -> dict[str, object]:
-        """The attributes all native ops on task gradients have."""
-        return {"slots": self.slots, "num_tasks": num_tasks, "num_tensors": len(self.tensors)}
+    def numbers(self, num_tasks: int) -> list[int]:
+        """Return the numbers of all native ops on task gradients: K, V, and the slots."""
+        return [num_tasks, len(self.tensors), *self.slots]
 
 
 def groups(rows: Rows) -> list[Group]:
@@ -98,11 +98,11 @@ def weighted_upstream(
     op: tf.Operation, weights: tf.Tensor, upstream: Sequence[tf.Tensor]
 ) -> list[tf.Tensor]:
     """The gradient of `d_v = Σ_k w_k g_kv` with respect to every `g_kv` of a native op."""
-    num_tensors = op.get_attr("num_tensors")
+    _, num_tensors, *slots = op.get_attr("numbers")
     return [
         tf.cast(weights[slot // num_tensors], upstream[slot % num_tensors].dtype)
         * upstream[slot % num_tensors]
-        for slot in op.get_attr("slots")
+        for slot in slots
     ]
 
 

@@ -6,14 +6,14 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 Scale = Literal["min", "median", "mean"]
 
 
 def aligned_mtl(gramian: tf.Tensor, scale: Scale = "min") -> BalanceReport:
     """`sqrt(s) V L^(-1/2) V' 1 / K` of `G = V L V'`, s an eigenvalue; Gramian `[K, K]`."""
-    return balance(gramian, "aligned_mtl", with_report=True, scale=scale)
+    return balance_report(gramian, "aligned_mtl", scale=scale)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

@@ -6,12 +6,12 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def cagrad(gramian: tf.Tensor, c: float = 0.4) -> BalanceReport:
     """`max_d min_i <g_i, d>` with `|d - g_0| <= c |g_0|`, `g_0` the mean; Gramian `[K, K]`."""
-    return balance(gramian, "cagrad", with_report=True, c=c)
+    return balance_report(gramian, "cagrad", c=c)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

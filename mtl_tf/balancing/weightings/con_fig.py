@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def config_weights(gramian: tf.Tensor) -> BalanceReport:
@@ -16,7 +16,7 @@ def config_weights(gramian: tf.Tensor) -> BalanceReport:
     norms = tf.sqrt(tf.linalg.diag_part(gramian))
     inverse = tf.math.divide_no_nan(tf.ones_like(norms), norms)
     cosines = gramian * inverse[:, None] * inverse[None, :]
-    report = balance(cosines, "imtl_g", with_report=True)
+    report = balance_report(cosines, "imtl_g")
     gains = tf.linalg.matvec(cosines, report.weights)  # <u_i, x>
     squared = tf.reduce_sum(report.weights * gains)
     length = tf.math.divide_no_nan(tf.reduce_sum(norms * gains), squared)

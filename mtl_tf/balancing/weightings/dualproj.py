@@ -4,12 +4,12 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def dualproj(gramian: tf.Tensor) -> BalanceReport:
     """`argmin v' G v` subject to `v >= 1 / K`; Gramian `[K, K]`."""
-    return balance(gramian, "dualproj", with_report=True)
+    return balance_report(gramian, "dualproj")
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

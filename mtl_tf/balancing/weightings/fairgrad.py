@@ -6,12 +6,12 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def fairgrad(gramian: tf.Tensor, alpha: float = 1.0) -> BalanceReport:
     """`w > 0` with `G w = w^(-1 / alpha)`; Gramian `[K, K]`. Without a solution, MGDA's weights."""
-    return balance(gramian, "fairgrad", with_report=True, alpha=alpha)
+    return balance_report(gramian, "fairgrad", alpha=alpha)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

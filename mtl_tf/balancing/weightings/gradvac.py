@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
 from mtl_tf.balancing.weightings.random_order import random_order
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def gradvac(
@@ -18,8 +18,8 @@ def gradvac(
     Gramian and target cosines `[K, K]`; `order [K, K-1]`: row i lists the other tasks in the order
     i meets them. The report's `targets` have moved by `beta` towards the cosines met.
     """
-    return balance(
-        gramian, "gradvac", with_report=True, order=order, targets=targets, beta=beta
+    return balance_report(
+        gramian, "gradvac", order=order, targets=targets, beta=beta
     )  # fmt: skip
 
 

@@ -4,12 +4,12 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def imtl_g(gramian: tf.Tensor) -> BalanceReport:
     """Weights of sum 1 with equal projections on the unit gradients; Gramian `[K, K]`."""
-    return balance(gramian, "imtl_g", with_report=True)
+    return balance_report(gramian, "imtl_g")
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

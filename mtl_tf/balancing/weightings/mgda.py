@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
 from mtl_tf.balancing.masked import masked_sum
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 Normalisation = Literal["none", "l2", "loss", "loss+"]
 
@@ -17,7 +17,7 @@ def mgda(gramian: tf.Tensor, normalisers: tf.Tensor, is_present: tf.Tensor) -> B
 
     Gramian `[K, K]`, positive normalisers `n [K]`.
     """
-    report = balance(gramian / normalisers[:, None] / normalisers, "mgda", with_report=True)
+    report = balance_report(gramian / normalisers[:, None] / normalisers, "mgda")
     # Relative to the least of them, so that none of the quotients overflows.
     least = tf.reduce_min(tf.where(is_present, normalisers, float("inf")))
     weights = tf.where(is_present, report.weights * (least / normalisers), 0.0)

@@ -4,12 +4,12 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def nash_mtl(gramian: tf.Tensor) -> BalanceReport:
     """`w > 0` with `G w = 1 / w`; Gramian `[K, K]`. Without a solution, MGDA's weights."""
-    return balance(gramian, "nash_mtl", with_report=True)
+    return balance_report(gramian, "nash_mtl")
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

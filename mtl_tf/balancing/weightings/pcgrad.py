@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
 from mtl_tf.balancing.weightings.random_order import random_order
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def pcgrad(gramian: tf.Tensor, order: tf.Tensor) -> BalanceReport:
@@ -15,7 +15,7 @@ def pcgrad(gramian: tf.Tensor, order: tf.Tensor) -> BalanceReport:
 
     Gramian `[K, K]`; `order [K, K-1]`: row i lists the other tasks in the order i meets them.
     """
-    return balance(gramian, "pcgrad", with_report=True, order=order)
+    return balance_report(gramian, "pcgrad", order=order)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

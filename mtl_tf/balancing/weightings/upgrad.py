@@ -4,12 +4,12 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Tasks, Weighting
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def upgrad(gramian: tf.Tensor) -> BalanceReport:
     """`sum_i argmin v' G v` subject to `v >= e_i / K`; Gramian `[K, K]`."""
-    return balance(gramian, "upgrad", with_report=True)
+    return balance_report(gramian, "upgrad")
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/element_type.h"
+#include "kernels/dtype.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -157,14 +157,16 @@ struct Float16 {
 
 // Calls `f` with an object of the type above that reads and writes elements of `type`.
 template <typename Function>
-inline void WithType(ElementType type, const Function& f) {
+inline void WithType(DType type, const Function& f) {
   switch (type) {
-    case ElementType::float32:
+    case DType::float32:
       return f(Float32{});
-    case ElementType::bfloat16:
+    case DType::bfloat16:
       return f(Bfloat16{});
-    case ElementType::float16:
+    case DType::float16:
       return f(Float16{});
+    default:  // refused by the op table
+      return;
   }
 }
 

@@ -13,7 +13,7 @@ struct GramianSlice {
   int num_rows;             // 1 to kMaxTasks
   int64_t begin;            // first element
   int64_t count;            // number of elements
-  ElementType type;
+  DType type;
   double* sums;  // [num_rows, num_rows], the lower triangle is added to
 };
 
@@ -23,7 +23,7 @@ struct WeightedSumSlice {
   int num_rows;          // may be zero: the sum is zero
   int64_t begin;
   int64_t count;
-  ElementType type;
+  DType type;
   void* sum;
   bool past_caches;  // write past the caches: the sum is larger than they are
 };
@@ -34,7 +34,7 @@ struct GradDropSlice {
   int num_rows;
   int64_t begin;
   int64_t count;
-  ElementType type;
+  DType type;
   const float* uniform;
   void* direction;
   bool past_caches;
@@ -47,7 +47,7 @@ MTL_DECLARE_KERNEL(void, GradDropSliceKernel, (const GradDropSlice&))
 inline bool IsPastCaches(const TaskGradients& gradients) {
   int64_t elements = 0;
   for (int v = 0; v < gradients.num_tensors; ++v) elements += gradients.sizes[v];
-  return elements * ElementBytes(gradients.type) >= kPastCachesBytes;
+  return elements * ItemBytes(gradients.type) >= kPastCachesBytes;
 }
 
 }  // namespace mtl

@@ -61,9 +61,9 @@ struct Vector {
 
 // Calls `f` with a null pointer of the device type of `type`.
 template <typename Function>
-auto WithDeviceType(ElementType type, const Function& f) {
-  if (type == ElementType::bfloat16) return f(static_cast<__nv_bfloat16*>(nullptr));
-  if (type == ElementType::float16) return f(static_cast<__half*>(nullptr));
+auto WithDeviceType(DType type, const Function& f) {
+  if (type == DType::bfloat16) return f(static_cast<__nv_bfloat16*>(nullptr));
+  if (type == DType::float16) return f(static_cast<__half*>(nullptr));
   return f(static_cast<float*>(nullptr));
 }
 

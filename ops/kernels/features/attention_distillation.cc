@@ -16,10 +16,10 @@ void Run(const Args& args, int64_t maps_per_message, const ParallelFor& parallel
                     args.messages[m].value.stride == args.num_channels;
   }
   const int64_t maps = 2 * args.num_targets + maps_per_message * num_messages;
-  const bool past_caches = args.num_positions * args.num_channels * ElementBytes(args.type) *
-                               (maps - args.num_targets) >=
-                           kPastCachesBytes;
-  const int64_t cost_ns = maps * kPieceElements * ElementBytes(args.type) / 10;
+  const bool past_caches =
+      args.num_positions * args.num_channels * ItemBytes(args.type) * (maps - args.num_targets) >=
+      kPastCachesBytes;
+  const int64_t cost_ns = maps * kPieceElements * ItemBytes(args.type) / 10;
   ForEachPiece(args.num_positions, args.num_channels, is_contiguous, cost_ns, parallel_for,
                [&](const Piece& piece) { kernel(args, piece, past_caches); });
 }

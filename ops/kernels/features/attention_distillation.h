@@ -28,7 +28,7 @@ struct Message {
 struct AttentionDistillationArgs {
   int64_t num_positions;        // N
   int64_t num_channels;         // C
-  ElementType type;             // of all maps
+  DType type;                   // of all maps
   int num_targets;              // T
   const int* first_message;     // [T + 1] into `messages`; at most kMaxMessages per target
   const Message* messages;      // ordered by target
@@ -40,7 +40,7 @@ struct AttentionDistillationArgs {
 struct AttentionDistillationGradArgs {
   int64_t num_positions;
   int64_t num_channels;
-  ElementType type;
+  DType type;
   int num_targets;
   const int* first_message;
   const Message* messages;
@@ -63,10 +63,10 @@ CudaStatus AttentionDistillationGradCuda(const AttentionDistillationGradArgs& ar
 // channel, value's source, its first channel), ordered by target.
 class MessageTable {
  public:
-  // What is wrong with the messages or the shapes, or an empty string.
+  // An error unless messages and shapes fit together.
   template <typename Numbers>
-  std::string Set(const Numbers& numbers, int64_t num_targets, const MapShape& shape,
-                  const std::vector<MapShape>& sources) {
+  Error Set(const Numbers& numbers, int64_t num_targets, const MapShape& shape,
+            const std::vector<MapShape>& sources) {
     constexpr int kNumbers = 5;
     if (num_targets < 1) return "features: expected at least one map, received none";
     if (numbers.size() % kNumbers != 0) return "messages: expected five numbers for each";
@@ -107,12 +107,12 @@ class MessageTable {
       }
     }
     for (int64_t t = 0; t < num_targets; ++t) first_message_[t + 1] += first_message_[t];
-    return "";
+    return {};
   }
 
-  // What is wrong with a gradient that is to be written by the messages alone: every channel of
-  // every source must be in exactly one gate or value.
-  std::string CheckPartition(int64_t num_channels, const std::vector<MapShape>& sources) const {
+  // An error unless every channel of every source is in exactly one gate or value: then the
+  // messages write the whole gradient.
+  Error CheckPartition(int64_t num_channels, const std::vector<MapShape>& sources) const {
     std::vector<std::vector<int64_t>> starts(sources.size());
     for (const Message& message : messages_) {
       for (const Channels& part : {message.gate, message.value}) {
@@ -131,7 +131,7 @@ class MessageTable {
                " in exactly one gate or value";
       }
     }
-    return "";
+    return {};
   }
 
   const int* first_message() const { return first_message_.data(); }

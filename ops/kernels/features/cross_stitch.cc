@@ -8,7 +8,7 @@ namespace {
 
 template <typename Args>
 bool IsPastCaches(const Args& args) {
-  return args.num_tasks * args.num_positions * args.num_channels * ElementBytes(args.type) >=
+  return args.num_tasks * args.num_positions * args.num_channels * ItemBytes(args.type) >=
          kPastCachesBytes;
 }
 
@@ -16,7 +16,7 @@ bool IsPastCaches(const Args& args) {
 
 void CrossStitch(const CrossStitchArgs& args, const ParallelFor& parallel_for) {
   const bool past_caches = IsPastCaches(args);
-  const int64_t cost_ns = 2 * args.num_tasks * kPieceElements * ElementBytes(args.type) / 10;
+  const int64_t cost_ns = 2 * args.num_tasks * kPieceElements * ItemBytes(args.type) / 10;
   ForEachPiece(
       args.num_positions, args.num_channels, false, cost_ns, parallel_for,
       [&](const Piece& piece) { MTL_SELECT_KERNEL(CrossStitchKernel)(args, piece, past_caches); });
@@ -33,8 +33,7 @@ void CrossStitchGrad(const CrossStitchGradArgs& args, const ParallelFor& paralle
                          (args.num_positions + kMostShares - 1) / kMostShares});
   const int64_t shares = (args.num_positions + rows - 1) / rows;
   std::vector<float> sums(shares * num_weights, 0.0f);
-  const int64_t cost_ns =
-      3 * args.num_tasks * rows * args.num_channels * ElementBytes(args.type) / 10;
+  const int64_t cost_ns = 3 * args.num_tasks * rows * args.num_channels * ItemBytes(args.type) / 10;
   parallel_for(shares, cost_ns, [&](int64_t i) {
     const Piece piece{i * rows, std::min(rows, args.num_positions - i * rows), 0,
                       args.num_channels};

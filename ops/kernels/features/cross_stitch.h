@@ -13,7 +13,7 @@ constexpr int kMaxStitched = 6;
 struct CrossStitchArgs {
   int64_t num_positions;        // N
   int64_t num_channels;         // C
-  ElementType type;             // of all maps
+  DType type;                   // of all maps
   int num_tasks;                // K, 1 to kMaxStitched
   const float* weights;         // [K, K, C]
   const void* const* features;  // [K] `[N, C]`
@@ -23,7 +23,7 @@ struct CrossStitchArgs {
 struct CrossStitchGradArgs {
   int64_t num_positions;
   int64_t num_channels;
-  ElementType type;
+  DType type;
   int num_tasks;
   const float* weights;
   const void* const* features;
@@ -44,9 +44,9 @@ CudaStatus CrossStitchGradCuda(const CrossStitchGradArgs& args, double* workspac
                                CudaStream stream);
 #endif
 
-// What is wrong with the shapes, or an empty string.
-inline std::string CheckCrossStitch(const std::vector<MapShape>& features,
-                                    const std::vector<int64_t>& weights) {
+// An error unless features and weights fit together.
+inline Error CheckCrossStitch(const std::vector<MapShape>& features,
+                              const std::vector<int64_t>& weights) {
   const int64_t num_tasks = static_cast<int64_t>(features.size());
   if (num_tasks < 1 || num_tasks > kMaxStitched) {
     return "features: expected 1 to " + std::to_string(kMaxStitched) + " maps, received " +

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "kernels/cpu/parallel_for.h"
-#include "kernels/element_type.h"
+#include "kernels/dtype.h"
+#include "kernels/error.h"
 
 namespace mtl {
 
@@ -62,15 +63,15 @@ struct MapShape {
   }
 };
 
-// What is wrong with maps that must be alike, or an empty string.
-inline std::string CheckAlike(const char* name, const std::vector<MapShape>& maps,
-                              const MapShape& expected) {
+// An error unless all maps have the expected shape.
+inline Error CheckAlike(const char* name, const std::vector<MapShape>& maps,
+                        const MapShape& expected) {
   for (size_t n = 0; n < maps.size(); ++n) {
     if (maps[n] == expected) continue;
     return std::string(name) + ": expected " + expected.Text() + ", received " + maps[n].Text() +
            " at place " + std::to_string(n);
   }
-  return "";
+  return {};
 }
 
 }  // namespace mtl

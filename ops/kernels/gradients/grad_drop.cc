@@ -10,7 +10,7 @@ void GradDrop(const GradDropArgs& args, const ParallelFor& parallel_for) {
   const TaskGradients& gradients = args.gradients;
   const SlicePlan plan(gradients.sizes, gradients.num_tensors);
   const bool past_caches = IsPastCaches(gradients);
-  const int64_t bytes = (gradients.num_tasks + 1) * ElementBytes(gradients.type) + sizeof(float);
+  const int64_t bytes = (gradients.num_tasks + 1) * ItemBytes(gradients.type) + sizeof(float);
   plan.ForEach(parallel_for, bytes, [&](int64_t, const Slice& slice) {
     const TensorRows rows = RowsOfTensor(gradients, slice.tensor);
     float leak[kMaxTasks];

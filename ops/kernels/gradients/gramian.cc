@@ -33,7 +33,7 @@ void Gramian(const GramianArgs& args, const ParallelFor& parallel_for) {
   const int64_t entries = static_cast<int64_t>(num_tasks) * num_tasks;
   const SlicePlan plan(gradients.sizes, gradients.num_tensors);
   std::vector<double> partial(plan.num_batches() * entries, 0.0);
-  plan.ForEach(parallel_for, num_tasks * ElementBytes(gradients.type),
+  plan.ForEach(parallel_for, num_tasks * ItemBytes(gradients.type),
                [&](int64_t batch, const Slice& slice) {
                  AddSlice(gradients, slice, partial.data() + batch * entries);
                });

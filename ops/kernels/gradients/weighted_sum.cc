@@ -10,7 +10,7 @@ void WeightedSum(const WeightedSumArgs& args, const ParallelFor& parallel_for) {
   const TaskGradients& gradients = args.gradients;
   const SlicePlan plan(gradients.sizes, gradients.num_tensors);
   const bool past_caches = IsPastCaches(gradients);
-  plan.ForEach(parallel_for, (gradients.num_tasks + 1) * ElementBytes(gradients.type),
+  plan.ForEach(parallel_for, (gradients.num_tasks + 1) * ItemBytes(gradients.type),
                [&](int64_t, const Slice& slice) {
                  const TensorRows rows = RowsOfTensor(gradients, slice.tensor);
                  float weights[kMaxTasks];

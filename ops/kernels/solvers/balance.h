@@ -36,9 +36,9 @@ enum class BalanceStatus : int32_t {
 };
 
 constexpr double kResidualBound = 1e-8;
-constexpr double kMostParameter = 1e6;
-constexpr double kLeastAlpha = 0.05;
-constexpr double kMostAlpha = 100;
+constexpr double kMaxParameter = 1e6;
+constexpr double kMinAlpha = 0.05;
+constexpr double kMaxAlpha = 100;
 
 struct BalanceArgs {
   int num_tasks;          // K, 1 to kMaxTasks

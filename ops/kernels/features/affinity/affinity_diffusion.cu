@@ -226,7 +226,7 @@ struct Side {
 
 // Calls f(null of T, Side<n>) with the largest tiles whose memory the device has.
 template <typename Function>
-CudaStatus WithTiles(ElementType type, const Function& f) {
+CudaStatus WithTiles(DType type, const Function& f) {
   int device = 0, bytes = 0;
   CudaStatus status = cudaGetDevice(&device);
   if (status == 0) {

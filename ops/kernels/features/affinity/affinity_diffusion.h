@@ -10,7 +10,7 @@
 
 #include "kernels/cpu/parallel_for.h"
 #include "kernels/cuda/stream.h"
-#include "kernels/element_type.h"
+#include "kernels/dtype.h"
 
 namespace mtl {
 
@@ -22,7 +22,7 @@ struct DiffusionShape {
   int64_t query_channels;  // D
   int64_t value_channels;  // C
   int num_sources;         // S, 1 to kMaxAffinities
-  ElementType type;        // of queries, keys, values and results
+  DType type;        // of queries, keys, values and results
 };
 
 struct DiffusionInputs {
