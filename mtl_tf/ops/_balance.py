@@ -32,7 +32,7 @@ class BalanceStatus(enum.IntEnum):
     Attributes:
         CONVERGED: the weights are exact: `residual <= 1e-8`.
         FALLBACK: the method has no solution for this Gramian, and its fallback was returned.
-        NOT_CONVERGED: `residual > 1e-8`; the best weights found were returned.
+        NOT_CONVERGED: `residual > 1e-8`; the best weights so far were returned.
         NOT_FINITE: the Gramian has a NaN or an infinity; the weights are NaN.
     """
 

@@ -50,10 +50,10 @@ def differentiate_twice(
             inner.watch(inputs)
             results = function(*inputs)
         gradients = inner.gradient(results, inputs, output_gradients=upstream)
-    found = outer.gradient(
+    gradients = outer.gradient(
         gradients,
         [*upstream, *inputs],
         output_gradients=vectors,
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    return found[: len(upstream)], found[len(upstream) :]
+    return gradients[: len(upstream)], gradients[len(upstream) :]

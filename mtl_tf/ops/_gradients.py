@@ -76,7 +76,7 @@ def groups(rows: Rows) -> list[Group]:
         dtype = next((g.dtype for g in column if g is not None), None)
         if dtype is not None:
             by_dtype.setdefault(dtype, []).append(v)
-    found = []
+    all_groups = []
     for dtype, tensors in by_dtype.items():
         gradients, slots = [], []
         for k, row in enumerate(rows):
@@ -85,8 +85,8 @@ def groups(rows: Rows) -> list[Group]:
                 if gradient is not None:
                     gradients.append(gradient)
                     slots.append(k * len(tensors) + position)
-        found.append(Group(dtype, tensors, gradients, slots))
-    return found
+        all_groups.append(Group(dtype, tensors, gradients, slots))
+    return all_groups
 
 
 def part(rows: Rows, group: Group) -> Rows:

@@ -26,7 +26,7 @@ class NativeStatus:
 
     Attributes:
         available: whether ops run compiled code.
-        reason: why not, and how to mend it; empty when available.
+        reason: why not, and how to fix it; empty when available.
         mode: the value of `MTL_TF_NATIVE`: `"auto"`, `"on"` or `"off"`.
         library: path of the TensorFlow op library, or `None`.
         built_for: TensorFlow version the ops were compiled against, or `None`.
@@ -172,9 +172,9 @@ def _why_not_on_gpu(bindings: ModuleType) -> str:
         )
     runtime, driver = bindings.CUDA_VERSION, _driver_version()
     if driver // 1000 < runtime // 1000:
-        found = f"runs CUDA up to {_text(driver)}" if driver else "has no libcuda.so.1"
+        limit = f"runs CUDA up to {_text(driver)}" if driver else "has no libcuda.so.1"
         return (
-            f"the ops were compiled with CUDA {_text(runtime)}, but the GPU's driver {found}. "
+            f"the ops were compiled with CUDA {_text(runtime)}, but the GPU's driver {limit}. "
             "Update the driver, reinstall with an older nvcc on PATH, or hide the GPU "
             "(CUDA_VISIBLE_DEVICES=-1)"
         )

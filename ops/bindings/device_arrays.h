@@ -28,7 +28,7 @@ inline bool IsSameStream(uintptr_t a, uintptr_t b) {
 
 inline void Check(CudaStatus status) {
   if (status == 0) return;
-  cudaGetLastError();  // told here, not again by the next launch
+  cudaGetLastError();  // reported here, not again by the next launch
   throw std::runtime_error(std::string("CUDA: ") + CudaErrorText(status));
 }
 

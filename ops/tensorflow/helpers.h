@@ -22,7 +22,7 @@ namespace tf = ::tensorflow;
 
 // A ParallelFor on a pool of `num_threads` threads that `schedule(work)` hands a piece of work to.
 // All take the next index from one counter, so nobody waits for the slowest. The pool may have no
-// thread to spare: the caller works as well, and waits only for what has begun.
+// thread to spare: the caller works as well, and waits only for pieces that a thread has started.
 template <typename Schedule>
 ParallelFor WorkTogether(int64_t num_threads, Schedule schedule) {
   return [num_threads, schedule](int64_t count, int64_t /*cost_ns*/,

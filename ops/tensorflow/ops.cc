@@ -10,7 +10,7 @@ namespace {
 
 using tf::shape_inference::InferenceContext;
 
-// === Shapes of results, as far as the graph knows those of the inputs ===
+// === Shape functions ===
 
 // K, V and a slot for each gradient.
 absl::Status ReadNumbers(InferenceContext* context, std::vector<int64_t>* numbers) {

@@ -166,7 +166,7 @@ def cagrad(unit: UnitGramian, c: tf.Tensor) -> Solution:
     """CAGrad: `max_d min_i <g_i, d>` for `|d - g_0| <= c |g_0|` (Liu et al. 2021).
 
     For a level t, the direction nearest to the mean with `<g_i, d> >= t` is a non-negative
-    quadratic problem; the level whose distance is `c |g_0|` is found inside a bracket.
+    quadratic problem; the level whose distance is `c |g_0|` is searched inside a bracket.
     """
     present, norms, average = unit.present, unit.norms, unit.mean_of_present()
     level_slope = tf.where(present, 1 / norms, 0.0)

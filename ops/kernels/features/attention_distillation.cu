@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kMapThreads)
 template <typename T, typename Args>
 DeviceMessages MessagesTo(const Args& args, int target, void* const* gradients, int size,
                           bool* fits) {
-  DeviceMessages found = {};
+  DeviceMessages messages = {};
   const auto place = [&](const void* map, const Channels& part) -> const T* {
     const T* first = static_cast<const T*>(map) + part.first;
     *fits = *fits && part.stride % size == 0 && IsAlignedFor(first, size);
@@ -87,17 +87,18 @@ DeviceMessages MessagesTo(const Args& args, int target, void* const* gradients, 
   };
   for (int m = args.first_message[target]; m < args.first_message[target + 1]; ++m) {
     const Message& message = args.messages[m];
-    const int n = found.count++;
-    found.gates[n] = place(args.sources[message.gate.source], message.gate);
-    found.values[n] = place(args.sources[message.value.source], message.value);
-    found.gate_strides[n] = message.gate.stride;
-    found.value_strides[n] = message.value.stride;
+    const int n = messages.count++;
+    messages.gates[n] = place(args.sources[message.gate.source], message.gate);
+    messages.values[n] = place(args.sources[message.value.source], message.value);
+    messages.gate_strides[n] = message.gate.stride;
+    messages.value_strides[n] = message.value.stride;
     if (gradients == nullptr) continue;
-    found.gate_gradients[n] = const_cast<T*>(place(gradients[message.gate.source], message.gate));
-    found.value_gradients[n] =
+    messages.gate_gradients[n] =
+        const_cast<T*>(place(gradients[message.gate.source], message.gate));
+    messages.value_gradients[n] =
         const_cast<T*>(place(gradients[message.value.source], message.value));
   }
-  return found;
+  return messages;
 }
 
 // Calls `launch(target, messages, vector)` for every target, `vector` naming elements of a vector.
