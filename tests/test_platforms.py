@@ -1,4 +1,4 @@
-"""Without modules of one platform, and without optional packages: what works, and what is told."""
+"""Behaviour and messages without platform-specific modules and without optional packages."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""Files that do not fit, or are no checkpoints, are told and change nothing."""
+"""Files that do not match, or are not checkpoints, raise an error and change nothing."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Weights equal TorchJD's on well-posed Gramians, as far as its defaults are exact."""
+"""Weights equal TorchJD's on well-posed Gramians, within the accuracy of its defaults."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""State is not carried into the next trainer: what is used again starts afresh or refuses."""
+"""State is not carried into the next trainer: a reused object is reset or raises an error."""
 
 import gc
 import inspect

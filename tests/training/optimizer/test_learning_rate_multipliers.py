@@ -39,7 +39,7 @@ def moves(made):
 
 
 def check(plain, fast, factor=100.0, rtol=1e-3):
-    """Marked variables moved so many times as far as without a mark, the others as far."""
+    """Check that updates of marked variables are scaled by `factor`, and others unchanged."""
     assert set(plain) == set(fast)
     for path, move in plain.items():
         assert np.abs(move).max() > 0, path
