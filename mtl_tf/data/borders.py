@@ -1,17 +1,17 @@
-"""Edges from label maps: where two regions meet."""
+"""Edges between the regions of a label map."""
 
 import numpy as np
 
 
 def borders(labels: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Edges between regions: pixels whose neighbour in the row or column has another known label.
+    """Mark pixels with a 4-neighbour of another known label.
 
     Args:
         labels: `[H, W]` ids of classes or instances.
-        known: `[H, W]` bool; borders with unlabelled pixels do not count.
+        known: `[H, W]` bool; borders of unlabelled pixels are not marked.
 
     Returns:
-        `[H, W]` float32, 0 or 1, on both sides of each border.
+        `[H, W]` float32, 1 on both sides of each border, 0 elsewhere.
     """
     edges = np.zeros(labels.shape, bool)
     for axis in (0, 1):

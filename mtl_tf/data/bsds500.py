@@ -1,4 +1,4 @@
-"""BSDS500 (Arbelaez et al., TPAMI 2011) as its authors publish it: edges by several people."""
+"""BSDS500 (Arbelaez et al., TPAMI 2011) in its official layout."""
 
 import os
 import pathlib
@@ -16,23 +16,28 @@ class Bsds500(DenseDataset):
     """Photographs with edges by 4 to 9 annotators each.
 
     A folder with `data/images/SPLIT/*.jpg` and `data/groundTruth/SPLIT/*.mat` (or these without
-    `data`), SPLIT being `train`, `val` and `test`. A pixel is an edge if at least `agreement` of
-    the annotators marked it; what fewer marked counts neither as edge nor as none. `annotations`
-    gives each annotator's own map, which the boundary benchmark judges by.
+    `data`), where SPLIT is `train`, `val` or `test`. A pixel is an edge if at least `agreement` of
+    the annotators marked it; pixels marked by fewer annotators are invalid. `annotations` returns
+    the map of each annotator, as the boundary benchmark requires.
 
     Source: Arbelaez et al., "Contour Detection and Hierarchical Image Segmentation", TPAMI 2011.
 
     Args:
-        root: folder of the data.
+        root: path of the data folder.
         tasks: `edges`.
-        input_shape: `(H, W, 3)` of the images in a batch, to which upright ones are squeezed too.
-        agreement: share of annotators from which a pixel is an edge, in (0, 1].
-        **options: `batch_size`, `augmentation` and the others of every data set
-            (`mtl_tf.data.base.Options`).
+        input_shape: `(H, W, 3)` of the images in a batch; portrait images are resized to it too.
+        agreement: minimum share of annotators that mark an edge, in (0, 1].
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
 
     Raises:
         DataError: if a split has no image, or a file is missing or damaged.
         ValueError: for an unknown task or an option out of range.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> data = mtl.data.Bsds500("BSR/BSDS500", batch_size=4)  # doctest: +SKIP
+        >>> data.tasks  # doctest: +SKIP
+        {'edges': 1}
     """
 
     def __init__(
@@ -55,14 +60,18 @@ class Bsds500(DenseDataset):
         super().__init__(tasks, {"edges": CHANNELS["edges"]}, splits, input_shape, **options)
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of the image and of its edges."""
+        """Return the paths of the image and of its edges.
+
+        Args:
+            image_id: id of the image.
+        """
         return {
             "image": self.root / "images" / f"{image_id}.jpg",
             "edges": self.root / "groundTruth" / f"{image_id}.mat",
         }
 
     def annotations(self, image_id: str) -> list[np.ndarray]:
-        """The edges of each annotator, `[H, W]` bool.
+        """Return the edges of each annotator, `[H, W]` bool.
 
         Args:
             image_id: one of `ids(split)`.
@@ -71,19 +80,22 @@ class Bsds500(DenseDataset):
             DataError: if the file is missing, damaged or has maps of different sizes.
         """
         path = self.paths(image_id)["edges"]
-        found = files.listed(files.read_matlab(path, "groundTruth"))
+        annotators = files.as_list(files.read_matlab(path, "groundTruth"))
         try:
-            maps = [np.asarray(person["Boundaries"]) for person in found]
-            drawn = [one > 0 for one in maps]
+            maps = [np.asarray(annotator["Boundaries"]) > 0 for annotator in annotators]
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise DataError(f"{path}: groundTruth must hold Boundaries: {error!r}") from error
-        shapes = {one.shape for one in drawn}
+        shapes = {edges.shape for edges in maps}
         if len(shapes) != 1 or len(shapes.pop()) != 2:
             raise DataError(f"{path}: Boundaries must be maps [H, W] of one size")
-        return drawn
+        return maps
 
     def load(self, image_id: str) -> Sample:
-        """The image and the edges at their own size."""
+        """Return the image and the edges at their original size.
+
+        Args:
+            image_id: id of the image.
+        """
         share = np.mean(self.annotations(image_id), axis=0)
         is_edge = share >= self.agreement
         image = files.read_image(self.paths(image_id)["image"])

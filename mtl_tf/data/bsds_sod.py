@@ -1,4 +1,4 @@
-"""BSDS300 with the SOD masks: edges drawn by several people, and salient objects, outdoors."""
+"""BSDS300 with the SOD masks: edges by several annotators, and salient objects, outdoors."""
 
 import os
 import pathlib
@@ -17,22 +17,27 @@ class BsdsSod(DenseDataset):
 
     A folder with `ids.txt`, `rgb/*.jpg`, `edge/*.png` (255 times the share of annotators that
     marked the pixel) and `saliency/*.png` (0 or 255). A pixel is an edge if at least `agreement` of
-    the annotators marked it; what fewer marked counts neither as edge nor as none.
+    the annotators marked it; pixels marked by fewer annotators are invalid.
 
     Source: Martin et al., ICCV 2001 (images, edges); Movahedi and Elder, 2010 (saliency).
 
     Args:
-        root: folder of the data.
+        root: path of the data folder.
         tasks: some of `edges`, `saliency`.
-        input_shape: `(H, W, 3)` of the images in a batch, to which upright ones are squeezed too.
-        agreement: share of annotators from which a pixel is an edge, in (0, 1].
-        val_every: every n-th id is for validation; `test()` gives the same.
-        **options: `batch_size`, `augmentation` and the others of every data set
-            (`mtl_tf.data.base.Options`).
+        input_shape: `(H, W, 3)` of the images in a batch; portrait images are resized to it too.
+        agreement: minimum share of annotators that mark an edge, in (0, 1].
+        val_every: every n-th id is for validation and for `test()`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
 
     Raises:
         DataError: if a file is missing or damaged.
         ValueError: for an unknown task or an option out of range.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> data = mtl.data.BsdsSod("bsds-sod", batch_size=4)  # doctest: +SKIP
+        >>> data.tasks  # doctest: +SKIP
+        {'edges': 1, 'saliency': 1}
     """
 
     def __init__(
@@ -53,7 +58,11 @@ class BsdsSod(DenseDataset):
         super().__init__(tasks, available, splits, input_shape, **options)
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of the image and of each task."""
+        """Return the paths of the image and of each task.
+
+        Args:
+            image_id: id of the image.
+        """
         return {
             "image": self.root / "rgb" / f"{image_id}.jpg",
             "edges": self.root / "edge" / f"{image_id}.png",
@@ -61,7 +70,11 @@ class BsdsSod(DenseDataset):
         }
 
     def load(self, image_id: str) -> Sample:
-        """The image and the targets at their own size."""
+        """Return the image and the targets at their original size.
+
+        Args:
+            image_id: id of the image.
+        """
         paths = self.paths(image_id)
         targets, masks = {}, {}
         if "edges" in self.tasks:

@@ -186,10 +186,10 @@ def test_classes_must_be_in_range_where_valid(label: int, fails: bool) -> None:
     labels, valid = np.array([[1, label], [2, 77]]), np.array([[True, True], [True, False]])
     if fails:
         with pytest.raises(DataError, match=rf"x\.png holds class {label}.*0\.\.12"):
-            files.checked_classes(labels, valid, 13, "x.png")
+            files.check_classes(labels, valid, 13, "x.png")
     else:
-        files.checked_classes(labels, valid, 13, "x.png")
-    files.checked_classes(labels, np.zeros_like(valid), 13, "x.png")
+        files.check_classes(labels, valid, 13, "x.png")
+    files.check_classes(labels, np.zeros_like(valid), 13, "x.png")
 
 
 @pytest.mark.parametrize(

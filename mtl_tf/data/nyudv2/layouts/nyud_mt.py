@@ -1,4 +1,4 @@
-"""NYU Depth v2 as ASTMT, the survey and InvPT have it."""
+"""NYU Depth v2 in the layout of ASTMT, the survey and InvPT."""
 
 import pathlib
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ class NyudMt(Layout):
         }
 
     def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
-        """See `Layout.load`."""
+        """Read an image and its targets, see `Layout.load`."""
         paths = self.paths(image_id)
         targets: Arrays = {}
         masks: Arrays = {}
@@ -45,7 +45,7 @@ class NyudMt(Layout):
             if task == "semseg":
                 codes = files.read_map(path)
                 masks[task] = codes != 0
-                files.checked_classes(codes, masks[task], 41, path)
+                files.check_classes(codes, masks[task], 41, path)
                 targets[task] = np.where(masks[task], codes - 1, IGNORED).astype(np.uint8)
             elif task == "depth":
                 targets[task] = files.checked_depth(files.read_array(path), path)

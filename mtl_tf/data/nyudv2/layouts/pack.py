@@ -32,19 +32,19 @@ class Pack(Layout):
         }
 
     def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
-        """See `Layout.load`."""
+        """Read an image and its targets, see `Layout.load`."""
         paths = self.paths(image_id)
         targets: Arrays = {}
         masks: Arrays = {}
         for task in tasks:
             path = paths[task]
             if task == "normals":
-                targets[task], masks[task] = files.read_normals(path, shortest=0.8)
+                targets[task], masks[task] = files.read_normals(path, min_length=0.8)
                 continue
             codes = files.read_map(path)
             if task == "semseg":
                 masks[task] = codes != IGNORED
-                files.checked_classes(codes, masks[task], 40, path)
+                files.check_classes(codes, masks[task], 40, path)
                 targets[task] = codes
             elif task == "depth":
                 targets[task] = (codes.astype(np.float32) + 0.5) * self._METRES_PER_CODE
