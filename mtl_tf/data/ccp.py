@@ -12,9 +12,15 @@ from mtl_tf.data.base import DenseDataset
 from mtl_tf.data.sample import Sample, make_sample
 
 PARTS = (
-    "background", "hair and hat", "skin", "upper clothes", "lower clothes", "whole-body clothes",
-    "footwear", "accessory",
-)  # fmt: skip
+    "background",
+    "hair and hat",
+    "skin",
+    "upper clothes",
+    "lower clothes",
+    "whole-body clothes",
+    "footwear",
+    "accessory",
+)
 """Names of the 8 parts, in the order of their ids."""
 
 

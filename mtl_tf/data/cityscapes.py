@@ -16,11 +16,26 @@ from mtl_tf.data.sample import DataError, Sample, make_sample
 from mtl_tf.targets import LARGEST_DEPTH_M
 
 CLASSES = {
-    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17,
-    "traffic light": 19, "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23,
-    "person": 24, "rider": 25, "car": 26, "truck": 27, "bus": 28, "train": 31, "motorcycle": 32,
+    "road": 7,
+    "sidewalk": 8,
+    "building": 11,
+    "wall": 12,
+    "fence": 13,
+    "pole": 17,
+    "traffic light": 19,
+    "traffic sign": 20,
+    "vegetation": 21,
+    "terrain": 22,
+    "sky": 23,
+    "person": 24,
+    "rider": 25,
+    "car": 26,
+    "truck": 27,
+    "bus": 28,
+    "train": 31,
+    "motorcycle": 32,
     "bicycle": 33,
-}  # fmt: skip
+}
 """`{class: id in the label files}` of the 19 classes, in the order of their class ids."""
 
 _MAX_ID = 33  # -1, a licence plate, is stored as 255

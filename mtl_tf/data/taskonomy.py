@@ -16,9 +16,24 @@ from mtl_tf.data.sample import DataError, Sample, make_sample
 from mtl_tf.data.transforms import Augmentation
 
 CLASSES = (
-    "background", "bottle", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv",
-    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase",
-)  # fmt: skip
+    "background",
+    "bottle",
+    "chair",
+    "couch",
+    "potted plant",
+    "bed",
+    "dining table",
+    "toilet",
+    "tv",
+    "microwave",
+    "oven",
+    "toaster",
+    "sink",
+    "refrigerator",
+    "book",
+    "clock",
+    "vase",
+)
 """Names of the 17 semantic classes, in the order of their ids."""
 
 SUBSETS = ("tiny", "medium", "full", "fullplus")
@@ -34,10 +49,14 @@ _TINY = {
     "test": ("ihlen", "mcdade", "muleshoe", "noxapater", "uvalda"),
 }  # fmt: skip
 _DOMAINS = {
-    "image": "rgb", "semseg": "segment_semantic", "depth": "depth_zbuffer", "normals": "normal",
-    "edges": "edge_texture", "keypoints": "keypoints2d",
+    "image": "rgb",
+    "semseg": "segment_semantic",
+    "depth": "depth_zbuffer",
+    "normals": "normal",
+    "edges": "edge_texture",
+    "keypoints": "keypoints2d",
     "principal_curvature": "principal_curvature",
-}  # fmt: skip
+}
 _MAX_DEPTH_CODE = 64500
 _CODES_PER_METRE = 512
 _CURVATURE_MEAN = np.array([123.572, 120.1], np.float32)

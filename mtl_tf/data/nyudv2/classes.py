@@ -12,9 +12,20 @@ CLASSES_40 = (
 """Names of the 40 classes, in the order of their ids."""
 
 CLASSES_13 = (
-    "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa",
-    "table", "tv", "wall", "window",
-)  # fmt: skip
+    "bed",
+    "books",
+    "ceiling",
+    "chair",
+    "floor",
+    "furniture",
+    "objects",
+    "picture",
+    "sofa",
+    "table",
+    "tv",
+    "wall",
+    "window",
+)
 """Names of the 13 classes, in the order of their ids."""
 
 CLASS_40_TO_13 = np.array(

@@ -9,8 +9,14 @@ from mtl_tf.data import files
 from mtl_tf.data.sample import DataError
 
 PARTS = (
-    "background", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg",
-)  # fmt: skip
+    "background",
+    "head",
+    "torso",
+    "upper arm",
+    "lower arm",
+    "upper leg",
+    "lower leg",
+)
 """Names of the 7 parts, in the order of their ids."""
 
 _PERSON = 15

@@ -15,10 +15,13 @@ from mtl_tf.data.sample import DataError
 class NyudMt(Layout):
     """`NYUD_MT`: JPEG images, PNG classes (0 = unlabelled, 1..40), NumPy depth and normals."""
 
-    _FILES: ClassVar = {"image": ("images", (".jpg", ".png")),
-              "semseg": ("segmentation", (".png",)),
-              "depth": ("depth", (".npy",)), "normals": ("normals", (".npy", ".png")),
-              "edges": ("edge", (".npy", ".png"))}  # fmt: skip
+    _FILES: ClassVar = {
+        "image": ("images", (".jpg", ".png")),
+        "semseg": ("segmentation", (".png",)),
+        "depth": ("depth", (".npy",)),
+        "normals": ("normals", (".npy", ".png")),
+        "edges": ("edge", (".npy", ".png")),
+    }
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root

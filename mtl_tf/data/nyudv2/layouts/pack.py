@@ -14,9 +14,13 @@ from mtl_tf.data.nyudv2.layouts.base import Arrays, Layout
 class Pack(Layout):
     """Plain JPEG and PNG files, one folder per task; every n-th id is for validation."""
 
-    _FILES: ClassVar = {"image": ("rgb", "jpg"), "semseg": ("seg40", "png"),
-              "depth": ("depth", "png"), "normals": ("normal", "jpg"),
-              "edges": ("edge", "png")}  # fmt: skip
+    _FILES: ClassVar = {
+        "image": ("rgb", "jpg"),
+        "semseg": ("seg40", "png"),
+        "depth": ("depth", "png"),
+        "normals": ("normal", "jpg"),
+        "edges": ("edge", "png"),
+    }
     _METRES_PER_CODE = 9.99547 / 255
 
     def __init__(self, root: pathlib.Path, val_every: int) -> None:
