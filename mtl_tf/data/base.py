@@ -266,20 +266,20 @@ class DenseDataset(abc.ABC):
         """
         return make_pipeline(self, self.ids("train"), self.options, training=True)
 
-    def batches(self, split: str, native_targets: bool = False) -> tf.data.Dataset:
+    def batches(self, split: str, original_size: bool = False) -> tf.data.Dataset:
         """Return the batches of a split in order, without augmentation.
 
         Args:
             split: `"train"`, `"val"` or `"test"`.
-            native_targets: batches of one image, with targets at their original size.
+            original_size: batches of one image, with targets at their original size.
 
         Returns:
             Dataset of the same elements as `train`.
         """
         options = dataclasses.replace(self.options, cache=False)
-        if native_targets:
+        if original_size:
             options = dataclasses.replace(options, batch_size=1)
-        return make_pipeline(self, self.ids(split), options, native_targets=native_targets)
+        return make_pipeline(self, self.ids(split), options, original_size=original_size)
 
     def val(self) -> tf.data.Dataset:
         """Return validation batches at the input size, in order; same elements as `train`."""
@@ -287,4 +287,4 @@ class DenseDataset(abc.ABC):
 
     def test(self) -> tf.data.Dataset:
         """Return test batches of one image at the input size, targets at their original size."""
-        return self.batches("test", native_targets=True)
+        return self.batches("test", original_size=True)

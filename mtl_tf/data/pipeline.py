@@ -79,7 +79,7 @@ def make_pipeline(
     ids: list[str],
     options: "Options",
     training: bool = False,
-    native_targets: bool = False,
+    original_size: bool = False,
 ) -> tf.data.Dataset:
     """Build a pipeline of batches from image ids.
 
@@ -88,7 +88,7 @@ def make_pipeline(
         ids: ids of the images, in order.
         options: batch size, augmentation, seed, cache and number of threads.
         training: whether to shuffle, augment and drop the last, smaller batch.
-        native_targets: whether targets keep their original size (images are resized to the input).
+        original_size: whether targets keep their original size (images are resized to the input).
 
     Returns:
         Dataset of `(image, targets, masks)`, see `DenseDataset.train`. Its attribute
@@ -122,7 +122,7 @@ def make_pipeline(
         lambda _: tf.ensure_shape(python_call(order, [], [tf.int64])[0], (len(ids), 2))
     )
     dataset = dataset.flat_map(tf.data.Dataset.from_tensor_slices)
-    dataset = _batched(dataset, load, source, options, training, native_targets)
+    dataset = _batched(dataset, load, source, options, training, original_size)
     batches = len(ids) / options.batch_size
     num_batches = int(batches) if training else int(np.ceil(batches))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(4)
@@ -191,7 +191,7 @@ def _batched(
     source: "DenseDataset",
     options: "Options",
     training: bool,
-    native_targets: bool,
+    original_size: bool,
 ) -> tf.data.Dataset:
     """Batch samples after augmentation or resizing.
 
@@ -201,7 +201,7 @@ def _batched(
         source: the data set.
         options: batch size, augmentation and number of threads.
         training: whether to augment and drop the last, smaller batch.
-        native_targets: whether targets keep their original size.
+        original_size: whether targets keep their original size.
     """
     height, width, _ = source.input_shape
     specs = source.specs
@@ -219,7 +219,7 @@ def _batched(
             generator = np.random.default_rng(seed)
             sample = augment(sample, height, width, options.augmentation, generator)
             image = sample.image
-        elif native_targets:
+        elif original_size:
             image = resize(Sample(image, {}, {}), height, width).image
         else:
             sample = resize(sample, height, width)
@@ -229,7 +229,7 @@ def _batched(
         return [normalise(image), *targets, *masks]
 
     dtypes = [tf.as_dtype(spec.kind.dtype) for spec in specs.values()]
-    target_size = (None, None) if native_targets else (height, width)
+    target_size = (None, None) if original_size else (height, width)
 
     def as_batch_element(*element: tf.Tensor) -> tuple:
         image, *rest = python_call(

@@ -53,7 +53,7 @@ def keep_best(
     """
 
     def evaluate(model: Any) -> dict[str, dict[str, float]]:
-        batches = dataset.batches("val", native_targets=True)
+        batches = dataset.batches("val", original_size=True)
         return evaluation.evaluate(model, batches, dataset.tasks)
 
     def score(results: Results) -> float:

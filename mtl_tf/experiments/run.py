@@ -208,7 +208,7 @@ def trivial_results(config: Config, dataset: data.DenseDataset) -> dict[str, dic
         dataset.batches("train"),
         dataset.test(),
         {task: n for task, n in dataset.tasks.items() if task not in config.auxiliary_tasks},
-        tuning=dataset.batches("train", native_targets=True).take(_TUNING_IMAGES),
+        tuning=dataset.batches("train", original_size=True).take(_TUNING_IMAGES),
     )
 
 
