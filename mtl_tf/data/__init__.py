@@ -31,8 +31,8 @@ from typing import Any
 
 from mtl_tf.data import geometry
 from mtl_tf.data.base import DenseDataset
-from mtl_tf.data.bsds500 import Bsds500
-from mtl_tf.data.bsds_sod import BsdsSod
+from mtl_tf.data.bsds.bsds500 import Bsds500
+from mtl_tf.data.bsds.bsds_sod import BsdsSod
 from mtl_tf.data.ccp import ClothingCoParsing
 from mtl_tf.data.cityscapes import Cityscapes
 from mtl_tf.data.nyudv2.nyudv2 import NYUDv2

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtl_tf.data import files
+from mtl_tf.data.options import Options
 from mtl_tf.data.pipeline import make_pipeline
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
 from mtl_tf.data.transforms import Augmentation
@@ -42,28 +43,6 @@ def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
     if len(shape) != 3 or shape[2] != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(f"input_shape must be (height, width, 3). Received: {input_shape!r}")
     return shape
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """Options of a data set's pipelines.
-
-    Attributes:
-        augmentation: random transforms of training images.
-        batch_size: images per batch; the last, smaller batch of a training epoch is dropped.
-        seed: random seed of image order and augmentation.
-        cache: whether decoded samples are kept in memory after the first epoch.
-        num_workers: number of threads that decode and augment.
-        check_files: whether the constructor checks that every file of every listed image exists;
-            otherwise `load` raises the error of a missing file.
-    """
-
-    augmentation: Augmentation
-    batch_size: int = 8
-    seed: int = 0
-    cache: bool = False
-    num_workers: int = 2
-    check_files: bool = True
 
 
 class DenseDataset(abc.ABC):

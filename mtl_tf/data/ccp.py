@@ -9,6 +9,7 @@ import numpy as np
 
 from mtl_tf.data import files
 from mtl_tf.data.base import DenseDataset
+from mtl_tf.data.folder_layout import FolderLayout
 from mtl_tf.data.sample import Sample, make_sample
 
 PARTS = (
@@ -22,6 +23,8 @@ PARTS = (
     "accessory",
 )
 """Names of the 8 parts, in the order of their ids."""
+
+_LAYOUT = FolderLayout({"image": "rgb/{id}.jpg", "human_parts": "parts/{id}.png"})
 
 
 class ClothingCoParsing(DenseDataset):
@@ -37,7 +40,7 @@ class ClothingCoParsing(DenseDataset):
         tasks: `human_parts`.
         input_shape: `(H, W, 3)` of the images in a batch.
         val_every: every n-th id is for validation and for `test()`.
-        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if a file is missing or damaged.
@@ -59,8 +62,7 @@ class ClothingCoParsing(DenseDataset):
         **options: Any,
     ) -> None:
         self.root = pathlib.Path(root)
-        ids = files.read_ids(self.root / "ids.txt")
-        splits = files.every_nth_for_validation(ids, val_every)
+        splits = _LAYOUT.splits(self.root, val_every)
         available = {"human_parts": len(PARTS)}
         super().__init__(tasks, available, splits, input_shape, PARTS, **options)
 
@@ -70,10 +72,7 @@ class ClothingCoParsing(DenseDataset):
         Args:
             image_id: id of the image.
         """
-        return {
-            "image": self.root / "rgb" / f"{image_id}.jpg",
-            "human_parts": self.root / "parts" / f"{image_id}.png",
-        }
+        return _LAYOUT.paths(self.root, image_id)
 
     def load(self, image_id: str) -> Sample:
         """Return the image and the parts at their original size.

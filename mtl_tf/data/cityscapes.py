@@ -12,6 +12,7 @@ import numpy as np
 from mtl_tf.data import files
 from mtl_tf.data.base import CHANNELS, DenseDataset
 from mtl_tf.data.borders import borders
+from mtl_tf.data.folder_layout import FolderLayout
 from mtl_tf.data.sample import DataError, Sample, make_sample
 from mtl_tf.targets import LARGEST_DEPTH_M
 
@@ -40,6 +41,15 @@ CLASSES = {
 
 _MAX_ID = 33  # -1, a licence plate, is stored as 255
 _SUFFIX = "_leftImg8bit.png"
+_LAYOUT = FolderLayout(
+    {
+        "image": f"leftImg8bit/{{id}}{_SUFFIX}",
+        "semseg": "gtFine/{id}_gtFine_labelIds.png",
+        "edges": "gtFine/{id}_gtFine_instanceIds.png",
+        "depth": "disparity/{id}_disparity.png",
+        "depth/camera": "camera/{id}_camera.json",
+    }
+)
 
 
 class Cityscapes(DenseDataset):
@@ -63,7 +73,7 @@ class Cityscapes(DenseDataset):
         root: path of the data folder.
         tasks: some of `semseg`, `depth`, `edges`.
         input_shape: `(H, W, 3)` of the images in a batch.
-        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if there is no image, or a file is missing or damaged.
@@ -102,13 +112,7 @@ class Cityscapes(DenseDataset):
         Args:
             image_id: id of the image.
         """
-        return {
-            "image": self.root / "leftImg8bit" / f"{image_id}{_SUFFIX}",
-            "semseg": self.root / "gtFine" / f"{image_id}_gtFine_labelIds.png",
-            "edges": self.root / "gtFine" / f"{image_id}_gtFine_instanceIds.png",
-            "depth": self.root / "disparity" / f"{image_id}_disparity.png",
-            "depth/camera": self.root / "camera" / f"{image_id}_camera.json",
-        }
+        return _LAYOUT.paths(self.root, image_id)
 
     def load(self, image_id: str) -> Sample:
         """Return the image and the targets at their original size.

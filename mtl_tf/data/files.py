@@ -52,7 +52,7 @@ def _is_file(path: pathlib.Path) -> bool:
         return False
 
 
-def first_that_exists(*paths: pathlib.Path) -> pathlib.Path:
+def first_existing(*paths: pathlib.Path) -> pathlib.Path:
     """Return the first of `paths` that is a file, or the first path if there is none."""
     return next(filter(_is_file, paths), paths[0])
 
@@ -109,13 +109,6 @@ def leads_out(name: object) -> bool:
         return True
     parts = pathlib.PurePosixPath(name).parts
     return not parts or ".." in parts or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name)
-
-
-def every_nth_for_validation(ids: list[str], n: int) -> dict[str, list[str]]:
-    """Split ids into `{"train": ids, "val": ids}`: every n-th id is for validation."""
-    if n < 2:
-        raise ValueError(f"val_every must be at least 2. Received: {n}")
-    return {"train": [i for k, i in enumerate(ids) if k % n], "val": ids[::n]}
 
 
 def read_image(path: pathlib.Path) -> np.ndarray:

@@ -4,18 +4,16 @@ import collections
 import threading
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from mtl_tf.autotuning import without_autotuning
+from mtl_tf.data.options import Options, Source
 from mtl_tf.data.python_calls import python_call
 from mtl_tf.data.sample import DataError, Sample, checked_sample
 from mtl_tf.data.transforms import augment, normalise, resize
-
-if TYPE_CHECKING:
-    from mtl_tf.data.base import DenseDataset, Options
 
 _INTERLEAVED_FILES = 4  # of a stream
 _SKIPPED = -1  # position of an image in a batch that the trainer skips
@@ -48,9 +46,7 @@ class _Loader:
     Cached samples are downsampled to the largest size that augmentation needs.
     """
 
-    def __init__(
-        self, source: "DenseDataset", ids: list[str], cache: bool, max_zoom: float
-    ) -> None:
+    def __init__(self, source: Source, ids: list[str], cache: bool, max_zoom: float) -> None:
         self.source, self.ids = source, ids
         self._cache: dict[int, Sample] | None = {} if cache else None
         self._max_zoom = max_zoom
@@ -75,16 +71,16 @@ class _Loader:
 
 
 def make_pipeline(
-    source: "DenseDataset",
+    source: Source,
     ids: list[str],
-    options: "Options",
+    options: Options,
     training: bool = False,
     original_size: bool = False,
 ) -> tf.data.Dataset:
     """Build a pipeline of batches from image ids.
 
     Args:
-        source: the data set.
+        source: source of the samples, such as a data set.
         ids: ids of the images, in order.
         options: batch size, augmentation, seed, cache and number of threads.
         training: whether to shuffle, augment and drop the last, smaller batch.
@@ -132,17 +128,17 @@ def make_pipeline(
 
 
 def make_stream(
-    source: "DenseDataset",
+    source: Source,
     paths: list[str],
     count: int,
     decode: Callable[[bytes], Sample],
-    options: "Options",
+    options: Options,
     training: bool = False,
 ) -> tf.data.Dataset:
     """Build a pipeline of batches from TFRecord files that are read sequentially.
 
     Args:
-        source: the data set.
+        source: source of the samples, such as a data set.
         paths: paths of the files.
         count: number of records in all files.
         decode: function from a record to a sample.
@@ -177,7 +173,7 @@ def make_stream(
     return without_autotuning(_batched(dataset, load, source, options, training, False).prefetch(4))
 
 
-def _check_batch(count: int, options: "Options", training: bool) -> None:
+def _check_batch(count: int, options: Options, training: bool) -> None:
     if count < (options.batch_size if training else 1):
         raise ValueError(
             f"A batch of {options.batch_size} images cannot be made of {count}: choose a "
@@ -188,8 +184,8 @@ def _check_batch(count: int, options: "Options", training: bool) -> None:
 def _batched(
     elements: tf.data.Dataset,
     load: Callable[..., tuple[Sample, tuple[int, ...]] | None],
-    source: "DenseDataset",
-    options: "Options",
+    source: Source,
+    options: Options,
     training: bool,
     original_size: bool,
 ) -> tf.data.Dataset:
@@ -198,7 +194,7 @@ def _batched(
     Args:
         elements: dataset of the arguments of `load`.
         load: function that returns a sample and a seed for augmentation, or `None` for zeros.
-        source: the data set.
+        source: source of the samples, such as a data set.
         options: batch size, augmentation and number of threads.
         training: whether to augment and drop the last, smaller batch.
         original_size: whether targets keep their original size.

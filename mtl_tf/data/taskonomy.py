@@ -87,8 +87,8 @@ class Taskonomy(DenseDataset):
         subset: `"tiny"`, `"medium"`, `"full"` or `"fullplus"`; or `{"train": buildings, "val":
             buildings}`, and `"test"` if it differs from `"val"`.
         edge_threshold: minimum code of an edge, relative to the maximum code, in (0, 1].
-        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`; by
-            default augmentation only flips, and `check_files` is false.
+        **options: `batch_size` and other fields of `mtl_tf.data.options.Options`; by default
+            augmentation only flips, and `check_files` is false.
 
     Raises:
         DataError: if no building of a split is on disk, or a file is missing or damaged.

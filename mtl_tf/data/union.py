@@ -26,7 +26,7 @@ class UnionDataset(DenseDataset):
             same total size with an equal number of images of every data set, drawn again each
             epoch (large data sets are subsampled, small ones repeated).
         input_shape: `(H, W, 3)` of the images in a batch; by default that of the first data set.
-        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         ValueError: if there is no data set, they disagree, or `sampling` is unknown.

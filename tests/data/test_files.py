@@ -135,11 +135,11 @@ def test_id_lists_are_stripped(tmp_path: pathlib.Path) -> None:
 
 def test_the_first_file_that_exists(tmp_path: pathlib.Path) -> None:
     array, picture = tmp_path / "7.npy", tmp_path / "7.png"
-    assert files.first_that_exists(array, picture) == array
+    assert files.first_existing(array, picture) == array
     picture.touch()
-    assert files.first_that_exists(array, picture) == picture
+    assert files.first_existing(array, picture) == picture
     array.touch()
-    assert files.first_that_exists(array, picture) == array
+    assert files.first_existing(array, picture) == array
 
 
 def test_missing_files_are_counted_and_the_first_are_named(tmp_path: pathlib.Path) -> None:

@@ -28,7 +28,7 @@ class NYUDv2(DenseDataset):
         input_shape: `(H, W, 3)` of the images in a batch; by default the size of the images.
         num_classes: 40 or 13 semantic classes.
         val_every: every n-th id of the PNG pack is for validation.
-        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if the folder is missing, has an unknown layout, or a listed file is missing.

@@ -42,7 +42,7 @@ class PackedDataset(DenseDataset):
         root: path of the packed data set: a folder, or `gs://`, `s3://`, ...
         tasks: some of its tasks; `None` for all tasks.
         input_shape: `(H, W, 3)` of the images in a batch; by default that of the original data set.
-        **options: `batch_size` and other fields of `mtl_tf.data.base.Options`; `augmentation`
+        **options: `batch_size` and other fields of `mtl_tf.data.options.Options`; `augmentation`
             defaults to that of the original data set.
 
     Raises:

@@ -12,6 +12,7 @@ from skimage.morphology import thin
 
 from mtl_tf.data import files
 from mtl_tf.data.base import CHANNELS, DenseDataset
+from mtl_tf.data.folder_layout import FolderLayout
 from mtl_tf.data.pascal_context.parts import has_person, read_human_parts
 from mtl_tf.data.sample import DataError, Sample, make_sample
 from mtl_tf.data.transforms import Augmentation
@@ -57,6 +58,20 @@ _WITH_NORMALS = (
     440, 441, 442, 443, 444, 446, 454, 457,
 )  # fmt: skip
 
+_CONTEXT = "pascal-context/trainval/{id}.mat"
+_LAYOUT = FolderLayout(
+    {
+        "image": "JPEGImages/{id}.jpg",
+        "semseg": ("semseg/VOC12/{id}.png", "semseg/pascal-context/{id}.png"),
+        "human_parts": "human_parts/{id}.mat",
+        "saliency": "sal_distill/{id}.png",
+        "normals": "normals_distill/{id}.png",
+        "normals/context": _CONTEXT,
+        "edges": _CONTEXT,
+    },
+    lists="ImageSets/Context/{split}.txt",
+)
+
 
 class PascalContext(DenseDataset):
     """Photographs of PASCAL VOC with semantic classes, human parts, edges, normals and saliency.
@@ -81,7 +96,7 @@ class PascalContext(DenseDataset):
         root: path of the data folder.
         tasks: some of `semseg`, `human_parts`, `saliency`, `normals`, `edges`.
         input_shape: `(H, W, 3)` of the images in a batch.
-        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if a list of images is missing, or a file is missing or damaged.
@@ -104,14 +119,12 @@ class PascalContext(DenseDataset):
         **options: Any,
     ) -> None:
         self.root = pathlib.Path(root)
-        lists = self.root / "ImageSets"
-        splits = {
-            split: files.read_ids(lists / "Context" / f"{split}.txt") for split in ("train", "val")
-        }
+        splits = _LAYOUT.splits(self.root)
         tasks = None if tasks is None else tuple(tasks)
         if tasks == ("human_parts",):
             for split, ids in splits.items():
-                people = self._with_people(lists / "Parts" / f"{split}.txt", ids)
+                path = self.root / "ImageSets" / "Parts" / f"{split}.txt"
+                people = self._with_people(path, ids)
                 splits[split] = [image_id for image_id in ids if image_id in people]
         available = {
             task: CHANNELS[task] for task in ("human_parts", "saliency", "normals", "edges")
@@ -125,19 +138,7 @@ class PascalContext(DenseDataset):
         Args:
             image_id: id of the image.
         """
-        context = self.root / "pascal-context" / "trainval" / f"{image_id}.mat"
-        return {
-            "image": self.root / "JPEGImages" / f"{image_id}.jpg",
-            "semseg": files.first_that_exists(
-                self.root / "semseg" / "VOC12" / f"{image_id}.png",
-                self.root / "semseg" / "pascal-context" / f"{image_id}.png",
-            ),
-            "human_parts": self.root / "human_parts" / f"{image_id}.mat",
-            "saliency": self.root / "sal_distill" / f"{image_id}.png",
-            "normals": self.root / "normals_distill" / f"{image_id}.png",
-            "normals/context": context,
-            "edges": context,
-        }
+        return _LAYOUT.paths(self.root, image_id)
 
     def load(self, image_id: str) -> Sample:
         """Return the image and the targets at their original size.

@@ -26,7 +26,7 @@ class RenderedRooms(DenseDataset):
         input_shape: `(H, W, 3)` of the images, which are rendered at this size.
         train_size: number of training images.
         val_size: number of validation images.
-        **options: `batch_size` and other fields of `mtl_tf.data.base.Options`; by default
+        **options: `batch_size` and other fields of `mtl_tf.data.options.Options`; by default
             augmentation only flips.
 
     Raises:

@@ -9,7 +9,10 @@ import numpy as np
 
 from mtl_tf.data import files
 from mtl_tf.data.base import CHANNELS, DenseDataset
+from mtl_tf.data.folder_layout import FolderLayout
 from mtl_tf.data.sample import DataError, Sample, make_sample
+
+_LAYOUT = FolderLayout({"image": "images/{id}.jpg", "edges": "groundTruth/{id}.mat"})
 
 
 class Bsds500(DenseDataset):
@@ -27,7 +30,7 @@ class Bsds500(DenseDataset):
         tasks: `edges`.
         input_shape: `(H, W, 3)` of the images in a batch; portrait images are resized to it too.
         agreement: minimum share of annotators that mark an edge, in (0, 1].
-        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if a split has no image, or a file is missing or damaged.
@@ -65,10 +68,7 @@ class Bsds500(DenseDataset):
         Args:
             image_id: id of the image.
         """
-        return {
-            "image": self.root / "images" / f"{image_id}.jpg",
-            "edges": self.root / "groundTruth" / f"{image_id}.mat",
-        }
+        return _LAYOUT.paths(self.root, image_id)
 
     def annotations(self, image_id: str) -> list[np.ndarray]:
         """Return the edges of each annotator, `[H, W]` bool.

@@ -9,7 +9,12 @@ import numpy as np
 
 from mtl_tf.data import files
 from mtl_tf.data.base import CHANNELS, DenseDataset
+from mtl_tf.data.folder_layout import FolderLayout
 from mtl_tf.data.sample import DataError, Sample, make_sample
+
+_LAYOUT = FolderLayout(
+    {"image": "rgb/{id}.jpg", "edges": "edge/{id}.png", "saliency": "saliency/{id}.png"}
+)
 
 
 class BsdsSod(DenseDataset):
@@ -27,7 +32,7 @@ class BsdsSod(DenseDataset):
         input_shape: `(H, W, 3)` of the images in a batch; portrait images are resized to it too.
         agreement: minimum share of annotators that mark an edge, in (0, 1].
         val_every: every n-th id is for validation and for `test()`.
-        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.base.Options`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if a file is missing or damaged.
@@ -52,8 +57,7 @@ class BsdsSod(DenseDataset):
         if not 0 < agreement <= 1:
             raise ValueError(f"agreement must be in (0, 1]. Received: {agreement}")
         self.root, self.agreement = pathlib.Path(root), agreement
-        ids = files.read_ids(self.root / "ids.txt")
-        splits = files.every_nth_for_validation(ids, val_every)
+        splits = _LAYOUT.splits(self.root, val_every)
         available = {task: CHANNELS[task] for task in ("edges", "saliency")}
         super().__init__(tasks, available, splits, input_shape, **options)
 
@@ -63,11 +67,7 @@ class BsdsSod(DenseDataset):
         Args:
             image_id: id of the image.
         """
-        return {
-            "image": self.root / "rgb" / f"{image_id}.jpg",
-            "edges": self.root / "edge" / f"{image_id}.png",
-            "saliency": self.root / "saliency" / f"{image_id}.png",
-        }
+        return _LAYOUT.paths(self.root, image_id)
 
     def load(self, image_id: str) -> Sample:
         """Return the image and the targets at their original size.
