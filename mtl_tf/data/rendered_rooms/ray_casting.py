@@ -20,7 +20,6 @@ from mtl_tf.data.geometry import Intrinsics
 Floats = NDArray[np.floating[Any]]
 BOX, SPHERE, CYLINDER, CAPSULE = range(4)
 ROOM = -1
-_SELF_SHADOW_OFFSET = 0.01
 _NEAR_PLANE = 0.02
 _TINY = np.float32(1e-12)
 
@@ -143,12 +142,13 @@ def _intersect_capsule(origin: Floats, direction: Floats, size: Floats) -> tuple
     return near, near
 
 
-_INTERSECT: tuple[Callable[[Floats, Floats, Floats], tuple[Floats, Floats]], ...] = (
+INTERSECT: tuple[Callable[[Floats, Floats, Floats], tuple[Floats, Floats]], ...] = (
     _intersect_box,
     _intersect_sphere,
     _intersect_cylinder,
     _intersect_capsule,
 )
+"""Functions from origins, directions and sizes to ray parameters of entry and exit, by kind."""
 
 
 def pixel_rectangles(camera: Camera, solids: Solids, height: int, width: int) -> NDArray[np.intp]:
@@ -203,7 +203,7 @@ def closest_hits(
             direction = (
                 local_along[index, :, top:bottom, None] + local_across[index, :, None, left:end]
             )
-            near, far = _INTERSECT[kinds[index]](origins[index], direction, sizes[index])
+            near, far = INTERSECT[kinds[index]](origins[index], direction, sizes[index])
             nearest = depth[top:bottom, left:end]
             is_nearer = (near < nearest) & (near <= far) & (near > 0)
             np.copyto(nearest, near, where=is_nearer)
@@ -228,7 +228,7 @@ def closest_hits_by_kind(
     depth = np.empty((solids.count + 1, rays.shape[1]), dtype=np.float32)
     with np.errstate(all="ignore"):
         depth[-1] = _intersect_box(camera.position[:, None] - half, rays, half)[1]
-        for kind, intersect in enumerate(_INTERSECT):
+        for kind, intersect in enumerate(INTERSECT):
             rows_of = (solids.kind == kind).nonzero()[0]
             near, far = intersect(origins[:, rows_of], directions[:, rows_of], sizes[:, rows_of])
             depth[rows_of] = np.where((near <= far) & (near > 0), near, np.inf)
@@ -236,45 +236,3 @@ def closest_hits_by_kind(
     closest = depth[solid, np.arange(solid.size)].reshape(height, width)
     solid[solid == solids.count] = ROOM
     return Hits(depth=closest, solid=solid.reshape(height, width).astype(np.int16))
-
-
-def shadowed(
-    points: Floats, normals: Floats, offsets: Floats, lamp: Floats, solids: Solids
-) -> NDArray[np.bool_]:
-    """Return whether a solid hides the light at each point.
-
-    Args:
-        points: `[3, n]`, metres.
-        normals: unit normals of the surface, `[3, n]`.
-        offsets: sampled position on the lamp for each point, relative to `lamp`, `[3, n]`.
-        lamp: centre of the lamp, `[3]`.
-        solids: solids that cast shadows.
-
-    Returns:
-        `[n]` bool.
-    """
-    origin = points + normals * np.float32(_SELF_SHADOW_OFFSET)
-    beam = origin - lamp[:, None]
-    direction = offsets - beam
-    beam /= np.sqrt(beam[0] ** 2 + beam[1] ** 2 + beam[2] ** 2)
-    reach = np.sqrt(np.square(offsets).sum(axis=0).max(initial=0))
-    corners = solids.corners() - solids.centre[:, None, :]
-    radius = np.sqrt(np.square(corners).sum(axis=2).max(axis=1)) + reach
-    towards = solids.centre - lamp
-    inner = np.square(towards).sum(axis=1) - np.square(radius)
-    limit = np.where(inner > 0, np.sqrt(np.maximum(inner, 0)), -np.inf).astype(np.float32)
-    candidates = towards @ beam >= limit[:, None]
-    dark = np.zeros(points.shape[1], dtype=np.bool_)
-    rays = np.concatenate([origin, direction])
-    kinds, sizes = solids.kind.tolist(), solids.size[:, :, None]
-    starts = np.einsum("sij,sj->si", solids.axes, solids.centre)[:, :, None]
-    with np.errstate(all="ignore"):
-        for index, candidate in enumerate(candidates):
-            tested = candidate.nonzero()[0]
-            if not tested.size:
-                continue
-            local = solids.axes[index] @ rays[:, tested].reshape(2, 3, -1)
-            local[0] -= starts[index]
-            near, far = _INTERSECT[kinds[index]](local[0], local[1], sizes[index])
-            dark[tested] |= (near <= far) & (near < 1) & (near > 0)
-    return dark

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_tf.data.rendered_rooms.appearance import GAMMA, Lamp
-from mtl_tf.data.rendered_rooms.ray_casting import Floats, Solids, shadowed
+from mtl_tf.data.rendered_rooms.ray_casting import Floats, Solids
 from mtl_tf.data.rendered_rooms.ray_surfaces import Surface
 from mtl_tf.data.rendered_rooms.rooms import Scene
+from mtl_tf.data.rendered_rooms.shadows import shadowed
 from mtl_tf.data.rendered_rooms.textures import sample
 
 _PENUMBRA = np.float32(0.12)

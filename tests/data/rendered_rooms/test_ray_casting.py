@@ -15,10 +15,10 @@ from mtl_tf.data.rendered_rooms.ray_casting import (
     Solids,
     closest_hits,
     closest_hits_by_kind,
-    shadowed,
 )
 from mtl_tf.data.rendered_rooms.ray_surfaces import visible_surface
 from mtl_tf.data.rendered_rooms.rooms import random_scene
+from mtl_tf.data.rendered_rooms.shadows import shadowed
 
 KINDS = {"box": BOX, "sphere": SPHERE, "cylinder": CYLINDER, "capsule": CAPSULE}
 HALL = np.array([20, 20, 20], dtype=np.float32)
