@@ -101,6 +101,11 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
 
     Downsampling averages images and directions, and marks every pixel that a boundary touches;
     upsampling interpolates images and directions bicubically. Other targets take the nearest pixel.
+
+    Args:
+        sample: sample of any size.
+        height: new height.
+        width: new width.
     """
     if sample.image.shape[:2] == (height, width):
         return sample
