@@ -36,7 +36,8 @@ from mtl_tf.data.bsds.bsds_sod import BsdsSod
 from mtl_tf.data.ccp import ClothingCoParsing
 from mtl_tf.data.cityscapes import Cityscapes
 from mtl_tf.data.nyudv2.nyudv2 import NYUDv2
-from mtl_tf.data.packed.packed import PackedDataset, damaged_files
+from mtl_tf.data.packed.checksums import damaged_files
+from mtl_tf.data.packed.packed import PackedDataset
 from mtl_tf.data.packed.packing import pack, unpack
 from mtl_tf.data.pascal_context.pascal_context import PascalContext
 from mtl_tf.data.rendered_rooms.rendered_rooms import RenderedRooms
