@@ -61,7 +61,7 @@ class BalanceReport(NamedTuple):
 
 
 def prepare(gramian: Any, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The checked arguments of a solver: `gramian`, `method`, `scale`, and four tensors.
+    """Return the checked arguments of a solver: `gramian`, `method`, `scale`, and four tensors.
 
     A parameter that was not given, or that the method does not have, is `None`; the number among
     them (c, alpha or beta) is called `parameter`.
@@ -92,7 +92,7 @@ def prepare(gramian: Any, method: str, parameters: dict[str, Any]) -> dict[str, 
 
 
 def _method_name(method: str) -> str:
-    """The canonical name: `"NashMTL"`, `"nash-mtl"` and `"nash_mtl"` are one method."""
+    """Return the key of `METHODS` for a name: `"FairGrad"` and `"fair-grad"` give `"fairgrad"`."""
     squeezed = str(method).lower().replace("_", "").replace("-", "")
     for name in METHODS:
         if name.replace("_", "") == squeezed:

@@ -70,7 +70,7 @@ class Group:
 
 
 def groups(rows: Rows) -> list[Group]:
-    """The tensors that at least one task has, by dtype."""
+    """Return the tensors that at least one task has, by dtype."""
     by_dtype: dict[tf.DType, list[int]] = {}
     for v, column in enumerate(zip(*rows, strict=True)):
         dtype = next((g.dtype for g in column if g is not None), None)
@@ -90,14 +90,14 @@ def groups(rows: Rows) -> list[Group]:
 
 
 def part(rows: Rows, group: Group) -> Rows:
-    """The rows with the group's tensors alone."""
+    """Return the rows with the group's tensors alone."""
     return [[row[v] for v in group.tensors] for row in rows]
 
 
 def weighted_upstream(
     op: tf.Operation, weights: tf.Tensor, upstream: Sequence[tf.Tensor]
 ) -> list[tf.Tensor]:
-    """The gradient of `d_v = Σ_k w_k g_kv` with respect to every `g_kv` of a native op."""
+    """Return the gradient of `d_v = Σ_k w_k g_kv` with respect to every `g_kv` of a native op."""
     _, num_tensors, *slots = op.get_attr("numbers")
     return [
         tf.cast(weights[slot // num_tensors], upstream[slot % num_tensors].dtype)
@@ -177,7 +177,7 @@ def check_order(order: object, num_tasks: int | None) -> tf.Tensor:
 
 
 def check_order_values(order: tf.Tensor) -> tf.Tensor:
-    """Raises `InvalidArgumentError` when it runs, unless row i of `order` lists all others once."""
+    """Raise `InvalidArgumentError` when it runs, unless row i of `order` lists all others once."""
     num_tasks = tf.shape(order)[0]
     own = tf.range(num_tasks)[:, None]
     complete = tf.sort(tf.concat([own, order], axis=1), axis=1)

@@ -12,14 +12,14 @@ _KIB_A_UNIT = 1 / 1024 if sys.platform == "darwin" else 1.0  # macOS counts byte
 
 
 def peak_memory_mib() -> float | None:
-    """The largest resident memory of this process so far, MiB; `None` if the platform hides it."""
+    """Return the largest resident memory of this process so far, MiB; `None` if the platform hides it."""
     if resource is None:
         return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB_A_UNIT / 1024
 
 
 def resident_mib(pid: int) -> float | None:
-    """The resident memory of a process now, MiB; `None` if it has ended or there is no `/proc`.
+    """Return the resident memory of a process now, MiB; `None` if it has ended or there is no `/proc`.
 
     Args:
         pid: of the process.

@@ -91,7 +91,7 @@ class MultiTaskTrainer(keras.Model):
         diagnostics: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Configures training.
+        """Configure training.
 
         Args:
             optimizer: a Keras optimizer or its name.
@@ -192,7 +192,7 @@ class MultiTaskTrainer(keras.Model):
     # === Steps ===
 
     def call(self, image: Any, training: bool | None = None) -> dict[str, Any]:
-        """The wrapped model's outputs."""
+        """Return the wrapped model's outputs."""
         return self.model(image, training=training)
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -237,7 +237,7 @@ class MultiTaskTrainer(keras.Model):
         return checked_batch(image, targets, masks, self.tasks, plan.outputs, plan.loss_functions)
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """The logs of the epoch so far."""
+        """Return the logs of the epoch so far."""
         return self.plan.logs.results(is_training=bool(self.model.trainable_variables))
 
     def last_gradients(self) -> dict[str, float]:
@@ -411,13 +411,13 @@ class MultiTaskTrainer(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "MultiTaskTrainer":
-        """Builds the trainer again from `get_config`."""
+        """Build the trainer again from `get_config`."""
         known = known_classes(config) | (custom_objects or {})
         model = keras.saving.deserialize_keras_object(config["model"], known)
         return cls(model, tasks_from_config(config["tasks"]), name=config["name"])
 
     def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile`, and learning-rate multipliers of single variables."""
+        """Return the arguments of `compile`, and learning-rate multipliers of single variables."""
         if not self._arguments:
             return {}
         multipliers = {
@@ -433,12 +433,12 @@ class MultiTaskTrainer(keras.Model):
         }
 
     def save_own_variables(self, store: Any) -> None:
-        """Saves the states of random generators, such as dropout's, which Keras leaves out."""
+        """Save the states of random generators, such as dropout's, which Keras leaves out."""
         for i, state in enumerate(self._random_states()):
             store[f"random_{i}"] = state
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads the states of random generators, if the file has them."""
+        """Load the states of random generators, if the file has them."""
         for i, state in enumerate(self._random_states()):
             if f"random_{i}" in store.keys():  # noqa: SIM118  # it is no dictionary
                 state.assign(store[f"random_{i}"])

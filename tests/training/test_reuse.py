@@ -98,7 +98,7 @@ class WithArgument(mtl.balancing.Scalarizer):
         super().__init__()
         self.share = share
 
-    def scalar(self, losses, is_present, training):
+    def compute_scalar(self, losses, is_present, training):
         return self.share * tf.reduce_sum(losses)
 
 
@@ -119,7 +119,7 @@ class Plain(mtl.balancing.Scalarizer):
     def make_state(self, num_tasks):
         self.steps = self.add_state("steps", ())
 
-    def scalar(self, losses, is_present, training):
+    def compute_scalar(self, losses, is_present, training):
         if training:
             self.steps.assign_add(1.0)
         return tf.reduce_sum(losses) * tf.cast(self.steps, losses.dtype)

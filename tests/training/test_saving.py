@@ -257,7 +257,7 @@ class Worst(mtl.balancing.Scalarizer):
         super().__init__()
         self.share = share
 
-    def scalar(self, losses, is_present, training):
+    def compute_scalar(self, losses, is_present, training):
         return self.share * tf.reduce_max(losses) + tf.reduce_sum(losses)
 
 
@@ -293,7 +293,7 @@ class Hidden(mtl.balancing.Scalarizer):
         super().__init__()
         self._half = share / 2
 
-    def scalar(self, losses, is_present, training):
+    def compute_scalar(self, losses, is_present, training):
         return self._half * tf.reduce_sum(losses)
 
 

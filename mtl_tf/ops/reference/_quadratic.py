@@ -87,7 +87,7 @@ def nonnegative_quadratic(
 def _minimum(
     matrix: tf.Tensor, vector: tf.Tensor, x: tf.Tensor, support: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Moves `x` to the minimum over the support, dropping what becomes zero on the way."""
+    """Move `x` to the minimum over the support, dropping what becomes zero on the way."""
     infinity = tf.constant(float("inf"), tf.float64)
 
     def body(

@@ -34,7 +34,7 @@ class AnnealBranching(keras.callbacks.Callback):
         self.mixing_share = mixing_share
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Sets the temperature."""
+        """Set the temperature."""
         trainer: Any = self.model
         model = getattr(trainer, "model", trainer)
         for layer in model.layers:

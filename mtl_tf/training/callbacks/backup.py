@@ -75,7 +75,7 @@ class Backup(keras.callbacks.Callback):
     # === Restoring ===
 
     def _read(self) -> pathlib.Path | None:
-        """The folder of the backup, if there is one, of which the attributes then tell."""
+        """Return the folder of the backup, if there is one, of which the attributes then tell."""
         latest = epoch_folders.latest(self.folder)
         if latest is None:
             return None
@@ -105,7 +105,7 @@ class Backup(keras.callbacks.Callback):
             self.model.skip_steps(self.step)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the time; in the middle of an epoch the logs so far come back."""
+        """Record the time; in the middle of an epoch the logs so far come back."""
         self._begun = self._saved = time.monotonic()
         self._steps_s, self._between_s = [], None
         latest = epoch_folders.latest(self.folder)
@@ -140,13 +140,13 @@ class Backup(keras.callbacks.Callback):
     # === Saving ===
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the time."""
+        """Record the time."""
         self._step_begun = time.monotonic()
         if self._between_s is None:
             self._between_s = self._step_begun - self._ended
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes how long the step took, and saves if it is time."""
+        """Record how long the step took, and saves if it is time."""
         now = time.monotonic()
         if batch < self.step:  # skipped: it was trained on before the backup
             return
@@ -159,7 +159,7 @@ class Backup(keras.callbacks.Callback):
             self._save(self._earlier_s + now - self._begun)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves the state and the logs of a finished epoch, unless its loss is not finite."""
+        """Save the state and the logs of a finished epoch, unless its loss is not finite."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             return
         self._ended = time.monotonic()

@@ -13,7 +13,7 @@ from mtl_tf.tasks import Task
 
 
 def cosines(gramian: tf.Tensor) -> tf.Tensor:
-    """The cosines `[K, K]` between the gradients of a Gramian; 0 for a gradient of length 0."""
+    """Return the cosines `[K, K]` between the gradients of a Gramian; 0 for a gradient of length 0."""
     norms = tf.sqrt(tf.linalg.diag_part(gramian))
     return tf.math.divide_no_nan(gramian, norms[:, None] * norms[None, :])
 
@@ -48,7 +48,7 @@ class GradientLogs:
         return [*self.norms, *self.cosines, self.conflicts]
 
     def update(self, gramian: tf.Tensor, weights: tf.Tensor | None, is_used: tf.Tensor) -> None:
-        """Adds a step: the Gramian `[K, K]`, the weights `[K]`, and which tasks took part."""
+        """Add a step: the Gramian `[K, K]`, the weights `[K]`, and which tasks took part."""
         both = is_used[:, None] & is_used[None, :]
         gramian = tf.where(both, gramian, tf.zeros_like(gramian))
         self._last[0].assign(gramian)
@@ -63,7 +63,7 @@ class GradientLogs:
             self.conflicts.update_state(tf.cast(gramian[i, j] < 0, tf.float32), is_pair)
 
     def last(self) -> dict[str, float]:
-        """The last step's weights (0 for an aggregator), norms, cosines and conflicts, by name."""
+        """Return the last step's weights (0 for an aggregator), norms, cosines and conflicts, by name."""
         gramian, weights = (variable.numpy() for variable in self._last)
         found = cosines(tf.constant(gramian)).numpy()
         values = [f"{name}_weight" for name in self.names], weights
@@ -103,7 +103,7 @@ class GradientDiagnostics(keras.callbacks.Callback):
         self._file: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Opens the file."""
+        """Open the file."""
         names = list(self.model.last_gradients())
         if not names:
             raise ValueError("GradientDiagnostics needs trainer.compile(..., diagnostics=True)")
@@ -115,15 +115,15 @@ class GradientDiagnostics(keras.callbacks.Callback):
             self._writer.writerow(["epoch", "step", *names])
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the epoch."""
+        """Record the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes a row."""
+        """Write a row."""
         if batch % self.every == 0:
             self._writer.writerow([self._epoch, batch, *self.model.last_gradients().values()])
             self._file.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 
 def latest(folder: pathlib.Path) -> pathlib.Path | None:
-    """The finished folder of the highest epoch and step in `folder`, if there is one."""
+    """Return the finished folder of the highest epoch and step in `folder`, if there is one."""
     return max(folder.glob("epoch_*"), default=None)
 
 
 @contextlib.contextmanager
 def new(folder: pathlib.Path, epoch: int, step: int = 0) -> Iterator[pathlib.Path]:
-    """Gives a folder to write into; when it is left, it takes the place of all others.
+    """Give a folder to write into; when it is left, it takes the place of all others.
 
     Args:
         folder: where the folders are; made if missing.

@@ -79,7 +79,7 @@ class KeepBest(keras.callbacks.Callback):
         claim(self, self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Evaluates the network, and saves it if it is better than before."""
+        """Evaluate the network, and saves it if it is better than before."""
         if epoch < self.first_epoch or not math.isfinite((logs or {}).get("loss", 0.0)):
             return
         model: Any = getattr(self.model, "model", self.model)
@@ -93,7 +93,7 @@ class KeepBest(keras.callbacks.Callback):
             (unfinished / _METADATA).write_text(json.dumps(self._best, indent=2))
 
     def restore(self, model: keras.Model) -> None:
-        """Gives the network the weights of the best epoch; without one nothing happens."""
+        """Give the network the weights of the best epoch; without one nothing happens."""
         latest = epoch_folders.latest(self.folder)
         if latest is not None:
             model.load_weights(latest / _WEIGHTS)

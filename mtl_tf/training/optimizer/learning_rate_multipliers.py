@@ -9,7 +9,7 @@ from typing import Any
 
 
 def apply_learning_rate_multipliers(optimizer: Any, variables: Iterable[Any]) -> None:
-    """Makes an optimizer multiply its learning rate for variables that ask for it.
+    """Make an optimizer multiply its learning rate for variables that ask for it.
 
     Args:
         optimizer: a Keras optimizer, changed in place.

@@ -37,7 +37,7 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
         self.arguments = arguments
 
     def __call__(self, step: Any) -> Any:
-        """The learning rate of an optimizer step, float32."""
+        """Return the learning rate of an optimizer step, float32."""
         a = self.arguments
         epoch = ops.floor(ops.cast(step, "float32") / a["steps_per_epoch"])
         left = ops.maximum(1.0 - epoch / a["epochs"], 0.0)

@@ -11,7 +11,7 @@ from mtl_tf.training.step.losses import symbolic_outputs, task_of
 
 
 def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> keras.Model:
-    """A view of a model whose outputs are the predictions before they are enlarged.
+    """Return a view of a model whose outputs are the predictions before they are enlarged.
 
     Losses enlarge them, which some do without ever storing them at full size
     (`DenseLoss.of_enlarged`); the model itself, what it saves and its outputs stay as they are.
@@ -39,7 +39,7 @@ def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> 
 
 
 def _before_resize(tensor: Any) -> Any:
-    """The input of the `BilinearResize` that made a tensor; the tensor, if another layer did."""
+    """Return the input of the `BilinearResize` that made a tensor; the tensor, if another layer did."""
     history = getattr(tensor, "_keras_history", None)
     if history is None or not isinstance(history.operation, BilinearResize):
         return tensor

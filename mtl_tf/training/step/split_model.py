@@ -83,7 +83,7 @@ def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel
 
 
 def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[Any]]:
-    """The trainable variables that the outputs of one task alone depend on, by task.
+    """Return the trainable variables that the outputs of one task alone depend on, by task.
 
     Args:
         model: functional model with outputs `{task: tensor}` and `{task/...: tensor}`.
@@ -122,7 +122,7 @@ def _check_that_functional(model: keras.Model, what: str) -> None:
 
 
 def _inputs(tensor: Any) -> list[Any]:
-    """The tensors that the operation behind `tensor` takes."""
+    """Return the tensors that the operation behind `tensor` takes."""
     operation, node, _ = tensor._keras_history
     return list(operation._inbound_nodes[node].input_tensors)
 

@@ -29,7 +29,7 @@ from mtl_tf.training.step.update import Update
 
 
 def summed_loss(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
-    """A scalarizer's update: one backward pass of the weighted sum of the losses."""
+    """Return a scalarizer's update: one backward pass of the weighted sum of the losses."""
     whole = global_batch(plan, batch)
     with tf.GradientTape() as tape:
         passed = forward(plan, model, batch, whole)
@@ -116,7 +116,7 @@ def feature_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch:
 
 
 def _own(balanced: Balanced, gradient: Any, task: int) -> tf.Tensor:
-    """The gradient of a variable that one task alone has; 0 where the task is left out."""
+    """Return the gradient of a variable that one task alone has; 0 where the task is left out."""
     weight = tf.cast(balanced.own_weights[task], gradient.dtype)
     return tf.math.multiply_no_nan(gradient, weight)
 
@@ -137,7 +137,7 @@ def _update(
 
 
 def _logged(loss: tf.Tensor, is_present: tf.Tensor, is_used: tf.Tensor) -> tf.Tensor:
-    """The loss, or NaN if there are labels but no task with a finite loss: training has failed."""
+    """Return the loss, or NaN if there are labels but no task with a finite loss: training has failed."""
     has_failed = tf.reduce_any(is_present) & ~tf.reduce_any(is_used)
     return tf.where(has_failed, tf.constant(float("nan")), loss)
 

@@ -34,7 +34,7 @@ class TaskGradients(NamedTuple):
 
 
 def global_batch(plan: StepPlan, batch: Batch) -> GlobalBatch:
-    """The batch of all replicas, of which `batch` is this one's part."""
+    """Return the batch of all replicas, of which `batch` is this one's part."""
     (counts,) = replicas.total([valid_pixels(plan.tasks, batch)])
     return GlobalBatch(counts, replicas.num_replicas() * plan.micro_batches)
 
@@ -124,7 +124,7 @@ def of_features(
 
 
 def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
-    """The sum of what `function` gives for each of `num_parts` equal parts of a batch.
+    """Return the sum of what `function` gives for each of `num_parts` equal parts of a batch.
 
     One part after another, so that only one of them is in memory.
 

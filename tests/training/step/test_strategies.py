@@ -83,7 +83,7 @@ def test_a_step_on_features_combines_their_gradients_and_goes_back_once(name):
         weights = method(mtl.ops.gramian(gradients), losses=np.ones(3), training=True)
         (direction,) = mtl.ops.weighted_sum(gradients, weights)
     else:
-        (direction,), _ = method.combine(gradients)
+        (direction,), _ = method.compute_direction(gradients)
     with tf.GradientTape() as tape:
         features = made.model.get_layer("shared")(data[0])
     expected = tape.gradient(features, shared, output_gradients=direction)
@@ -97,7 +97,7 @@ def test_a_step_on_parameters_with_an_aggregator():
     made, data = tiny_trainer(make(seed=3), THREE), tiny_batch(THREE)
     shared = shared_variables(made)
     found = task_gradients(made, data, shared)
-    directions, _ = make(seed=3).combine([found[task] for task in THREE])
+    directions, _ = make(seed=3).compute_direction([found[task] for task in THREE])
     before = flat(shared)
     logs = made.train_step(data)
     assert "depth_weight" not in logs
