@@ -132,25 +132,25 @@ def run(
         is_compared = set(trivial) <= set(reference)
         best = best_epoch.keep_best(config, folder, dataset, reference if is_compared else trivial)
         history = train(config, folder, trainer, dataset, [best], tensorboard, verbose)
-        best.restore(trainer.model)
+        best.restore(trainer.network)
         kept = {
             "epoch": config.epochs if best.epoch is None else best.epoch + 1,
             "relative_to": "single_task" if is_compared else "trivial_baseline",
             "score": None if best.epoch is None else best.score(best.results),
         }
         write_atomically(folder / "classes.json", json.dumps(dataset.class_names))
-        _save_model(trainer.model, folder / "model.keras")
+        _save_model(trainer.network, folder / "model.keras")
         workers = os.cpu_count() or 1
         summary = {
-            "results": judge(folder, trainer.model, dataset, config.edge_tolerance, workers),
+            "results": judge(folder, trainer.network, dataset, config.edge_tolerance, workers),
             "baseline": trivial,
             "kept": kept,
             **({"published": published} if (published := published_beside(config)) else {}),
             "history": history,
             "config": json.loads(config.to_json()),
-            "environment": environment(trainer.model, fingerprint, history),
+            "environment": environment(trainer.network, fingerprint, history),
         }
-        pictures = _pictures(trainer.model, dataset)
+        pictures = _pictures(trainer.network, dataset)
         evaluation.write_report(folder, summary, pictures, dataset.class_names, dataset.tasks)
     return summary
 
@@ -167,7 +167,7 @@ def train(
     """Trains from the backup in the folder, if there is one; returns the logs of all epochs."""
     backup = training.Backup(folder / "backup", every_minutes=_BACKUP_MINUTES)
     callbacks = [*callbacks, backup, keras.callbacks.TerminateOnNaN()]
-    if isinstance(trainer.model, architectures.LearnedBranching):
+    if isinstance(trainer.network, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))

@@ -102,7 +102,7 @@ def _outputs(model: Any) -> list[Any]:
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             "summary needs a functional Keras model: keras.Model(inputs, outputs). Received: "
-            f"{type(model).__name__}{', use its .model' if hasattr(model, 'model') else ''}"
+            f"{type(model).__name__}{', use its .network' if hasattr(model, 'network') else ''}"
         ) from error
 
 

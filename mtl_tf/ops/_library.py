@@ -97,7 +97,7 @@ def tensorflow_ops() -> Any | None:
 
 
 def loaded_ops() -> Any:
-    """Return the module of compiled TensorFlow ops, for the gradients of ops that are already in use."""
+    """Return the module of compiled TensorFlow ops, for gradients of ops in use."""
     return _load()[0]
 
 
@@ -151,7 +151,7 @@ def _cuda_architectures() -> tuple[str, ...]:
 
 
 def _driver_version() -> int:
-    """Return the newest CUDA that NVIDIA's driver runs, as 1000 major + 10 minor; 0 without a driver."""
+    """Return the newest CUDA that the driver runs, 1000 major + 10 minor; 0 without one."""
     version = ctypes.c_int(0)
     try:
         ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))

@@ -98,7 +98,7 @@ def _gradient_of_gradient(op: tf.Operation, *vectors: tf.Tensor) -> list[Any]:
 
 
 def _parts(inputs: Sequence[tf.Tensor], num_sources: int) -> tuple[Any, Any, Any, Any]:
-    """Queries, keys, values and mix."""
+    """Return queries, keys, values and mix."""
     tensors = list(inputs)
     values, mix = tensors[2 * num_sources : 2 * num_sources + 2]
     return tensors[:num_sources], tensors[num_sources : 2 * num_sources], values, mix

@@ -154,10 +154,10 @@ def test_a_callback_used_again_refuses(kind, tmp_path):
     made.fit(image, targets, callbacks=callback, verbose=0)
     made.fit(image, targets, callbacks=callback, verbose=0)  # of the same trainer: goes on
     other = trainer(None)
-    before = other.model.get_layer("shared").kernel.numpy()
+    before = other.network.get_layer("shared").kernel.numpy()
     with pytest.raises(ValueError, match=f"{kind} was used with another trainer.*make a new"):
         other.fit(image, targets, callbacks=callback, verbose=0)
-    np.testing.assert_array_equal(other.model.get_layer("shared").kernel.numpy(), before)
+    np.testing.assert_array_equal(other.network.get_layer("shared").kernel.numpy(), before)
 
 
 def test_an_optimizer_used_again_is_refused_as_keras_does():

@@ -36,7 +36,7 @@ class AnnealBranching(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the temperature."""
         trainer: Any = self.model
-        model = getattr(trainer, "model", trainer)
+        model = getattr(trainer, "network", trainer)
         for layer in model.layers:
             if isinstance(layer, BranchingChoices):
                 layer.is_mixing.assign(float(epoch < self.mixing_share * self.epochs))

@@ -34,8 +34,8 @@ class Backup(keras.callbacks.Callback):
     Args:
         folder: where to save; made if missing. An existing backup in it is restored when training
             begins.
-        every_steps: also save after so many steps of an epoch.
-        every_minutes: also save within an epoch, after so many minutes without a backup.
+        every_steps: also save every this many steps within an epoch.
+        every_minutes: also save within an epoch after this many minutes without a backup.
 
     Attributes:
         epoch: number of finished epochs in the backup: the epoch to begin with.
@@ -87,7 +87,7 @@ class Backup(keras.callbacks.Callback):
             self._earlier_s = metadata.get("epoch_s", 0.0)
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f"The backup {latest} cannot be read ({error}). Delete it to start afresh"
+                f"The backup {latest} cannot be read ({error}). Delete it to start from scratch"
             ) from error
         return latest
 

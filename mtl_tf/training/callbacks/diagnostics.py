@@ -13,7 +13,7 @@ from mtl_tf.tasks import Task
 
 
 def cosines(gramian: tf.Tensor) -> tf.Tensor:
-    """Return the cosines `[K, K]` between the gradients of a Gramian; 0 for a gradient of length 0."""
+    """Return the cosines `[K, K]` of a Gramian; 0 for a gradient of length 0."""
     norms = tf.sqrt(tf.linalg.diag_part(gramian))
     return tf.math.divide_no_nan(gramian, norms[:, None] * norms[None, :])
 
@@ -54,23 +54,23 @@ class GradientLogs:
         self._last[0].assign(gramian)
         if weights is not None:
             self._last[1].assign(weights)
-        found = cosines(gramian)
+        values = cosines(gramian)
         for k, norm in enumerate(self.norms):
             norm.update_state(tf.sqrt(gramian[k, k]), is_used[k])
         for (i, j), cosine in zip(self.pairs, self.cosines, strict=True):
             is_pair = is_used[i] & is_used[j]
-            cosine.update_state(found[i, j], is_pair)
+            cosine.update_state(values[i, j], is_pair)
             self.conflicts.update_state(tf.cast(gramian[i, j] < 0, tf.float32), is_pair)
 
     def last(self) -> dict[str, float]:
-        """Return the last step's weights (0 for an aggregator), norms, cosines and conflicts, by name."""
+        """Return the last step's weights (0 for aggregators), norms, cosines and conflicts."""
         gramian, weights = (variable.numpy() for variable in self._last)
-        found = cosines(tf.constant(gramian)).numpy()
-        values = [f"{name}_weight" for name in self.names], weights
-        row = dict(zip(*values, strict=True))
+        values = cosines(tf.constant(gramian)).numpy()
+        named = [f"{name}_weight" for name in self.names], weights
+        row = dict(zip(*named, strict=True))
         row.update({m.name: gramian[k, k] ** 0.5 for k, m in enumerate(self.norms)})
         row.update(
-            {m.name: found[pair] for pair, m in zip(self.pairs, self.cosines, strict=True)}
+            {m.name: values[pair] for pair, m in zip(self.pairs, self.cosines, strict=True)}
         )  # fmt: skip
         negative = [gramian[pair] < 0 for pair in self.pairs]
         row["conflicts"] = sum(negative) / max(len(negative), 1)
@@ -87,7 +87,7 @@ class GradientDiagnostics(keras.callbacks.Callback):
 
     Args:
         path: of the file. Its columns are `epoch`, `step`, and the names of the logs.
-        every: a row every so many steps.
+        every: number of steps between two rows.
 
     Raises:
         ValueError: if `every` is not positive.

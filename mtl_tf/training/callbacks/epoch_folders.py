@@ -18,7 +18,7 @@ def new(folder: pathlib.Path, epoch: int, step: int = 0) -> Iterator[pathlib.Pat
     Args:
         folder: where the folders are; made if missing.
         epoch: number in the name.
-        step: of an epoch that has begun: number in the name, which then comes after the epoch's.
+        step: of an unfinished epoch: second number in the name.
     """
     unfinished = folder / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -27,7 +27,7 @@ class KeepBest(keras.callbacks.Callback):
             score=lambda results: mtl.metrics.delta_m(results, single_task_results, data.tasks),
         )
         trainer.fit(dataset, epochs=100, callbacks=[best])
-        best.restore(trainer.model)
+        best.restore(trainer.network)
 
     Source: Vandenhende et al., TPAMI 2021, supplement: the best validation Delta-m, or the metric
     of a single task.
@@ -61,7 +61,7 @@ class KeepBest(keras.callbacks.Callback):
                 self._best = {"epoch": stored["epoch"], "results": stored["results"]}
             except (OSError, ValueError, KeyError) as error:
                 raise ValueError(
-                    f"The best epoch {latest} cannot be read ({error}). Delete it to choose afresh"
+                    f"The best epoch {latest} cannot be read ({error}). Delete it to select again"
                 ) from error
 
     @property
@@ -82,7 +82,7 @@ class KeepBest(keras.callbacks.Callback):
         """Evaluate the network, and saves it if it is better than before."""
         if epoch < self.first_epoch or not math.isfinite((logs or {}).get("loss", 0.0)):
             return
-        model: Any = getattr(self.model, "model", self.model)
+        model: Any = getattr(self.model, "network", self.model)
         results = self.evaluate(model)
         score = self.score(results)
         if math.isnan(score) or (self._best and not score > self.score(self.results)):

@@ -17,7 +17,7 @@ def outputs_of(task: str, outputs: Iterable[str], tasks: Iterable[str]) -> list[
 
 
 def task_of(output: str, tasks: Iterable[str]) -> str | None:
-    """Return the task that an output predicts: the longest name it is, or that stands before a slash."""
+    """Return the task of an output: the longest name that it equals or that precedes a slash."""
     owners = [task for task in tasks if output == task or output.startswith(f"{task}/")]
     return max(owners, key=len, default=None)
 
@@ -99,7 +99,7 @@ def _loss(loss: Any, target: Any, prediction: tf.Tensor, mask: Any) -> tf.Tensor
 
 
 def valid_pixels(tasks: Sequence[Task], batch: Batch) -> tf.Tensor:
-    """Return the sum of each task's validity mask, `[K]` float32; the number of pixels without masks."""
+    """Return the sum of each task's mask `[K]` float32; the number of pixels without masks."""
     counts = []
     for task in tasks:
         if batch.masks is None:

@@ -111,7 +111,7 @@ class MaskedLoss(keras.losses.Loss):
         return values
 
     def _of_rows(self, y_true: Any, y_pred: Any, is_valid: Any) -> tf.Tensor:
-        """Return the function of the valid pixels alone, `[1, N, 1, C]`; of whole images `[N, C]`."""
+        """Return the function on the valid pixels, `[1, N, 1, C]`; of whole images `[N, C]`."""
 
         def loss(arrays: Any) -> tf.Tensor:
             pixels = [tf.boolean_mask(x, arrays[2]) for x in arrays[:2]]
@@ -157,13 +157,13 @@ class MaskedLoss(keras.losses.Loss):
 
         with tf.init_scope():
             first, other = arrays(), arrays()
-            found = values(*first)
-            if found.shape[: len(size)] == size:
+            full = values(*first)
+            if full.shape[: len(size)] == size:
                 is_kept = r.random(size) < 0.5
                 mixed = (
                     np.where(is_kept[..., None], a, b) for a, b in zip(first, other, strict=True)
                 )
-                if np.allclose(values(*mixed)[is_kept], found[is_kept], **_CLOSE):
+                if np.allclose(values(*mixed)[is_kept], full[is_kept], **_CLOSE):
                     return _Sees.PIXEL
             if len(size) == 1:
                 return _Sees.BATCH
@@ -175,9 +175,9 @@ class MaskedLoss(keras.losses.Loss):
             except ValueError as error:
                 raise ValueError(self._cannot_be_masked()) from error
         results = {_Sees.BATCH: of_batch, _Sees.IMAGE: of_images}
-        for sees in (_Sees.IMAGE, _Sees.BATCH) if found.ndim else results:
+        for sees in (_Sees.IMAGE, _Sees.BATCH) if full.ndim else results:
             has_all = all(x.size for x in results[sees])
-            if has_all and np.isclose(np.mean([x.mean() for x in results[sees]]), found.mean(),
+            if has_all and np.isclose(np.mean([x.mean() for x in results[sees]]), full.mean(),
                                       **_CLOSE):  # fmt: skip
                 return sees
         raise ValueError(self._cannot_be_masked())
@@ -205,7 +205,7 @@ def has_unused_logits(original: Any) -> bool:
 
 
 def checked_probabilities(y_pred: Any, whose: str) -> tf.Tensor:
-    """Return the predictions; an error in the step (NaN under XLA) unless they lie between 0 and 1."""
+    """Return the predictions; an error (NaN under XLA) unless they are between 0 and 1."""
     message = (
         f"{whose} takes predictions for probabilities (from_logits=False), but they reach from "
         "{} to {}: give an object with from_logits=True, a function that applies the activation, "
@@ -267,7 +267,7 @@ def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
 
 
 def masked_function(function: Callable[..., Any], task: str, kind: TargetKind) -> Any:
-    """Return a user's function of `(y_true, y_pred)` as a Keras metric: the mean over valid pixels."""
+    """Wrap a user's function of `(y_true, y_pred)` as a Keras metric over valid pixels."""
     metric = MaskedMean(name=name_of(function))
     metric.loss = MaskedLoss(function, task, kind, function, "metric")
     return metric

@@ -164,16 +164,16 @@ def _as_metric(metric: Any, task: Task) -> keras.metrics.Metric:
             f"(leave metrics out), or for example keras.metrics.MeanAbsoluteError()"
         )
     try:
-        found = keras.metrics.get(metric)
+        known = keras.metrics.get(metric)
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"metrics of task {task.name!r} must be Keras metrics, their names, or functions of "
             f"(y_true, y_pred). Received: {metric!r} ({error})"
         ) from error
-    if isinstance(found, keras.metrics.Metric):
-        check_metric(found, task.name, task.kind)
-        return found
-    return masked_function(found, task.name, task.kind)
+    if isinstance(known, keras.metrics.Metric):
+        check_metric(known, task.name, task.kind)
+        return known
+    return masked_function(known, task.name, task.kind)
 
 
 def _check_that_all_differ(metrics: Mapping[str, Sequence[keras.metrics.Metric]]) -> None:

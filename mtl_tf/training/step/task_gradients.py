@@ -16,7 +16,7 @@ Row = list[Any]
 
 
 class TaskGradients(NamedTuple):
-    """Gradients of K task losses with respect to n tensors, `None` where one does not depend.
+    """Gradients of K task losses with respect to n tensors, `None` where a loss is independent.
 
     Attributes:
         rows: K lists of n gradients, of this replica's part of the batch.
@@ -175,8 +175,8 @@ def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
     _, *sums = tf.while_loop(
         lambda i, *_: i < num_parts, add, [tf.constant(1), *start], parallel_iterations=1
     )
-    found = iter(sums)
-    flat = [next(found) if is_present else None for is_present in present]
+    remaining = iter(sums)
+    flat = [next(remaining) if is_present else None for is_present in present]
     return tf.nest.pack_sequence_as(first, flat)
 
 
