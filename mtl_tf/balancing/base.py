@@ -14,6 +14,10 @@ from mtl_tf.ops import BalanceReport, BalanceStatus
 class Balancing(keras.layers.Layer, abc.ABC):
     """Base of all balancing methods: a Keras layer, so that its state is saved with the trainer.
 
+    Example:
+        >>> isinstance(mtl.balancing.get("dwa"), mtl.balancing.Balancing)
+        True
+
     A method is called with the losses, the Gramian or the Jacobian of K tasks. Statistics change
     only in calls with `training=True`; random numbers are drawn in every call.
 

@@ -28,10 +28,13 @@ from mtl_tf.training.step.plan import StepPlan
 class MultiTaskTrainer(keras.Model):
     """Trains a multi-task model: `compile`, `fit`, `evaluate` and `predict` as in Keras.
 
-        trainer = mtl.MultiTaskTrainer(model, tasks=data.tasks)
-        trainer.compile(optimizer=keras.optimizers.Adam(1e-4), balancing="uncertainty")
-        trainer.fit(data.train(), validation_data=data.val(), epochs=100)
-        trainer.network.save("model.keras")
+    Example:
+        >>> tasks = {"semseg": 13, "depth": 1}
+        >>> network = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3))
+        >>> trainer = mtl.MultiTaskTrainer(network, tasks)
+        >>> trainer.compile(keras.optimizers.Adam(1e-4), balancing="uncertainty")
+        >>> trainer.fit(data.train(), validation_data=data.val(), epochs=100)  # doctest: +SKIP
+        >>> trainer.network.save("model.keras")  # doctest: +SKIP
 
     A batch is `(image [B, H, W, 3], {task: target [B, H, W, C]}, {task: validity mask [B, H, W]})`.
     A task without a valid pixel in a batch takes no part in that step. The logs hold `loss` (what

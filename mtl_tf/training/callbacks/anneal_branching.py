@@ -12,8 +12,12 @@ class AnnealBranching(keras.callbacks.Callback):
     """Sets the temperature of branching choices at the start of every epoch.
 
     All nodes are mixed in equal parts for the first hundredth of the epochs; after that the
-    temperature is `epochs / 20 / sqrt(epoch + 1)`. It depends on the number of the epoch alone, so
-    a resumed run goes on as it was.
+    temperature is `epochs / 20 / sqrt(epoch + 1)`. It depends only on the number of the epoch, so
+    a resumed run continues the same schedule.
+
+    Example:
+        >>> mtl.training.AnnealBranching(epochs=100).epochs
+        100
 
     Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020, with the schedule
     of LibMTL.

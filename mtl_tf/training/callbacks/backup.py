@@ -21,15 +21,18 @@ _LOGS = "logs.npz"
 
 
 class Backup(keras.callbacks.Callback):
-    """Saves model, optimizer and balancing state and the history: every epoch, and within epochs.
+    """Saves model, optimizer, balancing state and history every epoch, and within epochs.
 
     Unlike `keras.callbacks.BackupAndRestore` it writes a new folder and renames it, so a process
     killed while saving keeps its last backup; it keeps the states of random generators (dropout),
     the logs and the history of the earlier epochs; and a run resumed within an epoch takes the same
     steps, bit for bit, if the data set gives the same batches again, as those of `mtl_tf.data` do.
 
-        backup = mtl.training.Backup("run/backup", every_minutes=10)
-        trainer.fit(dataset, epochs=100, initial_epoch=backup.epoch, callbacks=[backup])
+    Example:
+        >>> backup = mtl.training.Backup("run/backup", every_minutes=10)
+        >>> trainer.fit(  # doctest: +SKIP
+        ...     dataset, epochs=100, initial_epoch=backup.epoch, callbacks=[backup]
+        ... )
 
     Args:
         folder: where to save; made if missing. An existing backup in it is restored when training

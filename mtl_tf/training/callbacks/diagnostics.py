@@ -19,7 +19,7 @@ def cosines(gramian: tf.Tensor) -> tf.Tensor:
 
 
 class GradientLogs:
-    """Running means over an epoch of what a Gramian says.
+    """Running means over an epoch of gradient norms, cosines and conflicts.
 
     Logs `<task>_gradient_norm`, `<task>_<task>_cosine` for each pair, and `conflicts`, the share of
     pairs with a negative inner product.
@@ -80,10 +80,12 @@ class GradientLogs:
 class GradientDiagnostics(keras.callbacks.Callback):
     """Writes weights, gradient norms and cosines of single steps to a CSV file.
 
-    Needs `trainer.compile(..., diagnostics=True)`. Rows are appended as they come, so that nothing
-    is lost when a run is interrupted, and a resumed run goes on with the same file.
+    Needs `trainer.compile(..., diagnostics=True)`. Rows are appended at once, so that nothing
+    is lost when a run is interrupted, and a resumed run appends to the same file.
 
-        trainer.fit(dataset, callbacks=[mtl.training.GradientDiagnostics("gradients.csv")])
+    Example:
+        >>> log = mtl.training.GradientDiagnostics("gradients.csv", every=10)
+        >>> trainer.fit(dataset, callbacks=[log])  # doctest: +SKIP
 
     Args:
         path: of the file. Its columns are `epoch`, `step`, and the names of the logs.

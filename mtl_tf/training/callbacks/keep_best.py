@@ -18,16 +18,17 @@ _METADATA = "best.json"
 class KeepBest(keras.callbacks.Callback):
     """Saves the weights of the network after the epoch whose results have the highest score.
 
-    A resumed run goes on with the best epoch so far; put it before `Backup` among the callbacks, so
-    that no epoch is backed up before it is judged. With the survey's Delta-m as the score:
+    A resumed run continues with the best epoch so far. Put it before `Backup` among the callbacks,
+    so that no epoch is backed up before it is evaluated.
 
-        best = mtl.training.KeepBest(
-            "run/best",
-            evaluate=lambda model: mtl.evaluation.evaluate(model, data.test(), data.tasks),
-            score=lambda results: mtl.metrics.delta_m(results, single_task_results, data.tasks),
-        )
-        trainer.fit(dataset, epochs=100, callbacks=[best])
-        best.restore(trainer.network)
+    Example:
+        >>> best = mtl.training.KeepBest(
+        ...     "run/best",
+        ...     evaluate=lambda model: mtl.evaluation.evaluate(model, data.test(), data.tasks),
+        ...     score=lambda results: mtl.metrics.delta_m(results, single_tasks, data.tasks),
+        ... )
+        >>> trainer.fit(dataset, epochs=100, callbacks=[best])  # doctest: +SKIP
+        >>> best.restore(trainer.network)  # doctest: +SKIP
 
     Source: Vandenhende et al., TPAMI 2021, supplement: the best validation Delta-m, or the metric
     of a single task.

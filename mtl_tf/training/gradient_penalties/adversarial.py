@@ -13,11 +13,14 @@ _EPSILON = 1e-10
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class AdversarialGradients(keras.layers.Layer):
-    """A discriminator guesses, pixel by pixel, which task a gradient comes from; the net hides it.
+    """Adversarial loss of a discriminator that classifies the task of a gradient, pixel by pixel.
 
     The gradients with respect to the shared features, normalised over channels, go through gradient
-    reversal into two convolutions that classify the task. Use it as
-    `trainer.compile(..., gradient_penalties=[AdversarialGradients()])`.
+    reversal into two convolutions that classify the task.
+
+    Example:
+        >>> penalty = mtl.training.AdversarialGradients(weight=0.1)
+        >>> trainer.compile("adam", gradient_penalties=[penalty])  # doctest: +SKIP
 
     Source: Maninis, Radosavovic, Kokkinos, "Attentive Single-Tasking of Multiple Tasks", CVPR 2019,
     section 3.3; Sinha et al., "Gradient Adversarial Training of Neural Networks", 2018.

@@ -27,7 +27,9 @@ def orthogonality(task_gradients: list[list[Any]]) -> tf.Tensor:
 class OrthogonalGradients(keras.layers.Layer):
     """Penalty on the squared cosines between task gradients of the shared features.
 
-    Use it as `trainer.compile(..., gradient_penalties=[OrthogonalGradients()])`.
+    Example:
+        >>> penalty = mtl.training.OrthogonalGradients(weight=0.1)
+        >>> trainer.compile("adam", gradient_penalties=[penalty])  # doctest: +SKIP
 
     Source: Suteu, Guo, "Regularizing Deep Multi-Task Networks using Orthogonal Gradients", 2019,
     Eq. 3.

@@ -10,6 +10,11 @@ from keras import ops
 class Poly(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate * (1 - epoch / epochs) ** power`, constant within an epoch.
 
+    Example:
+        >>> schedule = mtl.training.Poly(0.1, epochs=10, steps_per_epoch=5)
+        >>> [round(float(schedule(step)), 4) for step in (0, 4, 25)]
+        [0.1, 0.1, 0.0536]
+
     Source: Vandenhende et al., TPAMI 2021, supplement: power 0.9, set once per epoch.
 
     Args:
