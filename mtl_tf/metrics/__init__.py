@@ -19,7 +19,13 @@ section 4). Sums are float64.
 """
 
 from mtl_tf.metrics.base import DenseMetric, MetricInfo, resized
-from mtl_tf.metrics.boundaries import EdgeMetrics
+from mtl_tf.metrics.delta_m import (
+    HIGHER_IS_BETTER,
+    MAIN_METRICS,
+    delta_m,
+    delta_m_of_seeds,
+    task_deltas,
+)
 from mtl_tf.metrics.depth import DepthMetrics
 from mtl_tf.metrics.edge_benchmark import (
     count_in_processes,
@@ -27,13 +33,7 @@ from mtl_tf.metrics.edge_benchmark import (
     edge_counts,
     edge_scores,
 )
-from mtl_tf.metrics.multi_task import (
-    HIGHER_IS_BETTER,
-    MAIN_METRICS,
-    delta_m,
-    delta_m_of_seeds,
-    task_deltas,
-)
+from mtl_tf.metrics.edges import EdgeMetrics
 from mtl_tf.metrics.normals import NormalsMetrics
 from mtl_tf.metrics.regression import RegressionMetrics
 from mtl_tf.metrics.saliency import SaliencyMetrics

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mtl_tf.metrics.base import DenseMetric
-from mtl_tf.metrics.boundaries import EdgeMetrics
 from mtl_tf.metrics.depth import DepthMetrics
+from mtl_tf.metrics.edges import EdgeMetrics
 from mtl_tf.metrics.normals import NormalsMetrics
 from mtl_tf.metrics.regression import RegressionMetrics
 from mtl_tf.metrics.saliency import SaliencyMetrics
