@@ -17,6 +17,7 @@ from mtl_tf.data.options import Options
 from mtl_tf.data.pipeline import make_pipeline
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
 from mtl_tf.data.transforms import Augmentation
+from mtl_tf.images import checked_input_shape
 from mtl_tf.targets import KINDS, TargetKind, kind_of
 
 _MULTI_CHANNEL = {"semseg": 40, "human_parts": 7, "normals": 3, "principal_curvature": 2}
@@ -35,14 +36,6 @@ class TaskChannels(dict[str, int]):
     def __init__(self, channels: Mapping[str, int], own: Mapping[str, Any]) -> None:
         super().__init__(channels)
         self.own = {name: own[name] for name in channels if name in own}
-
-
-def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
-    """Return `(H, W, 3)` as a tuple; raise `ValueError` for anything else."""
-    shape = tuple(input_shape)
-    if len(shape) != 3 or shape[2] != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(f"input_shape must be (height, width, 3). Received: {input_shape!r}")
-    return shape
 
 
 class DenseDataset(abc.ABC):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.graph_errors import described, marked, require_text
+from mtl_tf.graph_errors import encode_error, require_text, store_exception
 
 _MAX_WAIT_S = 10.0
 _POLLS, _POLL_S = 10, 0.01  # a call may have read the gate as open, but not have entered yet
@@ -101,13 +101,13 @@ def python_call(
             try:
                 return [b"", *function(*arrays)]
             except BaseException as error:  # must not propagate into TensorFlow's thread
-                return [described(error).encode(errors="backslashreplace"), *empty]
+                return [store_exception(error).encode(errors="backslashreplace"), *empty]
 
     def call() -> list[tf.Tensor]:
         return list(tf.numpy_function(guarded, list(inputs), [tf.string, *dtypes], stateful=True))
 
     def refuse() -> list[tf.Tensor]:
-        text = marked(RuntimeError, "the program has ended")
+        text = encode_error(RuntimeError, "the program has ended")
         return [tf.constant(text), *map(tf.constant, empty)]
 
     text, *results = tf.cond(_gate.is_open(), call, refuse)

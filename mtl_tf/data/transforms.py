@@ -12,11 +12,12 @@ import math
 import cv2
 import numpy as np
 
+from mtl_tf import images
 from mtl_tf.data.sample import Sample
 from mtl_tf.targets import TargetKind
 
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+IMAGENET_MEAN = images.IMAGENET_MEAN.astype(np.float32)
+IMAGENET_STD = images.IMAGENET_STD.astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Heads: task-specific parts behind the last shared feature.
+"""Heads: task-specific layers after the last shared features.
 
 ================= =================================================== =======================
 name              from the backbone's pyramid                         source
 ================= =================================================== =======================
 `deeplab`         the last stage, through atrous spatial pooling      Chen et al., 2017
-`high_resolution` all stages, enlarged, concatenated and mixed        Wang et al., TPAMI 2020
+`high_resolution` all stages, upsampled, concatenated and mixed       Wang et al., TPAMI 2020
 `conv`            all stages, projected and summed, coarse to fine    Lin et al., CVPR 2017
 `skip`            all stages, each projected to the task's channels   Kokkinos, CVPR 2017
 ================= =================================================== =======================

@@ -1,4 +1,4 @@
-"""Task attention: a task's soft mask on shared features."""
+"""Task attention: soft mask of one task on shared features."""
 
 from typing import Any
 
@@ -10,7 +10,9 @@ _REDUCTION = 4
 
 
 def task_attention(x: Any, channels: int, name: str) -> Any:
-    """Two 1x1 convolutions with batch normalisation; ReLU between, a sigmoid at the end.
+    """Return the soft attention mask of a task.
+
+    Two 1x1 convolutions with batch normalisation, a ReLU between and a sigmoid at the end.
 
     Source: Liu et al., "End-to-End Multi-Task Learning with Attention", CVPR 2019, equation 2, in
     the form for ResNets of Vandenhende et al., TPAMI 2021.

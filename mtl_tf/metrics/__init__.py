@@ -11,11 +11,11 @@ class                  task                results
 `RegressionMetrics`    keypoints, ..       abs_error, rmse
 ====================== =================== ==================================================
 
-`edge_benchmark` judges edges as the tables in papers do: thinned, matched one to one, at 99
-thresholds. Shares are fractions, depth is in metres, angles are in degrees. The classes take
+`edge_benchmark` evaluates edges with the protocol of published tables: thinned, matched one to one,
+at 99 thresholds. Ratios are fractions, depth is in metres, angles are in degrees. The classes take
 `y_true [B, H, W, C]`, raw predictions `y_pred [B, H, W, C]` and the validity mask `sample_weight
-[B, H, W]`, and pool over pixels or images as the survey does (Vandenhende et al., TPAMI 2021,
-section 4). Sums are float64.
+[B, H, W]`, and pool over pixels or images as the survey (Vandenhende et al., TPAMI 2021, section
+4). Sums are float64.
 """
 
 from mtl_tf.metrics.base import DenseMetric, MetricInfo, resized

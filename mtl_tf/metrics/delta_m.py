@@ -1,6 +1,6 @@
-"""Delta-m: the mean relative change of a multi-task model against single-task models.
+"""Delta-m: mean relative change of a multi-task model against single-task models.
 
-Three definitions are in use under one name; all are here (survey, Eq. 10; LibMTL; Nash-MTL).
+Three definitions share the name; all are implemented (survey, Eq. 10; LibMTL; Nash-MTL).
 """
 
 import statistics
@@ -25,18 +25,23 @@ MAIN_METRICS = {
     "keypoints": "abs_error",
     "principal_curvature": "abs_error",
 }
-"""The metric that stands for a task in Delta-m, by task."""
+"""Main metric of each task, used in Delta-m."""
 
 _METRICS: dict[str, type[DenseMetric]] = {
-    "semseg": SegmentationMetrics, "human_parts": SegmentationMetrics,
-    "saliency": SaliencyMetrics, "depth": DepthMetrics, "normals": NormalsMetrics,
-    "edges": EdgeMetrics, "keypoints": RegressionMetrics, "principal_curvature": RegressionMetrics,
-}  # fmt: skip
+    "semseg": SegmentationMetrics,
+    "human_parts": SegmentationMetrics,
+    "saliency": SaliencyMetrics,
+    "depth": DepthMetrics,
+    "normals": NormalsMetrics,
+    "edges": EdgeMetrics,
+    "keypoints": RegressionMetrics,
+    "principal_curvature": RegressionMetrics,
+}
 HIGHER_IS_BETTER: dict[str, dict[str, bool]] = {
     task: {name: bool(info.higher_is_better) for name, info in metric.info.items()}
     for task, metric in _METRICS.items()
 }
-"""Direction of every metric, by task and metric."""
+"""Direction of improvement of every metric, by task and metric."""
 
 _TABLE_METRICS = {
     "semseg": ("miou", "pixel_accuracy"),
@@ -60,16 +65,23 @@ def delta_m(
     tasks: Iterable[Any],
     definition: str = "survey",
 ) -> float:
-    """Mean relative change against single-task results.
+    """Return the mean relative change against single-task results.
+
+    With the definition of the survey,
+
+        Δm = 1/T Σ_t (-1)^{l_t} (M_t - S_t) / S_t
+
+    where T is the number of tasks, `M_t` and `S_t` are the main metric of task t of the multi-task
+    and the single-task model, and `l_t` is 1 if lower is better, else 0.
 
     Args:
-        results: `{task: {metric: value}}` of the multi-task model, as `evaluate` returns it.
-        single_task_results: the same for the single-task models.
-        tasks: the tasks to count: names (a `{task: channels}` dictionary serves), or
-            `mtl_tf.Task` objects, whose own main metric and direction count.
-        definition: `"survey"` (Vandenhende et al. 2021, Eq. 10): one metric a task, mean over
-            tasks; of edges `ods_f` where both results have it. `"libmtl"`: mean over each task's
-            table metrics, then over tasks. `"nash_mtl"` (Navon et al. 2022): mean over all table
+        results: `{task: {metric: value}}` of the multi-task model, as returned by `evaluate`.
+        single_task_results: the same of the single-task models.
+        tasks: tasks to average: names (for instance a `{task: channels}` dictionary), or
+            `mtl_tf.Task` objects, with their main metric and its direction.
+        definition: `"survey"` (Vandenhende et al. 2021, Eq. 10): one metric per task, mean over
+            tasks; `ods_f` of edges if both results have it. `"libmtl"`: mean over the table metrics
+            of each task, then over tasks. `"nash_mtl"` (Navon et al. 2022): mean over all table
             metrics of all tasks, and **lower is better**.
 
     Returns:
@@ -92,7 +104,9 @@ def task_deltas(
     tasks: Iterable[Any],
     definition: str = "survey",
 ) -> dict[str, float]:
-    """Relative change of each task against its single-task results; `delta_m` is their mean.
+    """Return the relative change of each task against its single-task results.
+
+    `delta_m` is their mean.
 
     Source: Vandenhende et al., TPAMI 2021, equation 10.
 
@@ -100,13 +114,13 @@ def task_deltas(
         results: as for `delta_m`.
         single_task_results: as for `delta_m`.
         tasks: as for `delta_m`.
-        definition: as for `delta_m`: which of a task's metrics count.
+        definition: as for `delta_m`; selects the metrics of each task.
 
     Returns:
         `{task: fraction}`, the mean over the task's metrics; higher is better for every definition.
 
     Raises:
-        ValueError: as `delta_m` does.
+        ValueError: as `delta_m`.
     """
     changes = _changes(results, single_task_results, tasks, definition)
     return {task: sum(gains) / len(gains) for task, gains in changes.items()}
@@ -118,26 +132,26 @@ def delta_m_of_seeds(
     tasks: Iterable[Any],
     definition: str = "survey",
 ) -> dict[str, float]:
-    """Delta-m of a model trained with several seeds, and how much it varies.
+    """Return the mean and standard deviation of Delta-m over several seeds.
 
     Source: as `delta_m`.
 
     Args:
-        results: of the multi-task model, one for each seed.
-        single_task_results: of the single-task models, one for each seed (not necessarily the
-            same); the baseline of every metric is their mean.
+        results: results of the multi-task model, one per seed.
+        single_task_results: results of the single-task models, one per seed (seeds may differ);
+            the baseline of every metric is their mean.
         tasks: as for `delta_m`.
         definition: as for `delta_m`.
 
     Returns:
-        `mean` over the model's seeds, their sample standard deviation `std` (0 for one seed), and
-        `std_single`: that of the single-task seeds' own Delta-m against their mean. The noise of a
-        difference has both.
+        `mean` over the seeds of the model, their sample standard deviation `std` (0 for one seed),
+        and `std_single`: the standard deviation of Delta-m of the single-task seeds against their
+        mean. Both contribute to the noise of a difference.
 
     Raises:
-        ValueError: as `delta_m` does, or if there is no result.
+        ValueError: as `delta_m`, or if there is no result.
     """
-    names = list(tasks)
+    tasks = list(tasks)
     if not results or not single_task_results:
         raise ValueError("results and single_task_results must hold at least one seed's. Got none")
     baseline = {
@@ -148,8 +162,8 @@ def delta_m_of_seeds(
         }
         for task in single_task_results[0]
     }
-    ours = [delta_m(seed, baseline, names, definition) for seed in results]
-    single = [delta_m(seed, baseline, names, definition) for seed in single_task_results]
+    ours = [delta_m(seed, baseline, tasks, definition) for seed in results]
+    single = [delta_m(seed, baseline, tasks, definition) for seed in single_task_results]
     return {
         "mean": statistics.fmean(ours),
         "std": statistics.stdev(ours) if len(ours) > 1 else 0.0,
@@ -160,27 +174,27 @@ def delta_m_of_seeds(
 def _changes(
     results: Results, single_task_results: Results, tasks: Iterable[Any], definition: str
 ) -> dict[str, list[float]]:
-    """Relative gains of each task's metrics that count; positive is better."""
+    """Return the relative gains of the selected metrics of each task; positive is better."""
     if definition not in _DEFINITIONS:
         raise ValueError(f"definition must be one of {_DEFINITIONS}. Received: {definition!r}")
-    chosen = [_metrics_of(task) for task in tasks]
-    if not chosen:
+    selected = [_metrics_of(task) for task in tasks]
+    if not selected:
         raise ValueError("tasks must name at least one task. Received none")
     changes = {}
-    for task, main, in_tables, directions in chosen:
+    for task, main, in_tables, directions in selected:
         has_ods = all(_ODS in r.get(task, ()) for r in (results, single_task_results))
-        counted = (main,) if definition == "survey" else in_tables
+        metrics = (main,) if definition == "survey" else in_tables
         if has_ods and directions.get(_ODS):
-            counted = (_ODS,)
+            metrics = (_ODS,)
         changes[task] = [
             _relative_gain(results, single_task_results, task, metric, directions[metric])
-            for metric in counted
+            for metric in metrics
         ]
     return changes
 
 
 def _metrics_of(task: Any) -> tuple[str, str, tuple[str, ...], Mapping[str, bool]]:
-    """Name of a task, its main metric, those that tables have, and all their directions."""
+    """Return the name of a task, its main metric, its table metrics, and their directions."""
     main = getattr(task, "main_metric", None)
     if main is None:
         if task not in MAIN_METRICS:

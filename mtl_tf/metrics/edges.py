@@ -1,8 +1,8 @@
 """F of edges at a fixed threshold, with a localisation tolerance.
 
-The sigmoid of the prediction is binarised at `threshold`. A predicted edge pixel is right if a
-target edge pixel lies within `tolerance` times the image diagonal of it; a target edge pixel is
-found if a predicted one lies within that distance (square window). Counts are pooled over images.
+The sigmoid of the prediction is binarised at `threshold`. A predicted edge pixel is a true positive
+if a target edge pixel is within `tolerance` times the image diagonal of it; a target edge pixel is
+detected if a predicted one is within that distance (square window). Counts are pooled over images.
 No thinning and no one-to-one matching: this is not the odsF of the benchmark tables.
 """
 
@@ -17,23 +17,25 @@ from mtl_tf.targets import TargetKind
 
 
 def dilate(mask: tf.Tensor, radius: Any) -> tf.Tensor:
-    """Pixels `[B, H, W]` within `radius` (rows and columns) of a true pixel of `mask [B, H, W]`.
+    """Return the pixels `[B, H, W]` within `radius` of a true pixel of `mask [B, H, W]`.
 
-    The radius is an integer, or an int32 scalar where the size is known only when the graph runs.
+    Args:
+        mask: `[B, H, W]` bool.
+        radius: in rows and columns: an integer, or an int32 scalar if the image size is dynamic.
     """
-    grown = tf.cast(mask, tf.float32)[..., None]
+    dilated = tf.cast(mask, tf.float32)[..., None]
     if isinstance(radius, int):
-        return tf.nn.max_pool2d(grown, 2 * radius + 1, 1, "SAME")[..., 0] > 0.5
-    _, grown = tf.while_loop(
+        return tf.nn.max_pool2d(dilated, 2 * radius + 1, 1, "SAME")[..., 0] > 0.5
+    _, dilated = tf.while_loop(
         lambda i, _: i < radius,
-        lambda i, grown: (i + 1, tf.nn.max_pool2d(grown, 3, 1, "SAME")),
-        [tf.constant(0), grown],
+        lambda i, x: (i + 1, tf.nn.max_pool2d(x, 3, 1, "SAME")),
+        [tf.constant(0), dilated],
     )
-    return grown[..., 0] > 0.5
+    return dilated[..., 0] > 0.5
 
 
 def radius_pixels(tolerance: float, image: tf.Tensor) -> Any:
-    """`tolerance` times the diagonal of `image [B, H, W, ...]`, rounded; an integer if known."""
+    """Return `tolerance` times the diagonal of `image [B, H, W, ...]`, rounded to pixels."""
     height, width = image.shape[1:3]
     if height is not None and width is not None:
         return round(tolerance * math.hypot(height, width))
@@ -52,16 +54,22 @@ class EdgeMetrics(DenseMetric):
     Source: after the boundary benchmark of Martin et al. 2004, without its one-to-one matching.
 
     Args:
-        threshold: sigmoid of the prediction from which a pixel is an edge. The default is above
-            one half because the balanced loss with 0.95 for positives makes the sigmoid of an even
-            chance 0.95.
+        threshold: minimum sigmoid of an edge pixel. The default is above 0.5 because the balanced
+            loss with weight 0.95 of positives yields a sigmoid of 0.95 at probability 0.5.
         tolerance: localisation tolerance as a fraction of the image diagonal, rounded to pixels:
-            one pixel at 288x384 by default; 0 demands the very pixel.
+            one pixel at 288x384 by default; 0 requires the exact pixel.
         name: name of the metric.
 
     Raises:
         ValueError: if `threshold` is not in (0, 1), `tolerance` is negative, or shapes do not fit
             together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> metric = mtl.metrics.EdgeMetrics()
+        >>> metric.update_state(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((1, 8, 8, 1)))
+        >>> sorted(metric.result())
+        ['f', 'precision', 'recall']
     """
 
     kind = TargetKind.BOUNDARY
@@ -82,10 +90,10 @@ class EdgeMetrics(DenseMetric):
         self.num_predicted = self.add_sum("num_predicted")
         self.num_right = self.add_sum("num_right")
         self.num_target = self.add_sum("num_target")
-        self.num_found = self.add_sum("num_found")
+        self.num_detected = self.add_sum("num_detected")
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
-        """Adds a batch to the four counts."""
+        """Add a batch to the four counts."""
         if len(valid.shape) == 1:
             raise ValueError(
                 "EdgeMetrics needs maps [B, H, W, 1], in which edges have a place. Received: "
@@ -97,19 +105,20 @@ class EdgeMetrics(DenseMetric):
         self.num_predicted.assign_add(sum_where(predicted, valid))
         self.num_right.assign_add(sum_where(predicted & dilate(target, radius), valid))
         self.num_target.assign_add(sum_where(target, valid))
-        self.num_found.assign_add(sum_where(target & dilate(predicted, radius), valid))
+        self.num_detected.assign_add(sum_where(target & dilate(predicted, radius), valid))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """`f`, `precision` and `recall`, fractions."""
-        right, predicted, found, target = (
+        """Return `f`, `precision` and `recall`, fractions."""
+        right, predicted, detected, target = (
             tf.convert_to_tensor(count)
-            for count in (self.num_right, self.num_predicted, self.num_found, self.num_target)
+            for count in (self.num_right, self.num_predicted, self.num_detected, self.num_target)
         )
         precision = tf.math.divide_no_nan(right, predicted)
-        recall = tf.math.divide_no_nan(found, target)
+        recall = tf.math.divide_no_nan(detected, target)
         f = tf.math.divide_no_nan(2 * precision * recall, precision + recall)
         return {"f": f, "precision": precision, "recall": recall}
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
-        return {"threshold": self.threshold, "tolerance": self.tolerance, "name": self.name}
+        """Return the Keras configuration."""
+        config = {"threshold": self.threshold, "tolerance": self.tolerance}
+        return {**super().get_config(), **config}

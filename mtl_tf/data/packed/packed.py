@@ -11,12 +11,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtl_tf.data.base import DenseDataset, checked_input_shape
+from mtl_tf.data.base import DenseDataset
 from mtl_tf.data.files import leads_out, shown
 from mtl_tf.data.packed.records import decode_sample
 from mtl_tf.data.pipeline import make_stream
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
 from mtl_tf.data.transforms import Augmentation
+from mtl_tf.images import checked_input_shape
 from mtl_tf.targets import TargetKind, kind_of
 
 VERSION = 1

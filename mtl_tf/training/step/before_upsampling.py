@@ -14,7 +14,7 @@ def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> 
     """Return a view of a model whose outputs are the predictions before they are enlarged.
 
     Losses enlarge them, which some do without ever storing them at full size
-    (`DenseLoss.of_enlarged`); the model itself, what it saves and its outputs stay as they are.
+    (`DenseLoss.of_upsampled`); the model itself, what it saves and its outputs stay as they are.
 
     Args:
         model: the multi-task model.

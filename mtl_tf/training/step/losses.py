@@ -94,7 +94,7 @@ def _loss(loss: Any, target: Any, prediction: tf.Tensor, mask: Any) -> tf.Tensor
     """Return a loss at the resolution of the target, whatever that of the prediction is."""
     sizes = prediction.shape[1:-1], target.shape[1:-1]
     if isinstance(loss, DenseLoss) and sizes[0].is_fully_defined() and sizes[0] != sizes[1]:
-        return loss.of_enlarged(target, prediction, mask)
+        return loss.of_upsampled(target, prediction, mask)
     return loss(target, resized(prediction, target), mask)
 
 
