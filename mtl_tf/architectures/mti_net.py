@@ -49,7 +49,7 @@ class MTINet(Architecture):
         >>> import mtl_tf as mtl
         >>> tasks = {"semseg": 5, "depth": 1}
         >>> model = mtl.architectures.MTINet("resnet18", tasks, (32, 32, 3))
-        >>> model.output_shape["semseg"], model.output_shape["semseg/initial/3"]
+        >>> model.output["semseg"].shape, model.output["semseg/initial/3"].shape
         ((None, 32, 32, 5), (None, 1, 1, 5))
     """
 

@@ -46,7 +46,7 @@ class NDDRCNN(SoftSharing):
         >>> import mtl_tf as mtl
         >>> tasks = {"semseg": 5, "depth": 1}
         >>> model = mtl.architectures.NDDRCNN("resnet18", tasks, (32, 32, 3))
-        >>> sorted(model.output_shape)
+        >>> sorted(model.output)
         ['depth', 'semseg']
     """
 

@@ -46,7 +46,7 @@ class PADNet(Architecture):
         >>> import mtl_tf as mtl
         >>> tasks = {"semseg": 5, "depth": 1}
         >>> model = mtl.architectures.PADNet("resnet18", tasks, (32, 32, 3))
-        >>> sorted(model.output_shape)
+        >>> sorted(model.output)
         ['depth', 'depth/initial', 'semseg', 'semseg/initial']
     """
 

@@ -47,7 +47,7 @@ class PSD(Architecture):
         >>> import mtl_tf as mtl
         >>> tasks = {"semseg": 5, "depth": 1}
         >>> model = mtl.architectures.PSD("resnet18", tasks, (32, 32, 3))
-        >>> sorted(model.output_shape)
+        >>> sorted(model.output)
         ['depth', 'depth/initial', 'semseg', 'semseg/initial']
     """
 

@@ -39,7 +39,7 @@ class SharedTrunk(Architecture):
         >>> import mtl_tf as mtl
         >>> tasks = {"semseg": 5, "depth": 1}
         >>> model = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3))
-        >>> sorted(model.output_shape)
+        >>> sorted(model.output)
         ['depth', 'semseg']
     """
 

@@ -37,7 +37,7 @@ class SingleTask(Architecture):
         >>> import mtl_tf as mtl
         >>> tasks = {"depth": 1}
         >>> model = mtl.architectures.SingleTask("resnet18", tasks, (32, 32, 3))
-        >>> sorted(model.output_shape)
+        >>> sorted(model.output)
         ['depth']
     """
 

@@ -36,7 +36,7 @@ class UberNet(Architecture):
         >>> import mtl_tf as mtl
         >>> tasks = {"semseg": 5, "depth": 1}
         >>> model = mtl.architectures.UberNet("resnet18", tasks, (32, 32, 3))
-        >>> sorted(model.output_shape)
+        >>> sorted(model.output)
         ['depth', 'semseg']
     """
 
