@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.heads import spatial_pyramid
 from mtl_tf.layers import TaskDiscriminator, conv, conv_block, resize_to, squeeze_excite
 
@@ -52,7 +52,7 @@ class ASTMT(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         adversarial: float = 0.0,

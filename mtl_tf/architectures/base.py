@@ -13,8 +13,11 @@ from mtl_tf import backbones, heads, ops
 from mtl_tf.backbones.stage import Maps, Stage, after_each, pyramid
 from mtl_tf.layers.resize import resize_to
 
+Tasks = Mapping[str, int] | Iterable[Any]
+"""`{task: channels}`, or objects with `name` and `channels` such as `mtl_tf.Task`."""
 
-def task_channels(tasks: Mapping[str, int] | Iterable[Any]) -> dict[str, int]:
+
+def task_channels(tasks: Tasks) -> dict[str, int]:
     """Return `{task: channels}`, from that or from objects with `name` and `channels`.
 
     Raises:
@@ -60,7 +63,7 @@ class Blueprint:
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         head: str | None,
         output_stride: int,

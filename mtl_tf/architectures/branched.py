@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.backbones.stage import Maps
 
 Tree = Sequence[Sequence[Sequence[str]]]
@@ -97,7 +97,7 @@ class Branched(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         head: str | None = None,

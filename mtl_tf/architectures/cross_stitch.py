@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Blueprint
+from mtl_tf.architectures.base import Blueprint, Tasks
 from mtl_tf.architectures.soft_sharing import SoftSharing, apply_with_exchange
 from mtl_tf.layers import CrossStitchUnit
 
@@ -52,7 +52,7 @@ class CrossStitch(SoftSharing):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         head: str | None = None,

@@ -1,16 +1,14 @@
 """Deep supervision: auxiliary tasks and initial predictions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from mtl_tf import backbones
-from mtl_tf.architectures.base import Blueprint, task_channels
+from mtl_tf.architectures.base import Blueprint, Tasks, task_channels
 from mtl_tf.heads import high_resolution_fuse
 from mtl_tf.layers import bottleneck, conv
-
-Tasks = Mapping[str, int] | Iterable[Any]
 
 
 class DecoderBlueprint(Blueprint):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.base import Architecture, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.layers import basic_block, conv, conv_block, resize_to
 
@@ -49,7 +49,7 @@ class JTRL(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         channels: int = 128,

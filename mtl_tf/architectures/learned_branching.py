@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.backbones.stage import Maps
 from mtl_tf.inspection.cost import stage_costs
 from mtl_tf.layers import BranchingChoices, Mixture
@@ -88,7 +88,7 @@ class LearnedBranching(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         head: str | None = None,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.backbones.stage import Maps, Stage, changed
 from mtl_tf.layers import bottleneck, task_attention
 
@@ -49,7 +49,7 @@ class MTAN(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         head: str | None = None,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.base import Architecture, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.heads import high_resolution_head
 from mtl_tf.layers import basic_block, conv, distill, resize_to, squeeze_excite
@@ -56,10 +56,10 @@ class MTINet(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
-        auxiliary_tasks: Any = None,
+        auxiliary_tasks: Tasks | None = None,
         propagation: str = "across_tasks",
         output_stride: int = 32,
         name: str = "mti_net",

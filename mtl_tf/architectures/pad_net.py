@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.base import Architecture, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.layers import distill
 
@@ -53,10 +53,10 @@ class PADNet(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
-        auxiliary_tasks: Any = None,
+        auxiliary_tasks: Tasks | None = None,
         gate: str = "source",
         output_stride: int = 8,
         name: str = "pad_net",

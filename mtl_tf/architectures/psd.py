@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.base import Architecture, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.layers import LocalAffinity, LocalDiffusion, SoftmaxMixture, conv
 
@@ -54,10 +54,10 @@ class PSD(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
-        auxiliary_tasks: Any = None,
+        auxiliary_tasks: Tasks | None = None,
         output_stride: int = 8,
         name: str = "psd",
         **kwargs: Any,

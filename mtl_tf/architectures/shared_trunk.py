@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.layers import ChannelScaling
 
 
@@ -46,7 +46,7 @@ class SharedTrunk(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         head: str | None = None,

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -44,7 +44,7 @@ class SingleTask(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         head: str | None = None,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Blueprint
+from mtl_tf.architectures.base import Blueprint, Tasks
 from mtl_tf.architectures.soft_sharing import SoftSharing, apply_with_exchange
 from mtl_tf.backbones.stage import Maps, changed
 from mtl_tf.layers import SoftmaxMixture, SubspaceMixing, conv, resize_to
@@ -53,7 +53,7 @@ class Sluice(SoftSharing):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         head: str | None = None,

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -43,7 +43,7 @@ class UberNet(Architecture):
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         *,
         output_stride: int = 32,
