@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def without_autotuning(dataset: Any) -> Any:
-    """Return a dataset without TensorFlow's autotuning thread, unless its options enable it.
+    """Return a data set without TensorFlow's autotuning thread, unless its options enable it.
 
     Deleting an iterator, as `fit` does after each epoch, waits for that thread while holding the
     GIL: up to 60 s on a busy machine (TensorFlow 2.21, `Model::OptimizeLoop`). Without the thread

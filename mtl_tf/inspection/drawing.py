@@ -25,7 +25,7 @@ _BOXES = (
     (_BACKBONE + r"transition3\..*", r"backbone.\1stage4"),
     (_BACKBONE + r"([^.]+).*", r"backbone.\1\2"),
     (r"((?:cross_stitch|sluice|branching|modulation)(?:\.[^.]+)?).*", r"\1"),
-    (r"nddr\.(.+)\.layer\.(TASK)\..*", r"nddr.\1.\2"),
+    (r"nddr\.([^.]+)(?:\.\d+)?\.layer\.(TASK)\..*", r"nddr.\1.\2"),
     (_PER_TASK + r"\.(?:.*\.)?(TASK)(?:\..*)?", r"\1.\2"),
     (_PER_TASK + r"(?:\..*)?", r"\1"),
     (r"initial_task_prediction_heads\.[^.]+\.(TASK).*", r"initial.\1"),
