@@ -60,6 +60,10 @@ class Entry:
         paper: authors and venue of the paper.
         year: year of publication.
         cost: parameters and computation relative to one network.
+
+    Example:
+        >>> TABLE["pad_net"].focus, TABLE["pad_net"].year
+        ('decoder', 2018)
     """
 
     cls: type[Architecture]

@@ -58,6 +58,11 @@ class Blueprint:
 
     Raises:
         ValueError: for an unknown backbone, head or stride, or an invalid input size.
+
+    Example:
+        >>> blueprint = Blueprint("resnet18", {"depth": 1}, (32, 32, 3), None, 32)
+        >>> [x.shape[1] for x in blueprint.features()]
+        [8, 4, 2, 1]
     """
 
     def __init__(

@@ -29,6 +29,10 @@ class HRNet:
         blocks: number of residual blocks per branch of a module.
         interpolation: upsampling of coarse branches in a fusion, `"bilinear"` or `"nearest"`.
         momentum: momentum of the batch normalisations.
+
+    Example:
+        >>> list(hrnet_stages(W18_SMALL_V2, ""))
+        ['stem', 'stage2', 'stage3', 'stage4']
     """
 
     width: int

@@ -34,6 +34,10 @@ class Slot:
     Attributes:
         variable: the Keras variable.
         index: index of the part of it that the tensor is assigned to; the whole variable if empty.
+
+    Example:
+        >>> Slot(keras.Variable(np.zeros((3, 3, 8, 16)))).shape
+        (16, 8, 3, 3)
     """
 
     variable: Any

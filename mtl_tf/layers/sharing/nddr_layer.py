@@ -40,7 +40,8 @@ class BlockIdentity(keras.initializers.Initializer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the Keras configuration."""
-        return {"index": self.index, "num": self.num, "own": self.own}
+        config = {"index": self.index, "num": self.num, "own": self.own}
+        return {**super().get_config(), **config}
 
 
 def nddr_layer(
