@@ -60,7 +60,7 @@ class Blueprint:
         ValueError: for an unknown backbone, head or stride, or an invalid input size.
 
     Example:
-        >>> blueprint = Blueprint("resnet18", {"depth": 1}, (32, 32, 3), None, 32)
+        >>> blueprint = Blueprint("resnet18", {"heat": 1}, (32, 32, 3), None, 32)
         >>> [x.shape[1] for x in blueprint.features()]
         [8, 4, 2, 1]
     """
@@ -157,7 +157,7 @@ class Architecture(keras.Model, abc.ABC):
 
     Example:
         >>> import mtl_tf as mtl
-        >>> model = mtl.architectures.SharedTrunk("resnet18", {"depth": 1}, (32, 32, 3))
+        >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
         >>> isinstance(model, mtl.architectures.Architecture), model.arguments["backbone"]
         (True, 'resnet18')
     """

@@ -88,10 +88,10 @@ class Branched(Architecture):
 
     Example:
         >>> import mtl_tf as mtl
-        >>> tasks = {"semseg": 5, "depth": 1}
+        >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.Branched("resnet18", tasks, (32, 32, 3))
         >>> sorted(model.output)
-        ['depth', 'semseg']
+        ['heat', 'parts']
     """
 
     def __init__(

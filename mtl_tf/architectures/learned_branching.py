@@ -79,7 +79,7 @@ class LearnedBranching(Architecture):
 
     Example:
         >>> import mtl_tf as mtl
-        >>> tasks = {"semseg": 5, "depth": 1}
+        >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.LearnedBranching("resnet18", tasks, (32, 32, 3))
         >>> len(model.tree())  # stem and four stages
         5

@@ -40,10 +40,10 @@ class MTAN(Architecture):
 
     Example:
         >>> import mtl_tf as mtl
-        >>> tasks = {"semseg": 5, "depth": 1}
+        >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.MTAN("resnet18", tasks, (32, 32, 3))
         >>> sorted(model.output)
-        ['depth', 'semseg']
+        ['heat', 'parts']
     """
 
     def __init__(

@@ -47,9 +47,9 @@ class MTINet(Architecture):
 
     Example:
         >>> import mtl_tf as mtl
-        >>> tasks = {"semseg": 5, "depth": 1}
+        >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.MTINet("resnet18", tasks, (32, 32, 3))
-        >>> model.output["semseg"].shape, model.output["semseg/initial/3"].shape
+        >>> model.output["parts"].shape, model.output["parts/initial/3"].shape
         ((None, 32, 32, 5), (None, 1, 1, 5))
     """
 

@@ -46,10 +46,10 @@ class PAPNet(Architecture):
 
     Example:
         >>> import mtl_tf as mtl
-        >>> tasks = {"semseg": 5, "depth": 1}
+        >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.PAPNet("resnet18", tasks, (32, 32, 3))
         >>> sorted(model.output)
-        ['depth', 'depth/initial', 'semseg', 'semseg/initial']
+        ['heat', 'heat/initial', 'parts', 'parts/initial']
     """
 
     def __init__(

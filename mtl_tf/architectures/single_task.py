@@ -35,10 +35,10 @@ class SingleTask(Architecture):
 
     Example:
         >>> import mtl_tf as mtl
-        >>> tasks = {"depth": 1}
+        >>> tasks = {"heat": 1}
         >>> model = mtl.architectures.SingleTask("resnet18", tasks, (32, 32, 3))
         >>> sorted(model.output)
-        ['depth']
+        ['heat']
     """
 
     def __init__(

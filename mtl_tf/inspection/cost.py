@@ -26,7 +26,7 @@ class Cost:
 
     Example:
         >>> import mtl_tf as mtl
-        >>> model = mtl.architectures.SharedTrunk("resnet18", {"depth": 1}, (32, 32, 3))
+        >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
         >>> mtl.architectures.summary(model).parts["backbone"].parameters
         11176512
     """
@@ -47,7 +47,7 @@ class Summary:
 
     Example:
         >>> import mtl_tf as mtl
-        >>> model = mtl.architectures.SharedTrunk("resnet18", {"depth": 1}, (32, 32, 3))
+        >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
         >>> list(mtl.architectures.summary(model).parts)
         ['backbone', 'exchange', 'heads']
     """

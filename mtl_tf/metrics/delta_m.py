@@ -5,7 +5,7 @@ Three definitions share the name; all are implemented (survey, Eq. 10; LibMTL; N
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mtl_tf.metrics.base import DenseMetric
 from mtl_tf.metrics.depth import DepthMetrics
@@ -14,45 +14,37 @@ from mtl_tf.metrics.normals import NormalsMetrics
 from mtl_tf.metrics.regression import RegressionMetrics
 from mtl_tf.metrics.saliency import SaliencyMetrics
 from mtl_tf.metrics.segmentation import SegmentationMetrics
+from mtl_tf.targets import KINDS, TargetKind
 
-MAIN_METRICS = {
-    "semseg": "miou",
-    "human_parts": "miou",
-    "saliency": "miou",
-    "depth": "rmse",
-    "normals": "mean",
-    "edges": "f",
-    "keypoints": "abs_error",
-    "principal_curvature": "abs_error",
+
+class _Metrics(NamedTuple):
+    """Metrics of targets of one kind: the class, its main metric, and those of published tables."""
+
+    cls: type[DenseMetric]
+    main: str
+    in_tables: tuple[str, ...]
+
+
+_NORMALS = ("mean", "median", "within_11_25", "within_22_5", "within_30")
+_BY_KIND = {
+    TargetKind.CLASSES: _Metrics(SegmentationMetrics, "miou", ("miou", "pixel_accuracy")),
+    TargetKind.BINARY: _Metrics(SaliencyMetrics, "miou", ("miou",)),
+    TargetKind.BOUNDARY: _Metrics(EdgeMetrics, "f", ("f",)),
+    TargetKind.DIRECTION: _Metrics(NormalsMetrics, "mean", _NORMALS),
+    TargetKind.DISTANCE: _Metrics(DepthMetrics, "rmse", ("abs_error", "abs_rel")),
+    TargetKind.VALUES: _Metrics(RegressionMetrics, "abs_error", ("abs_error",)),
 }
+MAIN_METRICS = {task: _BY_KIND[kind].main for task, kind in KINDS.items()}
 """Main metric of each task, used in Delta-m."""
 
-_METRICS: dict[str, type[DenseMetric]] = {
-    "semseg": SegmentationMetrics,
-    "human_parts": SegmentationMetrics,
-    "saliency": SaliencyMetrics,
-    "depth": DepthMetrics,
-    "normals": NormalsMetrics,
-    "edges": EdgeMetrics,
-    "keypoints": RegressionMetrics,
-    "principal_curvature": RegressionMetrics,
-}
 HIGHER_IS_BETTER: dict[str, dict[str, bool]] = {
-    task: {name: bool(info.higher_is_better) for name, info in metric.info.items()}
-    for task, metric in _METRICS.items()
+    task: {name: bool(info.higher_is_better) for name, info in _BY_KIND[kind].cls.info.items()}
+    for task, kind in KINDS.items()
 }
 """Direction of improvement of every metric, by task and metric."""
 
-_TABLE_METRICS = {
-    "semseg": ("miou", "pixel_accuracy"),
-    "human_parts": ("miou",),
-    "saliency": ("miou",),
-    "depth": ("abs_error", "abs_rel"),
-    "normals": ("mean", "median", "within_11_25", "within_22_5", "within_30"),
-    "edges": ("f",),
-    "keypoints": ("abs_error",),
-    "principal_curvature": ("abs_error",),
-}
+_TABLE_METRICS = {task: _BY_KIND[kind].in_tables for task, kind in KINDS.items()}
+_TABLE_METRICS["human_parts"] = ("miou",)
 _DEFINITIONS = ("survey", "libmtl", "nash_mtl")
 _ODS = "ods_f"
 
