@@ -79,7 +79,7 @@ class ASTMT(Architecture):
         super().__init__(blueprint, outputs, name, adversarial=adversarial, **kwargs)
 
 
-def _decoded(features: list[Any]) -> Any:
+def _decoded(features: list[keras.KerasTensor]) -> keras.KerasTensor:
     """Apply a DeepLab-v3+ decoder of width 64: pooling of the last stage, a skip from the first."""
     x = spatial_pyramid(features[-1], _WIDTH, _DILATIONS, "shared_decoder.0")
     fine = features[0]
@@ -90,7 +90,7 @@ def _decoded(features: list[Any]) -> Any:
     return x
 
 
-def _modulated(shared: keras.Model, image: Any, task: str) -> Any:
+def _modulated(shared: keras.Model, image: keras.KerasTensor, task: str) -> keras.KerasTensor:
     """Return the output of a model of shared layers with the modulation of one task."""
     num_sums = itertools.count()
 
@@ -118,7 +118,7 @@ def _modulated(shared: keras.Model, image: Any, task: str) -> Any:
     return clone.outputs[0]
 
 
-def _adapter(x: Any, layer: Any, name: str) -> Any:
+def _adapter(x: keras.KerasTensor, layer: Any, name: str) -> keras.KerasTensor:
     """Return a 1x1 convolution parallel to a larger one, initially zero."""
     if layer.padding == "valid":
         x = layers.Cropping2D(layer.dilation_rate[0] * (layer.kernel_size[0] // 2))(x)

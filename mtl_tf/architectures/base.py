@@ -99,15 +99,15 @@ class Blueprint:
         self.stage_maps = after_each(self.stages(prefix), self.image)
         return list(self.stage_maps.values())[-1]
 
-    def head(self, features: Maps, task: str, name: str) -> Any:
+    def head(self, features: Maps, task: str, name: str) -> keras.KerasTensor:
         """Return the output of the head of `task` on `features`, at the image's size, float32."""
         return self.output(self._head(features, self.channels[task], name), task)
 
-    def heads(self, features: Mapping[str, Maps]) -> dict[str, Any]:
+    def heads(self, features: Mapping[str, Maps]) -> dict[str, keras.KerasTensor]:
         """Return the outputs of all tasks, `{task: output}`, from the pyramid of each."""
         return {task: self.head(features[task], task, f"heads.{task}") for task in self.channels}
 
-    def output(self, prediction: Any, task: str) -> Any:
+    def output(self, prediction: keras.KerasTensor, task: str) -> keras.KerasTensor:
         """Resize a prediction `[B, h, w, C]` to the image's size, float32, as the output `task`."""
         height, width = self.image.shape[1:3]
         return resize_to(prediction, height, width, name=task, dtype="float32")
@@ -165,7 +165,7 @@ class Architecture(keras.Model, abc.ABC):
     def __init__(
         self,
         blueprint: Blueprint,
-        outputs: dict[str, Any],
+        outputs: dict[str, keras.KerasTensor],
         name: str,
         *,
         trainable: bool = True,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from mtl_tf.architectures.base import Blueprint, Tasks
-from mtl_tf.architectures.soft_sharing import SoftSharing, apply_with_exchange
+from mtl_tf.architectures.soft_sharing import Features, SoftSharing, apply_with_exchange
 from mtl_tf.layers import CrossStitchUnit
 
 
@@ -66,7 +66,7 @@ class CrossStitch(SoftSharing):
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
 
-        def exchange(features: dict[str, Any], stage: str) -> dict[str, Any]:
+        def exchange(features: Features, stage: str) -> Features:
             if stage == "stem":
                 return features
             unit = CrossStitchUnit(

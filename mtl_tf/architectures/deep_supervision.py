@@ -1,7 +1,6 @@
 """Deep supervision: auxiliary tasks and initial predictions."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
@@ -52,9 +51,9 @@ class DecoderBlueprint(Blueprint):
                 f"{self.channels}, auxiliary_tasks {self.auxiliary}"
             )
         self.arguments["auxiliary_tasks"] = self.auxiliary
-        self.predictions: dict[str, Any] = {}
+        self.predictions: dict[str, keras.KerasTensor] = {}
 
-    def fused_features(self) -> Any:
+    def fused_features(self) -> keras.KerasTensor:
         """Return one map of the backbone: the last stage of a ResNet, else all stages fused."""
         backbone = self.arguments["backbone"]
         is_named = isinstance(backbone, str)
@@ -62,7 +61,7 @@ class DecoderBlueprint(Blueprint):
             return self.features()[-1]
         return high_resolution_fuse(self.features("backbone.0."), "backbone.1")
 
-    def initial(self, x: Any, task: str, name: str, suffix: str = "") -> None:
+    def initial(self, x: keras.KerasTensor, task: str, name: str, suffix: str = "") -> None:
         """Add the initial prediction of `task` from its features to the outputs.
 
         Args:
@@ -75,7 +74,9 @@ class DecoderBlueprint(Blueprint):
         output = keras.layers.Activation("linear", dtype="float32")(prediction)
         self.predictions[f"{task}/initial{suffix}"] = output
 
-    def task_features(self, x: Any, channels: int, stride: int = 1) -> dict[str, Any]:
+    def task_features(
+        self, x: keras.KerasTensor, channels: int, stride: int = 1
+    ) -> dict[str, keras.KerasTensor]:
         """Apply two bottlenecks and an initial prediction for each auxiliary task.
 
         Args:
@@ -96,7 +97,7 @@ class DecoderBlueprint(Blueprint):
             features[task] = y
         return features
 
-    def final(self, features: Mapping[str, Any]) -> dict[str, Any]:
+    def final(self, features: Mapping[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
         """Return all outputs: a head of two bottlenecks per task, and the initial predictions."""
         outputs = {}
         for task, channels in self.channels.items():

@@ -66,7 +66,7 @@ class JTRL(Architecture):
             )
 
         # === Functional model ===
-        states: dict[str, Any] = {}
+        states: dict[str, keras.KerasTensor] = {}
         pyramid = blueprint.features()
         for s in reversed(range(len(pyramid))):
             for task in blueprint.channels:
@@ -94,7 +94,7 @@ class JTRL(Architecture):
         super().__init__(blueprint, outputs, name, channels=channels, **kwargs)
 
 
-def _attended(states: list[Any], channels: int, name: str) -> Any:
+def _attended(states: list[keras.KerasTensor], channels: int, name: str) -> keras.KerasTensor:
     """Apply the task-attention module: a balance between two states, and attention to both."""
     first, second = states
     both = layers.Concatenate()(states)

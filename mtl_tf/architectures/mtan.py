@@ -63,8 +63,12 @@ class MTAN(Architecture):
         # === Functional model ===
         maps = [blueprint.image]
         # Attended features by task and map: of the previous stage, and of the whole pyramid.
-        attended: dict[str, dict[int, Any]] = {task: {} for task in blueprint.channels}
-        pyramids: dict[str, dict[int, Any]] = {task: {} for task in blueprint.channels}
+        attended: dict[str, dict[int, keras.KerasTensor]] = {
+            task: {} for task in blueprint.channels
+        }
+        pyramids: dict[str, dict[int, keras.KerasTensor]] = {
+            task: {} for task in blueprint.channels
+        }
         index = 0
         for stage_name, stage in blueprint.stages().items():
             inputs, before_last, maps = maps, *_around_last_block(stage, maps)
@@ -72,7 +76,9 @@ class MTAN(Architecture):
                 continue
             index += 1
             new = changed(inputs, maps)
-            current: dict[str, dict[int, Any]] = {task: {} for task in blueprint.channels}
+            current: dict[str, dict[int, keras.KerasTensor]] = {
+                task: {} for task in blueprint.channels
+            }
             for i in new:
                 suffix = "" if len(new) == 1 else f".{i}"
                 x = before_last[i]
@@ -107,7 +113,7 @@ def _around_last_block(stage: Stage, maps: Maps) -> tuple[Maps, Maps]:
     return (maps if first else after), after
 
 
-def _refinement(source: Any, target: Any, name: str) -> keras.Model:
+def _refinement(source: keras.KerasTensor, target: keras.KerasTensor, name: str) -> keras.Model:
     """Return a bottleneck to the channels of `target` and pooling to its resolution, as a model."""
     inputs = keras.Input(source.shape[1:])
     x = bottleneck(inputs, target.shape[-1], name=f"{name}.0")

@@ -10,6 +10,7 @@ from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.heads import high_resolution_head
 from mtl_tf.layers import basic_block, conv, distill, resize_to, squeeze_excite
 
+Features = dict[str, keras.KerasTensor]
 LAYOUTS = ("across_tasks", "official")
 
 
@@ -72,8 +73,8 @@ class MTINet(Architecture):
 
         # === Functional model ===
         pyramid = blueprint.features()
-        distilled: dict[str, list[Any]] = {task: [] for task in blueprint.channels}
-        propagated: dict[str, Any] = {}
+        distilled: dict[str, list[keras.KerasTensor]] = {task: [] for task in blueprint.channels}
+        propagated: Features = {}
         for s in reversed(range(len(pyramid))):
             features = _refined(blueprint, pyramid[s], propagated, s)
             messages = distill(
@@ -96,8 +97,8 @@ class MTINet(Architecture):
 
 
 def _refined(
-    blueprint: DecoderBlueprint, x: Any, propagated: dict[str, Any], s: int
-) -> dict[str, Any]:
+    blueprint: DecoderBlueprint, x: keras.KerasTensor, propagated: Features, s: int
+) -> Features:
     """Return the features of each task at scale s, from the backbone and the coarser scale."""
     features = {}
     for task in blueprint.auxiliary:
@@ -111,7 +112,7 @@ def _refined(
     return features
 
 
-def _feature_propagation(features: dict[str, Any], layout: str, name: str) -> dict[str, Any]:
+def _feature_propagation(features: Features, layout: str, name: str) -> Features:
     """Apply the feature propagation module: shared features, rescaled per task, plus its own."""
     num, (_, height, width, channels) = len(features), next(iter(features.values())).shape
     x = layers.Concatenate()(list(features.values())) if num > 1 else next(iter(features.values()))

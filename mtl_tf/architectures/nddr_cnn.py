@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from mtl_tf.architectures.base import Blueprint, Tasks
-from mtl_tf.architectures.soft_sharing import SoftSharing, apply_with_exchange
+from mtl_tf.architectures.soft_sharing import Features, SoftSharing, apply_with_exchange
 from mtl_tf.layers import nddr_layer
 
 # Names of the stages in the survey's checkpoints.
@@ -66,7 +66,7 @@ class NDDRCNN(SoftSharing):
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
 
-        def exchange(features: dict[str, Any], stage: str) -> dict[str, Any]:
+        def exchange(features: Features, stage: str) -> Features:
             layer = f"nddr.{_STAGES.get(stage, stage)}.layer"
             return nddr_layer(
                 features, layer, own=own, learning_rate_multiplier=learning_rate_multiplier

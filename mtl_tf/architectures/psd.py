@@ -88,12 +88,14 @@ class PSD(Architecture):
         super().__init__(blueprint, outputs, name, **kwargs)
 
 
-def _affinity(x: Any, dilation: int, name: str) -> Any:
+def _affinity(x: keras.KerasTensor, dilation: int, name: str) -> keras.KerasTensor:
     queries = conv(x, _EMBEDDING, name=f"{name}.query")
     keys = conv(x, _EMBEDDING, name=f"{name}.key")
     return LocalAffinity(_SIZE, dilation)(queries, keys)
 
 
-def _diffused(x: Any, affinity: Any, dilation: int) -> Any:
+def _diffused(
+    x: keras.KerasTensor, affinity: keras.KerasTensor, dilation: int
+) -> keras.KerasTensor:
     """Return `x` plus its diffusion along the affinities."""
     return layers.Add()([x, LocalDiffusion(_SIZE, dilation)(affinity, x)])

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from mtl_tf.architectures.base import Blueprint, Tasks
-from mtl_tf.architectures.soft_sharing import SoftSharing, apply_with_exchange
+from mtl_tf.architectures.soft_sharing import Features, SoftSharing, apply_with_exchange
 from mtl_tf.backbones.stage import Maps, changed
 from mtl_tf.layers import SoftmaxMixture, SubspaceMixing, conv, resize_to
 
@@ -67,7 +67,7 @@ class Sluice(SoftSharing):
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
 
-        def exchange(features: dict[str, Any], stage: str) -> dict[str, Any]:
+        def exchange(features: Features, stage: str) -> Features:
             if stage == "stem":
                 return features
             unit = SubspaceMixing(
@@ -112,7 +112,7 @@ def _mixed_stages(stages: list[Maps], name: str, multiplier: float) -> Maps:
     return last
 
 
-def _projected(x: Any, target: Any, name: str) -> Any:
+def _projected(x: keras.KerasTensor, target: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Project `x` to the channels of `target` and resize it to its resolution."""
     x = conv(x, target.shape[-1], 1, name=name)
     if x.shape[1] > target.shape[1]:

@@ -9,7 +9,8 @@ import keras
 from mtl_tf.architectures.base import Architecture, Blueprint
 from mtl_tf.backbones.stage import Maps, changed
 
-Exchange = Callable[[dict[str, Any], str], dict[str, Any]]
+Features = dict[str, keras.KerasTensor]
+Exchange = Callable[[Features, str], Features]
 
 
 def apply_with_exchange(blueprint: Blueprint, exchange: Exchange) -> list[dict[str, Maps]]:

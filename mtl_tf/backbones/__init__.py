@@ -21,7 +21,6 @@ features, finest first; `keras_hub(preset, input_shape)` does the same for backb
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import keras
 
@@ -139,7 +138,7 @@ def check_size(
         )
 
 
-def image_input(input_shape: tuple[int, int, int]) -> Any:
+def image_input(input_shape: tuple[int, int, int]) -> keras.KerasTensor:
     """Return the symbolic input of a model.
 
     Args:

@@ -6,8 +6,8 @@ published models.
 
 import dataclasses
 import functools
-from typing import Any
 
+import keras
 from keras import layers
 
 from mtl_tf.backbones.stage import Maps, Stage, replacing
@@ -75,7 +75,9 @@ def hrnet_stages(sizes: HRNet, prefix: str) -> dict[str, Stage]:
     return stages
 
 
-def _conv_block(x: Any, channels: int, size: int, strides: int, sizes: HRNet, name: str) -> Any:
+def _conv_block(
+    x: keras.KerasTensor, channels: int, size: int, strides: int, sizes: HRNet, name: str
+) -> keras.KerasTensor:
     return conv_block(
         x,
         channels,
@@ -87,13 +89,15 @@ def _conv_block(x: Any, channels: int, size: int, strides: int, sizes: HRNet, na
     )
 
 
-def _conv_norm(x: Any, channels: int, size: int, strides: int, sizes: HRNet, name: str) -> Any:
+def _conv_norm(
+    x: keras.KerasTensor, channels: int, size: int, strides: int, sizes: HRNet, name: str
+) -> keras.KerasTensor:
     init = KAIMING_NORMAL_FAN_OUT
     x = conv(x, channels, size, strides, kernel_initializer=init, name=f"{name}.0")
     return batch_norm(x, momentum=sizes.momentum, name=f"{name}.1")
 
 
-def _stem(x: Any, sizes: HRNet, prefix: str) -> Any:
+def _stem(x: keras.KerasTensor, sizes: HRNet, prefix: str) -> keras.KerasTensor:
     for i in (1, 2):
         names = (f"{prefix}conv{i}", f"{prefix}bn{i}")
         init = KAIMING_NORMAL_FAN_OUT
@@ -126,7 +130,7 @@ def _module(maps: Maps, sizes: HRNet, name: str) -> Maps:
     return [_fused(maps, i, sizes, f"{name}.fuse_layers.{i}") for i in range(len(maps))]
 
 
-def _fused(maps: Maps, target: int, sizes: HRNet, name: str) -> Any:
+def _fused(maps: Maps, target: int, sizes: HRNet, name: str) -> keras.KerasTensor:
     """Return the sum of all branches at the resolution and channels of branch `target`."""
     like = maps[target]
     terms = []

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import layers
 
 from mtl_tf.backbones.stage import Stage, appending, replacing
@@ -71,7 +72,7 @@ def resnet_stages(
     return stages
 
 
-def _stem(x: Any, prefix: str) -> Any:
+def _stem(x: keras.KerasTensor, prefix: str) -> keras.KerasTensor:
     names = (f"{prefix}conv1", f"{prefix}bn1")
     x = conv_block(x, 64, 7, 2, kernel_initializer=KAIMING_NORMAL_FAN_OUT, names=names)
     # Zero padding equals padding by minus infinity: the features are not negative.

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-Maps = list[Any]
+Maps = list[keras.KerasTensor]
 Block = Callable[[Maps], Maps]
 
 
@@ -41,7 +41,7 @@ class Stage:
         return maps
 
 
-def after_each(stages: Mapping[str, Stage], image: Any) -> dict[str, Maps]:
+def after_each(stages: Mapping[str, Stage], image: keras.KerasTensor) -> dict[str, Maps]:
     """Apply stages in sequence and return `{stage: maps after it}`."""
     stage_maps, maps = {}, [image]
     for name, stage in stages.items():
@@ -49,12 +49,12 @@ def after_each(stages: Mapping[str, Stage], image: Any) -> dict[str, Maps]:
     return stage_maps
 
 
-def replacing(function: Callable[[Any], Any]) -> Block:
+def replacing(function: Callable[[keras.KerasTensor], keras.KerasTensor]) -> Block:
     """Return a block that replaces the last map by `function` of it."""
     return lambda maps: [*maps[:-1], function(maps[-1])]
 
 
-def appending(function: Callable[[Any], Any]) -> Block:
+def appending(function: Callable[[keras.KerasTensor], keras.KerasTensor]) -> Block:
     """Return a block that appends `function` of the last map."""
     return lambda maps: [*maps, function(maps[-1])]
 
@@ -105,7 +105,7 @@ def pyramid(outputs: Any) -> Maps:
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
-def _pieces(image: Any, outputs: Maps, prefix: str) -> list[keras.Model] | None:
+def _pieces(image: keras.KerasTensor, outputs: Maps, prefix: str) -> list[keras.Model] | None:
     """Return the models between successive outputs, `None` if one needs more than the previous."""
     pieces, previous = [], image
     for i, output in enumerate(outputs, start=1):

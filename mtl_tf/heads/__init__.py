@@ -13,14 +13,15 @@ A head is a function `(features, channels, name) -> raw prediction` at feature r
 """
 
 from collections.abc import Callable
-from typing import Any
+
+import keras
 
 from mtl_tf.heads.conv import conv_head
 from mtl_tf.heads.deeplab import deeplab_head, spatial_pyramid
 from mtl_tf.heads.high_resolution import high_resolution_fuse, high_resolution_head
 from mtl_tf.heads.skip import skip_head
 
-Head = Callable[[list[Any], int, str], Any]
+Head = Callable[[list[keras.KerasTensor], int, str], keras.KerasTensor]
 
 TABLE: dict[str, Head] = {
     "deeplab": deeplab_head,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import KAIMING_NORMAL_FAN_OUT, conv, conv_block
@@ -10,7 +11,7 @@ from mtl_tf.layers.resize import resize_to
 _CHANNELS = 64
 
 
-def conv_head(features: list[Any], channels: int, name: str) -> Any:
+def conv_head(features: list[keras.KerasTensor], channels: int, name: str) -> keras.KerasTensor:
     """Predict from the sum of all stages at the finest resolution.
 
     Inexpensive; suited to small input sizes.

@@ -1,8 +1,8 @@
 """DeepLab-v3 head: atrous spatial pyramid pooling, without a low-level skip (Chen et al., 2017)."""
 
 from collections.abc import Sequence
-from typing import Any
 
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import conv, conv_block
@@ -13,7 +13,9 @@ _DILATIONS = (12, 24, 36)
 _DROPOUT = 0.5
 
 
-def spatial_pyramid(x: Any, channels: int, dilations: Sequence[int], name: str) -> Any:
+def spatial_pyramid(
+    x: keras.KerasTensor, channels: int, dilations: Sequence[int], name: str
+) -> keras.KerasTensor:
     """Apply atrous spatial pyramid pooling.
 
     A 1x1 convolution, dilated 3x3 convolutions and the mean of the image, concatenated and mixed by
@@ -43,7 +45,7 @@ def spatial_pyramid(x: Any, channels: int, dilations: Sequence[int], name: str) 
     return conv_block(x, channels, 1, names=(f"{name}.project.0", f"{name}.project.1"))
 
 
-def deeplab_head(features: list[Any], channels: int, name: str) -> Any:
+def deeplab_head(features: list[keras.KerasTensor], channels: int, name: str) -> keras.KerasTensor:
     """Predict by atrous spatial pyramid pooling and two convolutions of the last stage.
 
     The pooled branch normalises one value per image and channel: train with batches of two or more.

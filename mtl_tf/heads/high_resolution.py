@@ -1,14 +1,13 @@
 """High-resolution head: all branches at the finest resolution, concatenated and mixed (HRNet)."""
 
-from typing import Any
-
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import batch_norm, conv
 from mtl_tf.layers.resize import resize_to
 
 
-def high_resolution_fuse(features: list[Any], name: str) -> Any:
+def high_resolution_fuse(features: list[keras.KerasTensor], name: str) -> keras.KerasTensor:
     """Upsample all stages to the finest resolution, concatenate, and mix by a 1x1 convolution.
 
     Source: Wang et al., "Deep High-Resolution Representation Learning", TPAMI 2020, section 3.4.
@@ -28,7 +27,9 @@ def high_resolution_fuse(features: list[Any], name: str) -> Any:
     return layers.ReLU()(batch_norm(x, name=f"{name}.last_layer.1"))
 
 
-def high_resolution_head(features: list[Any], channels: int, name: str) -> Any:
+def high_resolution_head(
+    features: list[keras.KerasTensor], channels: int, name: str
+) -> keras.KerasTensor:
     """Predict by `high_resolution_fuse` and a 1x1 convolution.
 
     Source: as `high_resolution_fuse`.

@@ -1,14 +1,13 @@
 """Skip head: every stage projected to the task's channels, upsampled and mixed (UberNet)."""
 
-from typing import Any
-
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import conv, conv_block
 from mtl_tf.layers.resize import resize_to
 
 
-def skip_head(features: list[Any], channels: int, name: str) -> Any:
+def skip_head(features: list[keras.KerasTensor], channels: int, name: str) -> keras.KerasTensor:
     """Predict from all stages, each projected by a 1x1 convolution, mixed by another.
 
     Source: Kokkinos, "UberNet", CVPR 2017, section 2.1, as in Maninis et al., CVPR 2019.

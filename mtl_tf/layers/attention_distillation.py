@@ -57,8 +57,8 @@ class AttentionDistillation(keras.layers.Layer):
 
 
 def distill(
-    features: Mapping[str, Any], targets: Sequence[str], gate: str, name: str
-) -> dict[str, Any]:
+    features: Mapping[str, keras.KerasTensor], targets: Sequence[str], gate: str, name: str
+) -> dict[str, keras.KerasTensor]:
     """Add messages from all other tasks to the features of each target task.
 
     The message of task s to target t, by `gate`:
@@ -87,9 +87,9 @@ def distill(
     if len(features) == 1:
         return dict(features)
     channels = next(iter(features.values())).shape[-1]
-    packed: list[Any] = []
+    packed: list[keras.KerasTensor] = []
 
-    def pack(tensor: Any) -> int:
+    def pack(tensor: keras.KerasTensor) -> int:
         packed.append(tensor)
         return len(packed) - 1
 

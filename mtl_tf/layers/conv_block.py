@@ -17,7 +17,7 @@ KAIMING_NORMAL_FAN_OUT = keras.initializers.VarianceScaling(2.0, "fan_out", "unt
 
 
 def conv(
-    x: Any,
+    x: keras.KerasTensor,
     filters: int,
     kernel_size: int = 1,
     strides: int = 1,
@@ -26,7 +26,7 @@ def conv(
     use_bias: bool = False,
     kernel_initializer: Any | None = None,
     name: str | None = None,
-) -> Any:
+) -> keras.KerasTensor:
     """Apply a convolution, padded by `dilation * (kernel_size // 2)` on every side.
 
     Args:
@@ -70,7 +70,7 @@ def conv(
     )(x)
 
 
-def dense(x: Any, units: int, *, name: str | None = None) -> Any:
+def dense(x: keras.KerasTensor, units: int, *, name: str | None = None) -> keras.KerasTensor:
     """Apply a dense layer, kernel and bias initialised uniformly in ±1/sqrt(fan in).
 
     Args:
@@ -90,7 +90,9 @@ def dense(x: Any, units: int, *, name: str | None = None) -> Any:
     )(x)
 
 
-def batch_norm(x: Any, *, momentum: float = 0.9, name: str | None = None) -> Any:
+def batch_norm(
+    x: keras.KerasTensor, *, momentum: float = 0.9, name: str | None = None
+) -> keras.KerasTensor:
     """Apply batch normalisation with epsilon 1e-5.
 
     Args:
@@ -105,7 +107,7 @@ def batch_norm(x: Any, *, momentum: float = 0.9, name: str | None = None) -> Any
 
 
 def conv_block(
-    x: Any,
+    x: keras.KerasTensor,
     filters: int,
     kernel_size: int = 1,
     strides: int = 1,
@@ -114,7 +116,7 @@ def conv_block(
     kernel_initializer: Any | None = None,
     names: tuple[str | None, str | None] = (None, None),
     momentum: float = 0.9,
-) -> Any:
+) -> keras.KerasTensor:
     """Apply a convolution without bias, batch normalisation and ReLU.
 
     Args:

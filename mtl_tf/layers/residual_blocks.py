@@ -2,20 +2,21 @@
 
 from typing import Any
 
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import KAIMING_NORMAL_FAN_OUT, batch_norm, conv, conv_block
 
 
 def basic_block(
-    x: Any,
+    x: keras.KerasTensor,
     channels: int,
     strides: int = 1,
     *,
     dilations: tuple[int, int] = (1, 1),
     name: str = "",
     momentum: float = 0.9,
-) -> Any:
+) -> keras.KerasTensor:
     """Apply two 3x3 convolutions and a shortcut.
 
     Args:
@@ -46,7 +47,7 @@ def basic_block(
 
 
 def bottleneck(
-    x: Any,
+    x: keras.KerasTensor,
     channels: int,
     strides: int = 1,
     *,
@@ -54,7 +55,7 @@ def bottleneck(
     name: str = "",
     momentum: float = 0.9,
     strides_on_first: bool = False,
-) -> Any:
+) -> keras.KerasTensor:
     """Apply 1x1, 3x3 and 1x1 convolutions and a shortcut.
 
     The first two convolutions have a quarter of the output channels.
@@ -83,7 +84,9 @@ def bottleneck(
     return _add_shortcut(x, y, strides, name, momentum)
 
 
-def _add_shortcut(x: Any, y: Any, strides: int, name: str, momentum: float) -> Any:
+def _add_shortcut(
+    x: keras.KerasTensor, y: keras.KerasTensor, strides: int, name: str, momentum: float
+) -> keras.KerasTensor:
     if strides != 1 or x.shape[-1] != y.shape[-1]:
         init = KAIMING_NORMAL_FAN_OUT
         x = conv(x, y.shape[-1], 1, strides, kernel_initializer=init, name=f"{name}.downsample.0")

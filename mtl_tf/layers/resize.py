@@ -45,14 +45,14 @@ class BilinearResize(layers.Layer):
 
 
 def resize_to(
-    x: Any,
+    x: keras.KerasTensor,
     height: int,
     width: int,
     *,
     name: str | None = None,
     dtype: Any = None,
     interpolation: str = "bilinear",
-) -> Any:
+) -> keras.KerasTensor:
     """Upsample features `[B, h, w, C]` to `[B, height, width, C]`.
 
     Args:

@@ -1,13 +1,12 @@
 """Squeeze and excitation: channels rescaled by a function of their image means."""
 
-from typing import Any
-
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import dense
 
 
-def squeeze_excite(x: Any, name: str, *, reduction: int = 16) -> Any:
+def squeeze_excite(x: keras.KerasTensor, name: str, *, reduction: int = 16) -> keras.KerasTensor:
     """Return `x · sigmoid(W₂ ReLU(W₁ m))`.
 
     where `m` are the means of the channels over the image, `W₁` and `W₂` dense layers; the product

@@ -1,7 +1,6 @@
 """Task attention: soft mask of one task on shared features."""
 
-from typing import Any
-
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import batch_norm, conv
@@ -9,7 +8,7 @@ from mtl_tf.layers.conv_block import batch_norm, conv
 _REDUCTION = 4
 
 
-def task_attention(x: Any, channels: int, name: str) -> Any:
+def task_attention(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
     """Return the soft attention mask of a task.
 
     Two 1x1 convolutions with batch normalisation, a ReLU between and a sigmoid at the end.

@@ -45,12 +45,12 @@ class BlockIdentity(keras.initializers.Initializer):
 
 
 def nddr_layer(
-    features: dict[str, Any],
+    features: dict[str, keras.KerasTensor],
     name: str,
     *,
     own: float = 0.9,
     learning_rate_multiplier: float = 1.0,
-) -> dict[str, Any]:
+) -> dict[str, keras.KerasTensor]:
     """Apply neural discriminative dimensionality reduction to the features of all tasks.
 
     For each task, a 1x1 convolution of the concatenated features, batch normalisation and ReLU.
