@@ -33,7 +33,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell mtl_tf ops tests benchmarks docs examples *.md
-	$(BIN)/clang-format --dry-run --Werror ops/*/*.cc ops/*/*.h ops/*/*.cu* ops/*/*/*.h tests/native/*.cc tests/native/*.h
+	$(BIN)/clang-format --dry-run --Werror $(OPS_SOURCES) tests/native/*.cc tests/native/*.h
 
 # The kernels under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, without TensorFlow.
 SANITIZE := build/sanitize
@@ -82,7 +82,7 @@ $(VENV)/.tools: pyproject.toml
 
 CONFIGURE = $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja) \
     -DPython_EXECUTABLE=$(abspath $(BIN)/python)
-OPS_SOURCES := $(wildcard ops/*/*.c* ops/*/*.h ops/*/*/*.h)
+OPS_SOURCES := $(shell find ops -name '*.c*' -o -name '*.h')
 
 # Changes when the choice does, so that asking for CUDA later builds it.
 $(VENV)/.cuda: $(VENV)/.tools FORCE

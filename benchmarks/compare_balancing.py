@@ -84,9 +84,9 @@ def share_of_conflicts(made: Any, batch: Any) -> float:
 
     image, targets, masks = batch
     losses = {task.name: task.loss() for task in made.tasks}
-    shared = [v.value for v in made.model.trainable_variables if "decoders" not in v.path]
+    shared = [v.value for v in made.network.trainable_variables if "decoders" not in v.path]
     with tf.GradientTape(persistent=True) as tape:
-        outputs = made.model(image, training=False)
+        outputs = made.network(image, training=False)
         terms = [losses[t](targets[t], outputs[t], masks[t]) for t in losses]
     gramian = mtl.ops.gramian([tape.gradient(term, shared) for term in terms]).numpy()
     pairs = list(itertools.combinations(range(len(terms)), 2))

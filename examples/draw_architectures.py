@@ -1,6 +1,6 @@
-"""Draws every architecture of `mtl.architectures.TABLE` from its graph, for the docs.
+"""Draw every architecture of `mtl.architectures.TABLE` from its graph, for the docs.
 
-python examples/draw_architectures.py [folder, docs/architectures by default]
+Command: `python examples/draw_architectures.py [FOLDER]` (default: `docs/architectures`)
 """
 
 import pathlib
@@ -12,7 +12,7 @@ TASKS = {"semseg": 13, "depth": 1, "normals": 3}
 
 
 def main(folder: str = "docs/architectures") -> None:
-    """Draws into `folder`."""
+    """Write one SVG file per architecture into `folder`."""
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     for name, row in mtl.architectures.TABLE.items():
         number = {"single_task": 1, "jtrl": 2}.get(name, len(TASKS))

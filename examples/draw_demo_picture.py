@@ -1,4 +1,4 @@
-"""Draws docs/demo.png: what the model of `make demo` predicts for a room it has not seen.
+"""Draw docs/demo.png: predictions of the `make demo` model for a test room.
 
 Command, after `make demo`: `.venv/bin/python examples/draw_demo_picture.py`
 """
@@ -15,7 +15,7 @@ IMAGE = 4
 
 
 def main():
-    """Writes docs/demo.png from runs/demo/model.keras."""
+    """Write docs/demo.png from runs/demo/model.keras."""
     model = keras.saving.load_model(RUN / "model.keras")
     height, width = model.input_shape[1:3]
     data = mtl.data.RenderedRooms(tuple(model.output), (height, width, 3), val_size=IMAGE + 1)

@@ -1,12 +1,14 @@
-"""Draws docs/toy_landscape.png: every balancing method on two tasks with two parameters.
+"""Draw docs/toy_landscape.png: every balancing method on two tasks with two parameters.
 
 The landscape of CAGrad (Liu et al., NeurIPS 2021), with the settings of the code of Nash-MTL (Navon
 et al., ICML 2022) and FAMO (Liu et al., NeurIPS 2023): the first loss ten times smaller, five
-starts, 50000 steps of Adam at 0.001. FAMO's bounds of the losses are subtracted for all methods, so
-that losses are positive. Methods have their defaults, but FAMO no weight decay, as its authors do
-here; an epoch, for those that think in epochs, is 1000 steps. Each task has a ravine in the upper
-half, where many methods get stuck. In the lower half is the Pareto front, which a start reaches if
-its path ends nearer than 0.5 to it.
+starts, 50000 steps of Adam at 0.001. FAMO's lower bounds of the losses are subtracted for all
+methods, so that losses are positive. All methods use their default arguments, except that FAMO uses
+no weight decay, as in its authors' code for this landscape. For methods that update once per epoch,
+an epoch is 1000 steps.
+
+Each task has a ravine in the upper half, where many methods get stuck. The Pareto front is in the
+lower half. A start reaches the front if its path ends nearer than 0.5 to it.
 
 Command, 2.5 minutes on one core: `.venv/bin/python examples/draw_toy_landscape.py`
 """
@@ -35,7 +37,7 @@ CONFLICT, FRONT, END, CONTOUR = "#E8601C", "#9A9A9A", "#FFD92F", "#C3CCD2"
 
 
 def losses_of(points):
-    """The losses `[K, ...]` of points `[..., 2]`, not scaled."""
+    """Return the unscaled losses `[K, ...]` at points `[..., 2]`."""
     x, y = tf.unstack(tf.convert_to_tensor(points), axis=-1)
     ravines = [0.5 * (-x - 7) - tf.tanh(-y), 0.5 * (-x + 3) + tf.tanh(-y) + 2]
     ravines = [tf.math.log(tf.maximum(tf.abs(r), 5e-6)) + 6 for r in ravines]
@@ -45,7 +47,7 @@ def losses_of(points):
 
 
 def landscape():
-    """A grid `[N]`, the mean of the unscaled losses `[N, N]` on it, and the front `[M, 2]`."""
+    """Return a grid `[N]`, the mean unscaled loss `[N, N]` on it, and the front `[M, 2]`."""
     grid = np.linspace(-11, 11, 441)
     points = np.stack(np.meshgrid(grid, grid), axis=-1)
     first, second = losses_of(points).numpy()
@@ -57,7 +59,7 @@ def landscape():
 
 
 def direction_of(method, losses, jacobian):
-    """The direction `[P]`, and the gradients of the method's own trainable variables."""
+    """Return the direction `[P]` and the gradients of the method's trainable variables."""
     if isinstance(method, mtl.balancing.Aggregator):
         return method(jacobian, training=True), []
     if isinstance(method, mtl.balancing.Weighting):
@@ -73,7 +75,7 @@ def direction_of(method, losses, jacobian):
 
 
 def step(method, optimizer, theta):
-    """One update of `theta [2]`; returns where it was, and the inner product of the gradients."""
+    """Update `theta [2]`; return its previous value and the inner product of the gradients."""
     with tf.GradientTape(persistent=True) as tape:
         losses = losses_of(theta.value) * SCALES
         parts = tf.unstack(losses)
@@ -87,7 +89,7 @@ def step(method, optimizer, theta):
 
 
 def paths_of(method):
-    """The path from every start, `[starts, steps, 3]`: both parameters, and the inner product."""
+    """Return the path from every start, `[starts, steps, 3]`: parameters and inner product."""
     theta = keras.Variable([0.0, 0.0], dtype="float64")
     method.build((2, 2))
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
@@ -118,7 +120,7 @@ def paths_of(method):
 
 
 def draw_landscape(axis, scene, title, color):
-    """Contours of the mean loss, and the Pareto front."""
+    """Draw the contours of the mean loss and the Pareto front."""
     grid, mean, front = scene
     axis.contour(grid, grid, mean, levels=16, colors=CONTOUR, linewidths=0.8, linestyles="solid")
     axis.plot(*front.T, color=FRONT, linewidth=8, solid_capstyle="round")
@@ -129,7 +131,7 @@ def draw_landscape(axis, scene, title, color):
 
 
 def draw_paths(axis, paths, front):
-    """The paths of one method with their conflicts and ends, and how many reach the front."""
+    """Draw the paths of a method, conflicts and ends, and the number that reach the front."""
     for path in paths:
         points, is_conflict = path[:, :2], path[:, 2] < 0
         axis.scatter(*points[is_conflict].T, s=40, color=CONFLICT, linewidths=0, zorder=3)
@@ -145,7 +147,7 @@ def draw_paths(axis, paths, front):
 
 
 def draw_names(axis):
-    """What is where, written into a panel without paths."""
+    """Label the parts of the landscape in a panel without paths."""
     for x, ravine, best in ((-5, 1, 2), (5, 2, 1)):
         axis.text(x, 5, f"ravine\nof task {ravine}", ha="center", backgroundcolor="white")
         axis.text(1.4 * x, -7, f"best for\ntask {best}", ha="center")
@@ -155,7 +157,7 @@ def draw_names(axis):
 
 
 def draw_legend(axis):
-    """The legend, in a panel of its own."""
+    """Draw the legend in a separate panel."""
     axis.axis("off")
     dot, star = {"marker": "o", "linestyle": ""}, {"marker": "*", "linestyle": "", "mec": "black"}
     handles = [
@@ -173,7 +175,7 @@ def draw_legend(axis):
 
 
 def main():
-    """Runs all methods and writes the picture."""
+    """Run all methods and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", nargs="?", default="docs/toy_landscape.png")
     output = parser.parse_args().output

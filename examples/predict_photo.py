@@ -1,7 +1,8 @@
-"""All tasks of a photograph from one pass of a trained network, as numbers and as a picture.
+"""Predict all tasks for a photo in one forward pass; write arrays and pictures.
 
-Command: `python examples/predict_photo.py runs/quick/model.keras photo.jpg`. Writes
-`photo_depth.npy` (metres) and `photo_depth.png`, and so for every task, beside the photograph.
+Command: `python examples/predict_photo.py runs/quick/model.keras photo.jpg`. For every task, this
+writes an array and a picture next to the photo, for example `photo_depth.npy` (metres) and
+`photo_depth.png`.
 """
 
 import pathlib
@@ -16,11 +17,11 @@ import mtl_tf as mtl
 
 
 def main(model_path: str, photo_path: str) -> None:
-    """Predicts, writes and prints what was written."""
+    """Predict, write the files and print the range of each prediction."""
     photo = pathlib.Path(photo_path)
     model = keras.saving.load_model(model_path)
     with Image.open(photo) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGB")  # as phones say it is seen
+        picture = ImageOps.exif_transpose(opened).convert("RGB")  # apply the EXIF orientation
     size = picture.size[::-1]
     image = picture.resize(model.input_shape[2:0:-1], Image.Resampling.BOX)
     outputs = model(mtl.data.normalise(np.asarray(image))[None], training=False)

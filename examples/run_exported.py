@@ -1,11 +1,11 @@
-"""An exported network without Keras: ONNX in onnxruntime, LiteRT in its interpreter, and how fast.
+"""Run and time an exported network without Keras: ONNX in onnxruntime or LiteRT in its interpreter.
 
 Commands:
 
     mtl-tf export runs/quick/model.keras model.onnx --with-preprocessing
     python examples/run_exported.py model.onnx photo.jpg
 
-(`--format litert` and `model.tflite` for the other.)
+For LiteRT, use `--format litert` and `model.tflite`.
 """
 
 import sys
@@ -18,7 +18,7 @@ PASSES = 20
 
 
 def onnx(path):
-    """`(height, width, function from an image to {task: raw prediction})`."""
+    """Return the height, the width, and a function from an image to `{task: raw prediction}`."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
@@ -32,7 +32,7 @@ def onnx(path):
 
 
 def litert(path):
-    """The same for LiteRT."""
+    """Return the same as `onnx`, for LiteRT."""
     import tensorflow as tf
 
     runner = tf.lite.Interpreter(path).get_signature_runner()
@@ -41,17 +41,17 @@ def litert(path):
 
 
 def main(model_path: str, photo_path: str) -> None:
-    """Prints the outputs and the passes a second."""
+    """Print the range of each output and the number of images per second."""
     height, width, run = (onnx if model_path.endswith(".onnx") else litert)(model_path)
     with Image.open(photo_path) as photo:
         picture = ImageOps.exif_transpose(photo).convert("RGB").resize((width, height))
     image = np.asarray(picture, np.float32)[None]  # RGB, 0 to 255
     for task, raw in run(image).items():
         print(f"{task}: {raw.shape}, {raw.min():.3g} to {raw.max():.3g}")
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(PASSES):
         run(image)
-    print(f"{PASSES / (time.perf_counter() - begun):.1f} images a second, all tasks")
+    print(f"{PASSES / (time.perf_counter() - start):.1f} images per second, all tasks")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Files of runs: no reader sees half of one, and writing follows no link out of the folder."""
+"""Atomic files: readers never see a partial file, and writing follows no link out of the folder."""
 
 import json
 import os
@@ -9,69 +9,76 @@ _LARGEST_JSON = 1 << 28  # bytes
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
-    """Writes a file beside `path` and renames it: `path` holds the old content or all the new.
+    """Write a file atomically: `path` has the old content or all of the new.
 
-    A link at `path` is replaced, not followed.
+    The content is written to a temporary file in the same folder, which is then renamed. A link at
+    `path` is replaced, not followed.
 
     Args:
-        path: of the file; its folder must exist.
+        path: path of the file; its folder must exist.
         content: text (written as UTF-8) or bytes.
     """
     path = pathlib.Path(path)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.unlink(missing_ok=True)  # it could be a link that leads elsewhere
+    unfinished.unlink(missing_ok=True)  # it could be a link to another folder
     unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
     unfinished.replace(path)
 
 
 def open_no_link(path: str | os.PathLike[str], flags: int) -> int:
-    """An `opener` of `open` that refuses a symbolic link, where the system can."""
+    """Open a file but no symbolic link, as `opener` of `open` (where the system supports it)."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def read_json(path: str | os.PathLike[str], what: str, kind: type = dict) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Args:
-        path: of the file.
-        what: what it should be, for the error: `"the results of a run"`.
-        kind: the type of what it must hold.
+        path: path of the file.
+        what: description of its content for the error, such as `"the results of a run"`.
+        kind: required type of the content.
+
+    Returns:
+        The content.
 
     Raises:
-        ValueError: naming the file, if it is no file, damaged, or holds something else.
+        ValueError: with the path, if there is no such file, or it is damaged or of another type.
     """
     path = pathlib.Path(path)
     try:
-        if not path.is_file():  # a pipe would be read for ever
+        if not path.is_file():  # reading a pipe would block
             raise ValueError("there is no such file")
         if path.stat().st_size > _LARGEST_JSON:
             raise ValueError(f"it has more than {_LARGEST_JSON >> 20} MiB")
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, kind):
-            raise ValueError(f"it must hold a JSON {kind.__name__}, not {type(found).__name__}")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, kind):
+            raise ValueError(f"it must hold a JSON {kind.__name__}, not {type(content).__name__}")
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not {what}: {error}") from error
-    return found
+    return content
 
 
 def read_summary(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The `results.json` of a finished run, `{"results": {task: {metric: number}}, ...}`.
+    """Read the `results.json` of a finished run.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
+
+    Returns:
+        `{"results": {task: {metric: number}}, ...}`.
 
     Raises:
-        ValueError: if there is none, or it is damaged.
+        ValueError: if there is no such file, or it is damaged.
     """
     path = pathlib.Path(folder) / "results.json"
     summary = read_json(path, "the results of a finished run")
     results = summary.get("results")
-    is_sound = isinstance(results, dict) and all(
+    is_valid = isinstance(results, dict) and all(
         isinstance(values, dict) and all(type(v) in (int, float) for v in values.values())
         for values in results.values()
     )
     kinds = {"history": list, "environment": dict, "kept": dict}
-    if not is_sound or not all(
+    if not is_valid or not all(
         isinstance(summary.get(k, kind()), kind) for k, kind in kinds.items()
     ):
         raise ValueError(

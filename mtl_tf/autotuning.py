@@ -1,4 +1,4 @@
-"""`tf.data` without its autotuning thread, for which a dropped iterator waits."""
+"""`tf.data` without its autotuning thread, which blocks the deletion of an iterator."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import tensorflow as tf
 
 
 def without_autotuning(dataset: Any) -> Any:
-    """The data set without TensorFlow's autotuning thread, unless its options ask for it.
+    """Return a data set without TensorFlow's autotuning thread, unless its options enable it.
 
-    An iterator that is dropped, as at the end of each epoch of `fit`, waits for that thread with
-    Python's lock held: up to 60 s on a busy machine (TensorFlow 2.21, `Model::OptimizeLoop`).
-    Without it `tf.data.AUTOTUNE` takes its default parallelism.
+    Deleting an iterator, as `fit` does after each epoch, waits for that thread while holding the
+    GIL: up to 60 s on a busy machine (TensorFlow 2.21, `Model::OptimizeLoop`). Without the thread
+    `tf.data.AUTOTUNE` means the default parallelism.
 
     Args:
-        dataset: a `tf.data.Dataset`; anything else is returned as it is.
+        dataset: a `tf.data.Dataset`; anything else is returned unchanged.
     """
     if not isinstance(dataset, tf.data.Dataset) or dataset.options().autotune.enabled is not None:
         return dataset

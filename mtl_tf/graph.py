@@ -1,19 +1,22 @@
-"""The graph behind a functional model: the calls of its layers, in order."""
+"""The graph of a functional model: the calls of its layers, in order.
+
+The only module that reads Keras' private graph attributes.
+"""
 
 from typing import Any
 
 
 def calls(outputs: list[Any]) -> list[tuple[Any, Any]]:
-    """The calls that symbolic tensors depend on, each after those it depends on.
+    """Return the calls that symbolic tensors depend on, in topological order.
 
     Args:
         outputs: symbolic tensors.
 
     Returns:
-        List of `(operation, node)`: the layer, and the call of it with its `input_tensors` and
-        `output_tensors`. A layer that is called several times comes as often.
+        List of `(operation, node)`: the layer, and one call of it with its `input_tensors` and
+        `output_tensors`. A layer that is called several times occurs once per call.
     """
-    done: list[tuple[Any, Any]] = []
+    ordered: list[tuple[Any, Any]] = []
     seen: set[int] = set()
     waiting = [(x, False) for x in reversed(outputs)]
     while waiting:
@@ -21,9 +24,9 @@ def calls(outputs: list[Any]) -> list[tuple[Any, Any]]:
         operation, index, _ = x._keras_history
         node = operation._inbound_nodes[index]
         if is_ready:
-            done.append((operation, node))
+            ordered.append((operation, node))
         elif id(node) not in seen:
             seen.add(id(node))
             waiting.append((x, True))
             waiting.extend((y, False) for y in reversed(node.input_tensors))
-    return done
+    return ordered

@@ -1,7 +1,7 @@
-"""Errors found inside TensorFlow graphs, raised as the Python errors they are.
+"""Python exceptions out of TensorFlow graphs.
 
-A graph can only fail with `tf.errors.InvalidArgumentError` and a text of many lines. `require`
-makes it fail with a text that `as_python_errors` reads.
+A graph can only fail with `tf.errors.InvalidArgumentError` and a message of many lines. `require`
+encodes a Python exception in that message, and `as_python_errors` decodes and raises it.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-_KEPT = 16  # exceptions that wait to be raised again
-_PATTERN = re.compile(  # as the runtime of graphs writes it, or Python when run eagerly
+_MAX_STORED = 16  # exceptions stored to be raised again
+_PATTERN = re.compile(  # as written by the graph runtime, or by Python in eager mode
     r"""(?:\[["']?|b["'])\w+<(?P<number>\d+)>: (?P<text>.*?)<end>["']?\]?(?P<values>.*)""",
     re.DOTALL,
 )
@@ -22,49 +22,49 @@ _exceptions: dict[int, BaseException] = {}
 _numbers = itertools.count(1)
 
 
-def described(error: BaseException) -> str:
-    """The text of an exception for `require`; the exception itself is kept to be raised again."""
+def store_exception(error: BaseException) -> str:
+    """Store an exception to be raised again, and return its text for `require_text`."""
     number = next(_numbers)
     _exceptions[number] = error
-    for old in list(_exceptions)[:-_KEPT]:
+    for old in list(_exceptions)[:-_MAX_STORED]:
         _exceptions.pop(old, None)
-    return marked(type(error), error, number)
+    return encode_error(type(error), error, number)
 
 
-def marked(error: type[BaseException], text: object, number: int = 0) -> str:
-    """A text that `as_python_errors` finds in the message of a graph that failed with it.
+def encode_error(error: type[BaseException], text: object, number: int = 0) -> str:
+    """Return a text that `as_python_errors` recognises in the message of a failed graph.
 
     Args:
-        error: the class to raise.
-        text: of the error. Names of files in it may hold anything.
-        number: of the exception that is kept; 0 for none.
+        error: exception class to raise.
+        text: message of the exception; file names in it may contain any character.
+        number: number of the stored exception; 0 for none.
     """
     return f"{error.__name__}<{number}>: {text}<end>"
 
 
 def require_text(condition: tf.Tensor, text: Any) -> Any:
-    """An operation that fails with a text from `described`, a string tensor."""
+    """Return an operation that fails unless `condition`, with a text of `store_exception`."""
     return tf.debugging.Assert(condition, [text])
 
 
 def require(condition: tf.Tensor, error: type[Exception], text: str, *numbers: tf.Tensor) -> Any:
-    """An operation that fails with an error where `condition` is false.
+    """Return an operation that fails with a Python exception unless `condition`.
 
     Args:
         condition: bool scalar.
-        error: the class to raise, `ValueError`.
-        text: with `{}` for each of the numbers.
+        error: exception class to raise, `ValueError`.
+        text: message, with `{}` for each of the numbers.
         *numbers: scalars.
 
     Returns:
         The operation, for `tf.control_dependencies`; `None` when run eagerly.
     """
-    return tf.debugging.Assert(condition, [marked(error, text), *numbers])
+    return tf.debugging.Assert(condition, [encode_error(error, text), *numbers])
 
 
 @contextlib.contextmanager
 def as_python_errors() -> Iterator[None]:
-    """Raises what `require` found inside a graph as the Python error it is."""
+    """Raise the exceptions that `require` encoded inside a graph as Python exceptions."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
@@ -75,12 +75,12 @@ def as_python_errors() -> Iterator[None]:
 
 
 def _original(message: str) -> BaseException | None:
-    found = _PATTERN.search(message)
-    if found is None:
+    match = _PATTERN.search(message)
+    if match is None:
         return None
-    stored = _exceptions.pop(int(found["number"]), None)
+    stored = _exceptions.pop(int(match["number"]), None)
     if stored is not None:
         return stored
-    text = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), found["text"])
-    values = iter(re.findall(r"[^\[\]\s]+", found["values"]))
-    return ValueError(re.sub(r"\{\}", lambda m: next(values, "?"), text))
+    text = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), match["text"])
+    values = iter(re.findall(r"[^\[\]\s]+", match["values"]))
+    return ValueError(re.sub(r"\{\}", lambda _: next(values, "?"), text))

@@ -1,10 +1,10 @@
-"""Packages that only some functions need: imported there, or an error that says what to install."""
+"""Optional packages: imported when needed, with an error that says what to install."""
 
 import importlib
 from typing import Any
 
 _EXTRA = 'pip install ".[{}]" in the source folder of mtl_tf'
-_PACKAGES = {  # module: its name, and what installs it
+_PACKAGES = {  # module: (name of the package, command that installs it)
     "keras_hub": ("KerasHub", _EXTRA.format("hub")),
     "onnx": ("onnx", _EXTRA.format("export")),
     "onnxruntime": ("onnxruntime", _EXTRA.format("export")),
@@ -14,22 +14,22 @@ _PACKAGES = {  # module: its name, and what installs it
 }
 
 
-def needed(module: str, purpose: str, instead: str = "") -> Any:
-    """Imports a module of an optional package.
+def optional_import(module: str, purpose: str, alternative: str = "") -> Any:
+    """Import a module of an optional package.
 
     Args:
-        module: such as `"onnx"`, or a submodule such as `"optuna.storages"`.
-        purpose: what needs it: the subject of the error.
-        instead: what else would do: the end of the error.
+        module: name such as `"onnx"`, or a submodule such as `"optuna.storages"`.
+        purpose: subject of the error message: the feature that needs the package.
+        alternative: end of the error message: another remedy.
 
     Returns:
         The module.
 
     Raises:
-        ImportError: saying what needs it, what to install, and why it cannot be imported.
+        ImportError: with the feature, the command that installs the package, and the cause.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         name, command = _PACKAGES[module.partition(".")[0]]
-        raise ImportError(f"{purpose} needs {name}: {command}{instead} ({error})") from error
+        raise ImportError(f"{purpose} needs {name}: {command}{alternative} ({error})") from error

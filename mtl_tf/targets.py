@@ -1,7 +1,7 @@
-"""Kinds of prediction targets: dtype, values, and the effect of a flip or a zoom.
+"""Kinds of prediction targets: dtype, valid values, and the effect of augmentation.
 
-Everything that handles targets (loading, augmentation, checks, colours, metrics) asks for the kind,
-never for the name of a task.
+All code that handles targets (loading, augmentation, checks, colours, metrics) depends on the kind,
+never on the name of a task.
 """
 
 import enum
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 LARGEST_DEPTH_M = 1000.0
-"""Depths beyond it are taken for another unit."""
+"""Larger depths, in metres, are rejected as values in another unit."""
 
-_LARGEST = float(np.finfo(np.float32).max)
+_MAX_FLOAT = float(np.finfo(np.float32).max)
 
 
 class TargetKind(enum.Enum):
-    """The kinds of targets.
+    """Kind of a prediction target.
 
     ============ ================================ ============================== ===============
     kind         values `[H, W, C]`               flip, zoom, rotation           resizing
@@ -25,12 +25,12 @@ class TargetKind(enum.Enum):
     `BINARY`     regions, 0 to 1                  move pixels only               nearest
     `BOUNDARY`   thin lines, 0 to 1               move pixels only               keeps every line
     `DIRECTION`  unit vectors: x right, y up,     flip negates x, rotation       bicubic, then
-                 z towards the camera, C = 3      turns x and y                  unit length
+                 z towards the camera, C = 3      rotates x and y                unit length
     `DISTANCE`   metres from the camera           zoom divides                   nearest
     `VALUES`     any numbers                      move pixels only               nearest
     ============ ================================ ============================== ===============
 
-    A target of a whole image is `[C]` in place of `[H, W, C]`; pixels do not move in it.
+    The target of a whole image is `[C]` instead of `[H, W, C]`; flips and zooms do not move it.
 
     Source: this library.
 
@@ -41,6 +41,11 @@ class TargetKind(enum.Enum):
         DIRECTION: unit vectors.
         DISTANCE: metres from the camera.
         VALUES: any numbers.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> mtl.TargetKind.CLASSES.target_channels(21), mtl.TargetKind.DIRECTION.target_channels(3)
+        (1, 3)
     """
 
     CLASSES = "classes"
@@ -52,33 +57,33 @@ class TargetKind(enum.Enum):
 
     @property
     def dtype(self) -> type[np.generic]:
-        """int32 for class ids, else float32."""
+        """Dtype of the target: int32 for class ids, else float32."""
         return np.int32 if self is TargetKind.CLASSES else np.float32
 
     def target_channels(self, channels: int) -> int:
-        """Channels of the target of a task whose prediction has `channels`."""
+        """Return the channels of the target of a task whose prediction has `channels`."""
         return 1 if self is TargetKind.CLASSES else channels
 
     def limits(self, channels: int) -> tuple[float, float]:
-        """The least and the greatest value that `measured` can have."""
+        """Return the minimum and maximum of valid values of `measured`."""
         return {
             TargetKind.CLASSES: (0, channels - 1),
             TargetKind.BINARY: (0, 1),
             TargetKind.BOUNDARY: (0, 1),
             TargetKind.DIRECTION: (0.81, 1.21),
             TargetKind.DISTANCE: (0, LARGEST_DEPTH_M),
-            TargetKind.VALUES: (-_LARGEST, _LARGEST),
+            TargetKind.VALUES: (-_MAX_FLOAT, _MAX_FLOAT),
         }[self]
 
     def measured(self, target: Any, channels: int) -> Any:
-        """Return the values that must lie in `limits`: the channels, or squared vector lengths.
+        """Return the values that must be within `limits`: the target, or squared vector lengths.
 
         Args:
             target: `[..., C]`, a NumPy array or a TensorFlow tensor.
-            channels: of the prediction: the number of classes.
+            channels: channels of the prediction, such as the number of classes.
 
         Returns:
-            `[..., C]`, of lengths `[..., 1]`.
+            `[..., C]`; squared lengths are `[..., 1]`.
         """
         if self is not TargetKind.DIRECTION:
             return target
@@ -90,23 +95,23 @@ class TargetKind(enum.Enum):
         Args:
             target: `[..., C]`.
             mask: bool `[...]`.
-            channels: of the prediction: the number of classes.
+            channels: channels of the prediction, such as the number of classes.
         """
         low, high = self.limits(channels)
         value = self.measured(target, channels)
-        may_have_parts = self is TargetKind.CLASSES and value.dtype.kind == "f"
+        may_be_fractional = self is TargetKind.CLASSES and value.dtype.kind == "f"
         is_within = low <= value.min(initial=low) and value.max(initial=low) <= high
-        if is_within and not may_have_parts:  # NaN is not within
+        if is_within and not may_be_fractional:  # NaN is not within
             return None
-        is_wrong = ~((value >= low) & (value <= high))
-        if may_have_parts:
-            is_wrong |= value % 1 != 0
-        is_wrong &= mask[..., None]
-        count = int(is_wrong.any(-1).sum())
-        return self.message(value[is_wrong].flat[0], channels, count) if count else None
+        is_invalid = ~((value >= low) & (value <= high))
+        if may_be_fractional:
+            is_invalid |= value % 1 != 0
+        is_invalid &= mask[..., None]
+        count = int(is_invalid.any(-1).sum())
+        return self.message(value[is_invalid].flat[0], channels, count) if count else None
 
     def message(self, value: Any, channels: int, count: int = 0) -> str:
-        """`has the value 255 (7 times): class ids must be ...`, for errors."""
+        """Return `has the value 255 (7 times): class ids must be ...`, for errors."""
         what = "vectors of squared length" if self is TargetKind.DIRECTION else "the value"
         times = f" ({count} times)" if count else ""
         return f"has {what} {value}{times}: {self.expectation(channels)}"
@@ -128,24 +133,28 @@ class TargetKind(enum.Enum):
 
 
 KINDS = {
-    "semseg": TargetKind.CLASSES, "human_parts": TargetKind.CLASSES,
-    "saliency": TargetKind.BINARY, "edges": TargetKind.BOUNDARY,
-    "normals": TargetKind.DIRECTION, "depth": TargetKind.DISTANCE,
-    "keypoints": TargetKind.VALUES, "principal_curvature": TargetKind.VALUES,
-}  # fmt: skip
-"""The kinds of the targets this library knows by name."""
+    "semseg": TargetKind.CLASSES,
+    "human_parts": TargetKind.CLASSES,
+    "saliency": TargetKind.BINARY,
+    "edges": TargetKind.BOUNDARY,
+    "normals": TargetKind.DIRECTION,
+    "depth": TargetKind.DISTANCE,
+    "keypoints": TargetKind.VALUES,
+    "principal_curvature": TargetKind.VALUES,
+}
+"""Kinds of the targets that this library knows by name."""
 
 
 def kind_of(name: str, target: np.ndarray | None = None, channels: int | None = None) -> TargetKind:
-    """The kind of a target of which nothing but a name, and perhaps an example, is known.
+    """Return the kind of a target, inferred from its name and an example.
 
     Args:
-        name: of the task; one of `KINDS` decides.
-        target: an example; whole numbers are class ids.
-        channels: of the prediction, if known; one alone is no number of classes.
+        name: name of the task; names of `KINDS` take precedence.
+        target: an example; integers are class ids.
+        channels: channels of the prediction, if known; a single one excludes class ids.
 
     Returns:
-        The kind; `VALUES` where nothing tells.
+        The kind; `VALUES` by default.
     """
     if name in KINDS:
         return KINDS[name]

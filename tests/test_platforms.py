@@ -1,4 +1,4 @@
-"""Without modules of one platform, and without optional packages: what works, and what is told."""
+"""Behaviour and messages without platform-specific modules and without optional packages."""
 
 import ast
 import importlib
@@ -162,7 +162,7 @@ def test_a_missing_package_is_named_with_what_to_install(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
     name, command = optional_packages._PACKAGES[module]
     with pytest.raises(ImportError, match="Drawing needs") as told:
-        optional_packages.needed(module, "Drawing", ", or a pencil")
+        optional_packages.optional_import(module, "Drawing", ", or a pencil")
     assert f"Drawing needs {name}: {command}, or a pencil (" in str(told.value)
 
 

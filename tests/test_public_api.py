@@ -83,7 +83,7 @@ def test_classes_that_raise_say_so(name):
             assert "Raises:" in inspect.getdoc(cls), f"{name} raises and does not say what"
 
 
-NOT_FROM_A_PAPER = ("Architecture", "Balancing", "Tasks")
+NOT_FROM_A_PAPER = ("Architecture", "Balancing", "StepStatistics")
 FROM_PAPERS = ("architectures", "balancing", "losses", "metrics")
 
 
@@ -95,7 +95,7 @@ def test_what_comes_from_a_paper_names_it(name):
     if not inspect.isabstract(cls) and name.split(".")[1] not in (
         "Architecture",
         "Balancing",
-        "Tasks",
+        "StepStatistics",
     ):
         assert "Source:" in inspect.getdoc(cls), f"{name} does not name its source"
 

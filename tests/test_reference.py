@@ -2,21 +2,26 @@
 
 import importlib
 import inspect
-import pathlib
 import re
 
 import pytest
 
 import mtl_tf as mtl
-from mtl_tf import experiments
+from mtl_tf import deployment, experiments, surveys
+from tests.helpers.docs import page
 
-PAGE = (pathlib.Path(__file__).parent.parent / "docs" / "reference.md").read_text()
+PAGE = page("reference.md")
 LISTED = re.findall(r"^::: mtl_tf\.(\S+)$", PAGE, re.M)
 MODULES = {name: getattr(mtl, name) for name in mtl.__all__ if name != "__version__"}
 MODULES = {name: m for name, m in MODULES.items() if inspect.ismodule(m) and hasattr(m, "__all__")}
 PUBLIC = [
     f"{module}.{name}"
-    for module, members in {**MODULES, "experiments": experiments}.items()
+    for module, members in {
+        **MODULES,
+        "experiments": experiments,
+        "surveys": surveys,
+        "deployment": deployment,
+    }.items()
     for name in members.__all__
 ]
 

@@ -21,8 +21,8 @@ name               class              focus     paper                           
 ================== ================== ========= ================================= =====
 
 Every class takes `(backbone, tasks, input_shape, ...)` and is a `keras.Model` from normalised RGB
-images `[B, H, W, 3]` to `{task: raw prediction [B, H, W, channels]}`. It knows nothing of losses,
-balancing or training.
+images `[B, H, W, 3]` to `{task: raw prediction [B, H, W, channels]}`, independent of losses,
+balancing and training.
 """
 
 import dataclasses
@@ -51,15 +51,19 @@ from mtl_tf.inspection.drawing import draw
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """A row of `TABLE`.
+class Entry:
+    """An entry of `TABLE`.
 
     Attributes:
         cls: the class.
         focus: `"baseline"`, `"encoder"` or `"decoder"`.
-        paper: where it comes from.
-        year: when that was published.
-        cost: parameters and computation against one network.
+        paper: authors and venue of the paper.
+        year: year of publication.
+        cost: parameters and computation relative to one network.
+
+    Example:
+        >>> TABLE["pad_net"].focus, TABLE["pad_net"].year
+        ('decoder', 2018)
     """
 
     cls: type[Architecture]
@@ -69,46 +73,46 @@ class Row:
     cost: str
 
 
-TABLE: dict[str, Row] = {
-    "single_task": Row(
+TABLE: dict[str, Entry] = {
+    "single_task": Entry(
         SingleTask, "baseline", "Vandenhende et al., TPAMI", 2021, "one network per task"
     ),
-    "shared_trunk": Row(
+    "shared_trunk": Entry(
         SharedTrunk, "encoder", "Caruana, Machine Learning", 1997, "one backbone, K heads"
     ),
-    "cross_stitch": Row(CrossStitch, "encoder", "Misra et al., CVPR", 2016, "K networks"),
-    "sluice": Row(Sluice, "encoder", "Ruder et al., AAAI", 2019, "K networks"),
-    "nddr_cnn": Row(
+    "cross_stitch": Entry(CrossStitch, "encoder", "Misra et al., CVPR", 2016, "K networks"),
+    "sluice": Entry(Sluice, "encoder", "Ruder et al., AAAI", 2019, "K networks"),
+    "nddr_cnn": Entry(
         NDDRCNN, "encoder", "Gao et al., CVPR", 2019, "K networks, K² C² weights per stage"
     ),
-    "mtan": Row(
+    "mtan": Entry(
         MTAN, "encoder", "Liu et al., CVPR", 2019, "one backbone, K heads and attention masks"
     ),
-    "branched": Row(
+    "branched": Entry(
         Branched, "encoder", "Vandenhende et al., BMVC", 2020, "between one and K backbones"
     ),
-    "learned_branching": Row(
+    "learned_branching": Entry(
         LearnedBranching, "encoder", "Guo et al., ICML", 2020, "K networks while searching"
     ),
-    "ubernet": Row(
+    "ubernet": Entry(
         UberNet, "encoder", "Kokkinos, CVPR", 2017, "one backbone, 1x1 convolutions per task"
     ),
-    "astmt": Row(
+    "astmt": Entry(
         ASTMT, "encoder", "Maninis et al., CVPR", 2019, "one network, run once for each task"
     ),
-    "pad_net": Row(
+    "pad_net": Entry(
         PADNet, "decoder", "Xu et al., CVPR", 2018, "one backbone, 3x3 convolutions per task pair"
     ),
-    "jtrl": Row(
+    "jtrl": Entry(
         JTRL, "decoder", "Zhang et al., ECCV", 2018, "one backbone, two states at each scale"
     ),
-    "pap_net": Row(
+    "pap_net": Entry(
         PAPNet, "decoder", "Zhang et al., CVPR", 2019, "one backbone, all pairs of positions"
     ),
-    "psd": Row(
+    "psd": Entry(
         PSD, "decoder", "Zhou et al., CVPR", 2020, "one backbone, 25 neighbours of each position"
     ),
-    "mti_net": Row(
+    "mti_net": Entry(
         MTINet, "decoder", "Vandenhende et al., ECCV", 2020, "as pad_net at four scales, narrower"
     ),
 }

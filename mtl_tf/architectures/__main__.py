@@ -1,11 +1,11 @@
-"""Prints the architectures as Markdown: `python -m mtl_tf.architectures`. It is in the docs."""
+"""Print the architectures as Markdown, for the docs: `python -m mtl_tf.architectures`."""
 
 import inspect
 import sys
 
 from mtl_tf.architectures import TABLE
 
-_COMMON = ("backbone", "tasks", "input_shape", "head", "output_stride", "name")
+_COMMON = ("backbone", "tasks", "input_shape", "head", "output_stride", "name", "kwargs")
 _FOCUS = {
     "baseline": "## Baseline",
     "encoder": "## Encoder-focused: features are shared while they are computed",
@@ -14,7 +14,7 @@ _FOCUS = {
 
 
 def markdown() -> str:
-    """The architectures by focus: picture, what it is, arguments of its own, cost and source."""
+    """Return the architectures by focus: picture, summary, specific arguments, cost and source."""
     parts = []
     for focus, heading in _FOCUS.items():
         rows = {name: row for name, row in TABLE.items() if row.focus == focus}
@@ -23,7 +23,7 @@ def markdown() -> str:
         for name, row in rows.items():
             paragraphs = (inspect.getdoc(row.cls) or "").split("\n\n")
             before_source = paragraphs[: [p[:7] for p in paragraphs].index("Source:")]
-            own = ", ".join(
+            specific = ", ".join(
                 f"`{p.name}={p.default!r}`".replace("'", '"')
                 for p in inspect.signature(row.cls).parameters.values()
                 if p.name not in _COMMON
@@ -36,7 +36,7 @@ def markdown() -> str:
                 "\n\n".join(before_source),
                 "",
                 f"`mtl.architectures.{row.cls.__name__}` · {row.paper} {row.year} · {row.cost}"
-                + (f" · options: {own}" if own else ""),
+                + (f" · options: {specific}" if specific else ""),
             ]
             parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""ASTMT: one network that is run once for each task, a little different each time."""
+"""ASTMT: one network that is applied once per task, with task-specific modulation."""
 
 import itertools
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.heads import spatial_pyramid
 from mtl_tf.layers import TaskDiscriminator, conv, conv_block, resize_to, squeeze_excite
 
@@ -15,11 +15,11 @@ _WIDTH, _LOW_LEVEL, _DILATIONS = 64, 12, (6, 12, 18)
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class ASTMT(Architecture):
-    """A backbone and a decoder whose convolutions all tasks share, and which each task modulates.
+    """A backbone and a decoder with shared convolutions and task-specific modulation.
 
-    Every task has batch normalisations of its own, squeeze-and-excitation of its own on residual
-    branches, and adapters: 1x1 convolutions beside the 3x3 ones, zero at first. The network runs
-    once for each task.
+    Batch normalisation, squeeze-and-excitation on residual branches, and adapters (1x1 convolutions
+    parallel to the larger ones, initially zero) are task-specific. The network is applied once per
+    task.
 
     Source: Maninis et al., "Attentive Single-Tasking of Multiple Tasks", CVPR 2019.
 
@@ -28,27 +28,37 @@ class ASTMT(Architecture):
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        adversarial: weight of the loss of a discriminator of tasks (`TaskDiscriminator`), none at
-            0; the paper takes 0.01.
+        adversarial: weight of the loss of the task discriminator (`TaskDiscriminator`); 0 for none.
+            The paper uses 0.01.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone or stride, a size that does not fit it, or a negative
+        ValueError: for an unknown backbone or stride, an invalid input size, or a negative
             weight.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.ASTMT("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat', 'parts']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
+        *,
         adversarial: float = 0.0,
         output_stride: int = 16,
         name: str = "astmt",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, None, output_stride)
@@ -66,11 +76,11 @@ class ASTMT(Architecture):
             outputs[task] = blueprint.output(prediction, task)
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, adversarial=adversarial)
+        super().__init__(blueprint, outputs, name, adversarial=adversarial, **kwargs)
 
 
-def _decoded(features: list[Any]) -> Any:
-    """DeepLab-v3+ at a width of 64: spatial pooling of the last stage, a skip from the first."""
+def _decoded(features: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Apply a DeepLab-v3+ decoder of width 64: pooling of the last stage, a skip from the first."""
     x = spatial_pyramid(features[-1], _WIDTH, _DILATIONS, "shared_decoder.0")
     fine = features[0]
     skip = conv_block(fine, _LOW_LEVEL, names=("shared_decoder.skip.0", "shared_decoder.skip.1"))
@@ -80,40 +90,40 @@ def _decoded(features: list[Any]) -> Any:
     return x
 
 
-def _modulated(shared: keras.Model, image: Any, task: str) -> Any:
-    """The output of a model of shared layers as one task modulates it."""
-    sums = itertools.count()
+def _modulated(shared: keras.Model, image: keras.KerasTensor, task: str) -> keras.KerasTensor:
+    """Return the output of a model of shared layers with the modulation of one task."""
+    num_sums = itertools.count()
 
-    def own(layer: Any) -> Any:
+    def clone_layer(layer: Any) -> Any:
         if not isinstance(layer, layers.BatchNormalization):
             return layer
         config = {**layer.get_config(), "name": f"modulator.{task}.{layer.name}"}
-        made = layers.BatchNormalization.from_config(config)
-        made.build((None, None, None, *layer.gamma.shape))
-        made.set_weights(layer.get_weights())
-        return made
+        norm = layers.BatchNormalization.from_config(config)
+        norm.build((None, None, None, *layer.gamma.shape))
+        norm.set_weights(layer.get_weights())
+        return norm
 
     def call(layer: Any, *arguments: Any, **options: Any) -> Any:
         prefix = f"modulator.{task}.{layer.name}"
         if isinstance(layer, layers.Add) and len(arguments[0]) == 2:
             rest, branch = arguments[0]
-            name = f"modulator.{task}.squeeze_excite.{next(sums)}"
+            name = f"modulator.{task}.squeeze_excite.{next(num_sums)}"
             return layer([rest, squeeze_excite(branch, name)])
         y = layer(*arguments, **options)
         if isinstance(layer, layers.Conv2D) and layer.kernel_size[0] > 1:
             return layers.Add()([y, _adapter(arguments[0], layer, f"{prefix}.adapter")])
         return y
 
-    clone = keras.models.clone_model(shared, image, clone_function=own, call_function=call)
+    clone = keras.models.clone_model(shared, image, clone_function=clone_layer, call_function=call)
     return clone.outputs[0]
 
 
-def _adapter(x: Any, layer: Any, name: str) -> Any:
-    """A 1x1 convolution beside a larger one, zero at first."""
+def _adapter(x: keras.KerasTensor, layer: Any, name: str) -> keras.KerasTensor:
+    """Return a 1x1 convolution parallel to a larger one, initially zero."""
     if layer.padding == "valid":
         x = layers.Cropping2D(layer.dilation_rate[0] * (layer.kernel_size[0] // 2))(x)
     if layer.strides[0] > 1:
-        # Every n-th pixel first: TensorFlow 2.21's 1x1 convolution of an image with strides writes
-        # where it must not in its gradient (oneDNN on the CPU, 3 channels), and the process dies.
+        # Subsampled first: the gradient of TensorFlow 2.21's strided 1x1 convolution of an image
+        # writes out of bounds (oneDNN on the CPU, 3 channels), and the process crashes.
         x = layers.AveragePooling2D(1, layer.strides[0])(x)
     return conv(x, layer.filters, 1, kernel_initializer="zeros", name=name)

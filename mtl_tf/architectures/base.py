@@ -1,4 +1,4 @@
-"""Base of all architectures: checked arguments and the Keras configuration."""
+"""Base of all architectures: argument checks and the Keras configuration."""
 
 import abc
 import inspect
@@ -13,9 +13,12 @@ from mtl_tf import backbones, heads, ops
 from mtl_tf.backbones.stage import Maps, Stage, after_each, pyramid
 from mtl_tf.layers.resize import resize_to
 
+Tasks = Mapping[str, int] | Iterable[Any]
+"""`{task: channels}`, or objects with `name` and `channels` such as `mtl_tf.Task`."""
 
-def task_channels(tasks: Mapping[str, int] | Iterable[Any]) -> dict[str, int]:
-    """`{task: channels}` from that, or from objects with `name` and `channels`.
+
+def task_channels(tasks: Tasks) -> dict[str, int]:
+    """Return `{task: channels}`, from that or from objects with `name` and `channels`.
 
     Raises:
         ValueError: for no task, a repeated task, or channels that are not positive integers.
@@ -27,8 +30,8 @@ def task_channels(tasks: Mapping[str, int] | Iterable[Any]) -> dict[str, int]:
     channels = dict(items)
     if not channels or len(channels) < len(items):
         raise ValueError(f"tasks must name at least one task, each once. Received: {tasks!r}")
-    for name, number in channels.items():
-        if not isinstance(name, str) or not isinstance(number, int) or number < 1:
+    for name, count in channels.items():
+        if not isinstance(name, str) or not isinstance(count, int) or count < 1:
             raise ValueError(
                 "tasks must be {name: channels} or a list of mtl_tf.Task, with at least one "
                 f"channel each. Received: {tasks!r}"
@@ -37,30 +40,35 @@ def task_channels(tasks: Mapping[str, int] | Iterable[Any]) -> dict[str, int]:
 
 
 class Blueprint:
-    """Building blocks of an architecture: an image, copies of a backbone, and heads.
+    """Building blocks of an architecture: the image, copies of the backbone, and heads.
 
     Args:
         backbone: a name from `mtl_tf.backbones.TABLE`, or a functional Keras model from images to a
-            list of stage features, finest first, whose copies begin with its weights.
+            list of stage features, finest first, whose copies start from its weights.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
 
     Attributes:
         image: the input `[B, H, W, 3]`.
         channels: `{task: channels}`.
-        stage_maps: `{stage: maps after it}` of what `features` has built.
-        arguments: the arguments, as they are saved with a model.
+        stage_maps: `{stage: maps after it}` of the last call of `features`.
+        arguments: the arguments as saved in the configuration of a model.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+
+    Example:
+        >>> blueprint = Blueprint("resnet18", {"heat": 1}, (32, 32, 3), None, 32)
+        >>> [x.shape[1] for x in blueprint.features()]
+        [8, 4, 2, 1]
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
         head: str | None,
         output_stride: int,
@@ -82,25 +90,25 @@ class Blueprint:
         }
 
     def stages(self, prefix: str = "backbone.") -> dict[str, Stage]:
-        """The stages of a fresh copy of the backbone, whose layers' names begin with `prefix`."""
+        """Return the stages of a new copy of the backbone; `prefix` starts its layers' names."""
         arguments = self.arguments
         return backbones.stages(arguments["backbone"], arguments["output_stride"], prefix)
 
     def features(self, prefix: str = "backbone.") -> Maps:
-        """The pyramid of one copy of the backbone on the image; sets `stage_maps`."""
+        """Return the pyramid of a new copy of the backbone on the image, and set `stage_maps`."""
         self.stage_maps = after_each(self.stages(prefix), self.image)
         return list(self.stage_maps.values())[-1]
 
-    def head(self, features: Maps, task: str, name: str) -> Any:
-        """The output of `task`: its head on `features`, at the image's size, float32."""
+    def head(self, features: Maps, task: str, name: str) -> keras.KerasTensor:
+        """Return the output of the head of `task` on `features`, at the image's size, float32."""
         return self.output(self._head(features, self.channels[task], name), task)
 
-    def heads(self, features: Mapping[str, Maps]) -> dict[str, Any]:
-        """The outputs of all tasks, from the pyramid of each: `{task: output}`."""
+    def heads(self, features: Mapping[str, Maps]) -> dict[str, keras.KerasTensor]:
+        """Return the outputs of all tasks, `{task: output}`, from the pyramid of each."""
         return {task: self.head(features[task], task, f"heads.{task}") for task in self.channels}
 
-    def output(self, prediction: Any, task: str) -> Any:
-        """`prediction` `[B, h, w, C]` at the image's size, float32, as the output called `task`."""
+    def output(self, prediction: keras.KerasTensor, task: str) -> keras.KerasTensor:
+        """Resize a prediction `[B, h, w, C]` to the image's size, float32, as the output `task`."""
         height, width = self.image.shape[1:3]
         return resize_to(prediction, height, width, name=task, dtype="float32")
 
@@ -111,10 +119,10 @@ def _check_model(backbone: Any, input_shape: tuple[int, int, int]) -> None:
             "backbone must be a name or a functional Keras model with one input. Received: "
             f"{backbone!r}"
         )
-    own = backbone.inputs[0].shape[1:]
-    if any(n not in (None, given) for n, given in zip(own, input_shape, strict=True)):
+    expected = backbone.inputs[0].shape[1:]
+    if any(n not in (None, given) for n, given in zip(expected, input_shape, strict=True)):
         raise ValueError(
-            f"The backbone {backbone.name!r} takes images {tuple(own)}, but input_shape is "
+            f"The backbone {backbone.name!r} takes images {tuple(expected)}, but input_shape is "
             f"{tuple(input_shape)}: build it for that size"
         )
     sizes = [input_shape[:2], *(tuple(x.shape[1:3]) for x in pyramid(backbone.output))]
@@ -128,48 +136,70 @@ def _check_model(backbone: Any, input_shape: tuple[int, int, int]) -> None:
 
 def _head_of(backbone: str | keras.Model, head: str | None) -> heads.Head:
     if head is None:
-        named = isinstance(backbone, str)
-        head = backbones.backbone_entry(backbone).head if named else "conv"
+        head = backbones.backbone_entry(backbone).head if isinstance(backbone, str) else "conv"
     if head not in heads.TABLE:
         raise ValueError(f"Unknown head {head!r}. Known: {sorted(heads.TABLE)}")
     return heads.TABLE[head]
 
 
 class Architecture(keras.Model, abc.ABC):
-    """Base of all architectures: a functional model that saves the arguments it was made with.
+    """Base of all architectures: a functional model with its constructor's arguments as config.
 
     Args:
-        blueprint: what it was built from.
+        blueprint: building blocks of the model.
         outputs: `{task: prediction}`.
         name: name of the model.
-        arguments: what else the subclass's constructor was given.
+        trainable: whether the variables of the model are trained.
+        **arguments: further arguments of the subclass's constructor.
+
+    Raises:
+        TypeError: for an argument that the subclass's constructor does not have.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
+        >>> isinstance(model, mtl.architectures.Architecture), model.arguments["backbone"]
+        (True, 'resnet18')
     """
 
     def __init__(
-        self, blueprint: Blueprint, outputs: dict[str, Any], name: str, **arguments: Any
+        self,
+        blueprint: Blueprint,
+        outputs: dict[str, keras.KerasTensor],
+        name: str,
+        *,
+        trainable: bool = True,
+        **arguments: Any,
     ) -> None:
+        parameters = inspect.signature(type(self)).parameters
+        unknown = sorted(arguments.keys() - parameters.keys())
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {unknown[0]!r}")
         super().__init__(inputs=blueprint.image, outputs=outputs, name=name)
-        # Not a dictionary, in which Keras would find a backbone that the model only copies.
-        taken = inspect.signature(type(self)).parameters
+        if not trainable:  # True would unfreeze the frozen layers of a backbone
+            self.trainable = False
+        # Not a dictionary: Keras would track a backbone in it, which the model only copies.
         self.arguments = types.MappingProxyType(
-            {n: v for n, v in {**blueprint.arguments, **arguments}.items() if n in taken}
+            {n: v for n, v in {**blueprint.arguments, **arguments}.items() if n in parameters}
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration: the arguments of the constructor."""
+        """Return the Keras configuration: the arguments of the constructor."""
+        config = super().get_config()
+        del config["dtype"]  # layers have the global policy
         arguments = dict(self.arguments)
         if isinstance(arguments["backbone"], keras.Model):
             arguments["backbone"] = keras.saving.serialize_keras_object(arguments["backbone"])
-        return {**arguments, "name": self.name}
+        return {**arguments, **config}
 
     def export(self, *arguments: Any, **options: Any) -> Any:
-        """`keras.Model.export`, to SavedModel, ONNX or LiteRT, with TensorFlow's own ops alone."""
+        """Export to SavedModel, ONNX or LiteRT by `keras.Model.export`, without custom ops."""
         with ops.portable():
             return super().export(*arguments, **options)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Architecture":
-        """Builds the model again from `get_config`."""
+        """Create the model from the configuration of `get_config`."""
         config = dict(config)
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.saving.deserialize_keras_object(

@@ -1,11 +1,11 @@
-"""Branched networks: tasks share the first stages of a backbone and part along a tree."""
+"""Branched networks: tasks share the first stages of a backbone and branch along a tree."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.backbones.stage import Maps
 
 Tree = Sequence[Sequence[Sequence[str]]]
@@ -14,10 +14,12 @@ Tree = Sequence[Sequence[Sequence[str]]]
 def checked_tree(
     tree: Tree | None, stages: Sequence[str], tasks: Sequence[str]
 ) -> list[list[tuple[str, ...]]]:
-    """A tree as lists of tuples, each task once per stage, each partition refining the one before.
+    """Return a tree as lists of tuples after checking it.
+
+    Each stage must have a partition of the tasks that refines the partition of the previous stage.
 
     Args:
-        tree: for every stage the groups of tasks that share it; `None` for all stages shared but
+        tree: for every stage the groups of tasks that share it; `None` to share all stages except
             the last.
         stages: names of the backbone's stages.
         tasks: names of the tasks.
@@ -26,7 +28,7 @@ def checked_tree(
         The tree.
 
     Raises:
-        ValueError: if it is not such a tree.
+        ValueError: if the tree is invalid.
     """
     if tree is None:
         return [[tuple(tasks)]] * (len(stages) - 1) + [[(task,) for task in tasks]]
@@ -36,7 +38,7 @@ def checked_tree(
             f"tree must have one partition of the tasks for each of the stages {list(stages)}. "
             f"Received: {len(groups)}"
         )
-    above = [tuple(tasks)]
+    previous = [tuple(tasks)]
     for stage, partition in zip(stages, groups, strict=True):
         named = [task for group in partition for task in group]
         if sorted(named) != sorted(tasks) or not all(partition):
@@ -45,12 +47,12 @@ def checked_tree(
                 f"for {stage!r}: {partition}"
             )
         for group in partition:
-            if not any(set(group) <= set(parent) for parent in above):
+            if not any(set(group) <= set(parent) for parent in previous):
                 raise ValueError(
-                    f"Tasks that have parted cannot meet again: {group} at {stage!r} is in no "
-                    f"group of the stage before: {above}"
+                    f"Branches of the tree cannot merge again: {group} at {stage!r} is in no group "
+                    f"of the previous stage: {previous}"
                 )
-        above = partition
+        previous = partition
     return groups
 
 
@@ -58,8 +60,8 @@ def checked_tree(
 class Branched(Architecture):
     """A tree of backbone stages: one copy of a stage for each group of tasks that share it.
 
-    `mtl_tf.architectures.search_layout` finds a tree from single-task networks and
-    `LearnedBranching` while training.
+    `mtl_tf.architectures.search_layout` derives a tree from single-task networks,
+    `LearnedBranching` by training.
 
     Source: Vandenhende et al., "Branched Multi-Task Networks: Deciding What Layers to Share", BMVC
     2020; Lu et al., CVPR 2017.
@@ -69,30 +71,40 @@ class Branched(Architecture):
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
-        tree: for every stage of the backbone, the stem included, the groups of tasks that share it,
-            such as `[[("a", "b", "c")], [("a", "b"), ("c",)], ...]`; each partition refines the one
-            before. By default all stages are shared but the last.
+        tree: for every stage of the backbone, including the stem, the groups of tasks that share
+            it, such as `[[("a", "b", "c")], [("a", "b"), ("c",)], ...]`; each partition refines the
+            previous one. By default all stages except the last are shared.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, a size that does not fit it, or
-            something that is not a tree.
+        ValueError: for an unknown backbone, head or stride, an invalid input size, or an invalid
+            tree.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.Branched("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat', 'parts']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
+        *,
         head: str | None = None,
         output_stride: int = 8,
         tree: Tree | None = None,
         name: str = "branched",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
@@ -118,4 +130,4 @@ class Branched(Architecture):
         )
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, tree=None if tree is None else groups)
+        super().__init__(blueprint, outputs, name, tree=None if tree is None else groups, **kwargs)

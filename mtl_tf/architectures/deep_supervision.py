@@ -1,35 +1,36 @@
 """Deep supervision: auxiliary tasks and initial predictions."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 
 from mtl_tf import backbones
-from mtl_tf.architectures.base import Blueprint, task_channels
+from mtl_tf.architectures.base import Blueprint, Tasks, task_channels
 from mtl_tf.heads import high_resolution_fuse
 from mtl_tf.layers import bottleneck, conv
 
-Tasks = Mapping[str, int] | Iterable[Any]
-
 
 class DecoderBlueprint(Blueprint):
-    """Building blocks of an architecture with its own heads, auxiliary tasks included.
+    """Building blocks of a decoder-focused architecture: auxiliary tasks and initial predictions.
 
     Args:
         backbone: see `Blueprint`.
-        tasks: the tasks that are predicted in the end, `{task: channels}` or `mtl_tf.Task`s.
+        tasks: tasks of the final predictions, `{task: channels}` or `mtl_tf.Task`s.
         input_shape: `(H, W, 3)`.
-        auxiliary_tasks: the tasks with initial predictions, which all of `tasks` are among; those
-            by default.
+        auxiliary_tasks: tasks with initial predictions, a superset of `tasks`; by default `tasks`.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
 
     Attributes:
         auxiliary: `{auxiliary task: channels}`.
-        predictions: `{"task/initial...": raw prediction [B, h, w, channels]}`; `initial` adds them.
+        predictions: `{"task/initial...": raw prediction [B, h, w, channels]}`, added by `initial`.
 
     Raises:
-        ValueError: as `Blueprint`, and for auxiliary tasks that leave out a task.
+        ValueError: as `Blueprint`, and if `auxiliary_tasks` lacks a task of `tasks`.
+
+    Example:
+        >>> blueprint = DecoderBlueprint("resnet18", {"heat": 1}, (32, 32, 3), None, 32)
+        >>> blueprint.task_features(blueprint.fused_features(), 64)["heat"].shape
+        (None, 1, 1, 64)
     """
 
     def __init__(
@@ -50,52 +51,54 @@ class DecoderBlueprint(Blueprint):
                 f"{self.channels}, auxiliary_tasks {self.auxiliary}"
             )
         self.arguments["auxiliary_tasks"] = self.auxiliary
-        self.predictions: dict[str, Any] = {}
+        self.predictions: dict[str, keras.KerasTensor] = {}
 
-    def fused_features(self) -> Any:
-        """One map of the backbone: the last stage of a ResNet, all stages of others, fused."""
+    def fused_features(self) -> keras.KerasTensor:
+        """Return one map of the backbone: the last stage of a ResNet, else all stages fused."""
         backbone = self.arguments["backbone"]
         is_named = isinstance(backbone, str)
         if is_named and backbones.backbone_entry(backbone).head == "deeplab":
             return self.features()[-1]
         return high_resolution_fuse(self.features("backbone.0."), "backbone.1")
 
-    def initial(self, x: Any, task: str, name: str, suffix: str = "") -> None:
-        """Adds the initial prediction of `task` from its features, an output that is trained too.
+    def initial(self, x: keras.KerasTensor, task: str, name: str, suffix: str = "") -> None:
+        """Add the initial prediction of `task` from its features to the outputs.
 
         Args:
             x: features `[B, h, w, C]`.
             task: an auxiliary task.
             name: name of the convolution.
-            suffix: what the output's name has behind `task/initial`.
+            suffix: suffix of the output's name after `task/initial`.
         """
         prediction = conv(x, self.auxiliary[task], 1, use_bias=True, name=name)
         output = keras.layers.Activation("linear", dtype="float32")(prediction)
         self.predictions[f"{task}/initial{suffix}"] = output
 
-    def task_features(self, x: Any, channels: int, stride: int = 1) -> dict[str, Any]:
-        """Two bottlenecks and an initial prediction for each auxiliary task.
+    def task_features(
+        self, x: keras.KerasTensor, channels: int, stride: int = 1
+    ) -> dict[str, keras.KerasTensor]:
+        """Apply two bottlenecks and an initial prediction for each auxiliary task.
 
         Args:
-            x: features `[B, h, w, C]` that all tasks share.
-            channels: of the tasks' features.
-            stride: the least down-sampling factor of the tasks' features against the image.
+            x: shared features `[B, h, w, C]`.
+            channels: channels of the tasks' features.
+            stride: minimum down-sampling factor of the tasks' features relative to the image.
 
         Returns:
             `{task: [B, h', w', channels]}`.
         """
         heads = "initial_task_prediction_heads"
         strides = max(1, stride * x.shape[1] // self.image.shape[1])
-        found = {}
+        features = {}
         for task in self.auxiliary:
             y = bottleneck(x, channels, strides, name=f"{heads}.layers.{task}.0")
             y = bottleneck(y, channels, name=f"{heads}.layers.{task}.1")
             self.initial(y, task, f"{heads}.conv_out.{task}")
-            found[task] = y
-        return found
+            features[task] = y
+        return features
 
-    def final(self, features: Mapping[str, Any]) -> dict[str, Any]:
-        """The outputs: two bottlenecks and a convolution for each task, and initial predictions."""
+    def final(self, features: Mapping[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
+        """Return all outputs: a head of two bottlenecks per task, and the initial predictions."""
         outputs = {}
         for task, channels in self.channels.items():
             x = features[task]

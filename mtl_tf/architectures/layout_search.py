@@ -1,8 +1,8 @@
 """Layout search of branched multi-task networks: the stages that tasks share.
 
-Single-task networks represent the same images; tasks whose representations at a stage say the same
-about which images are alike may share the stage. Source: Vandenhende et al., "Branched Multi-Task
-Networks: Deciding What Layers to Share", BMVC 2020.
+Representation similarity analysis of single-task networks: tasks whose features at a stage induce
+the same similarities between images share the stage. Source: Vandenhende et al., "Branched
+Multi-Task Networks: Deciding What Layers to Share", BMVC 2020.
 """
 
 import itertools
@@ -21,7 +21,7 @@ Partition = tuple[tuple[int, ...], ...]
 
 
 def rdm(features: Any) -> np.ndarray:
-    """Representation dissimilarity matrix: 1 - Pearson correlation between images' features.
+    """Return the representation dissimilarity matrix, 1 - Pearson correlation between images.
 
     Source: Vandenhende et al., BMVC 2020, section 3.1.
 
@@ -47,7 +47,7 @@ def rdm(features: Any) -> np.ndarray:
 
 
 def affinity(rdms: Sequence[np.ndarray]) -> np.ndarray:
-    """Task affinity: Spearman correlation of the upper triangles of dissimilarity matrices.
+    """Return task affinities: Spearman correlations of the dissimilarity matrices' upper triangles.
 
     Source: Vandenhende et al., BMVC 2020, section 3.1.
 
@@ -55,7 +55,7 @@ def affinity(rdms: Sequence[np.ndarray]) -> np.ndarray:
         rdms: K matrices `[n, n]`.
 
     Returns:
-        `[K, K]` float64, 1 on the diagonal, 0 where a matrix is constant and has no ranks.
+        `[K, K]` float64, 1 on the diagonal, 0 where a matrix is constant.
     """
     upper = np.triu_indices(len(rdms[0]), k=1)
     triangles = [matrix[upper] for matrix in rdms]
@@ -72,26 +72,26 @@ def affinity(rdms: Sequence[np.ndarray]) -> np.ndarray:
 def search(
     affinities: Any, costs: Sequence[float], budget: float, beam_width: int = 1000
 ) -> list[list[tuple[int, ...]]]:
-    """The tree that puts similar tasks together best, among those within a budget.
+    """Search the tree that groups similar tasks best within a budget.
 
-    Minimised is the sum over stages of the mean over groups of the largest dissimilarity
-    (1 - affinity) within a group. Among partial trees that end in the same partition, one that is
-    no cheaper and no better than another is dropped; of the rest the `beam_width` best are kept, so
-    that the result is exact where no stage has more.
+    The search minimises the sum over stages of the mean over groups of the maximum dissimilarity
+    (1 - affinity) within a group. Of the partial trees that end in the same partition, those
+    dominated in score and cost are dropped; the `beam_width` best of the rest are kept. The result
+    is exact if no stage has more.
 
     Source: Vandenhende et al., BMVC 2020, section 3.2.
 
     Args:
         affinities: `[S, K, K]` for the S stages, first stage first.
-        costs: of one copy of each stage, S numbers in any unit.
-        budget: largest total cost, in that unit.
+        costs: cost of one copy of each stage, S numbers in any unit.
+        budget: maximum total cost, in that unit.
         beam_width: number of partial trees kept after a stage.
 
     Returns:
-        For each stage the groups of tasks (as numbers from 0) that share it.
+        For each stage the groups of tasks (indices from 0) that share it.
 
     Raises:
-        ValueError: if not even the tree that shares everything is within the budget.
+        ValueError: if the tree that shares all stages exceeds the budget.
     """
     dissimilarities = 1.0 - np.asarray(affinities, np.float64)
     num_tasks = dissimilarities.shape[-1]
@@ -107,16 +107,16 @@ def search(
         for score, spent, tree in beam:
             for partition in refinements(tree[-1]):
                 total = spent + cost * len(partition)
-                # Groups never meet again: the later stages have at least as many.
+                # Groups never merge: later stages have at least as many.
                 if total + rest * len(partition) <= budget * (1 + 1e-9):
-                    worst = score + _dissimilarity(partition, dissimilarities[stage])
-                    candidates.append((worst, total, [*tree, partition]))
+                    new_score = score + _dissimilarity(partition, dissimilarities[stage])
+                    candidates.append((new_score, total, [*tree, partition]))
         beam = _undominated(candidates)[:beam_width]
     return [list(partition) for partition in beam[0][2][1:]]
 
 
 def refinements(partition: Partition) -> Iterator[Partition]:
-    """All partitions whose groups are subsets of the groups of a partition, itself first."""
+    """Yield all refinements of a partition, itself first."""
     for parts in itertools.product(*(list(_partitions(group)) for group in partition)):
         yield tuple(group for part in parts for group in part)
 
@@ -137,27 +137,27 @@ def _dissimilarity(partition: Partition, dissimilarity: np.ndarray) -> float:
 
 
 def _undominated(candidates: list[tuple[float, float, Any]]) -> list[tuple[float, float, Any]]:
-    """Best first, without those that end like a better one and cost no less."""
+    """Return the Pareto-optimal candidates of each last partition, sorted by score."""
     cheapest: dict[Any, float] = {}
-    kept = []
+    undominated = []
     for score, spent, tree in sorted(candidates, key=lambda c: c[:2]):
         end = frozenset(frozenset(group) for group in tree[-1])
         if spent < cheapest.get(end, math.inf):
             cheapest[end] = spent
-            kept.append((score, spent, tree))
-    return kept
+            undominated.append((score, spent, tree))
+    return undominated
 
 
 def search_layout(
     models: Mapping[str, SingleTask], images: Any, budget: float, beam_width: int = 1000
 ) -> list[list[tuple[str, ...]]]:
-    """The tree for `Branched` that trained single-task networks suggest.
+    """Search the tree of `Branched` by the representations of trained single-task networks.
 
     Args:
         models: `{task: SingleTask}` with the same backbone, trained.
-        images: `[n, H, W, 3]`, normalised; some hundreds are enough. All features of a stage are in
-            memory at once.
-        budget: largest multiply-adds of the tree, as a share of those of K separate backbones.
+        images: `[n, H, W, 3]`, normalised; a few hundred suffice. All features of a stage are in
+            memory at the same time.
+        budget: maximum multiply-adds of the tree, as a fraction of those of K separate backbones.
         beam_width: see `search`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Learned branching: a supergraph of K copies per stage in which the tasks find their tree."""
+"""Learned branching: a supergraph of K copies per stage in which a tree is learned."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 import keras
 import numpy as np
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.backbones.stage import Maps
 from mtl_tf.inspection.cost import stage_costs
 from mtl_tf.layers import BranchingChoices, Mixture
 
 
 def derive_tree(logits: Any, tasks: Sequence[str]) -> list[list[tuple[str, ...]]]:
-    """The tree of the likeliest choices, for `Branched`.
+    """Return the tree of the most probable choices, for `Branched`.
 
     Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020, section 3.3.
 
     Args:
-        logits: `[S, K, K]`: after stage s, node or head k's preference for the nodes of the stage.
+        logits: `[S, K, K]`: after stage s, logits of node or head k for the nodes of the stage.
         tasks: names of the K heads.
 
     Returns:
-        For each stage the groups of tasks whose way passes through the same node.
+        For each stage the groups of tasks whose path passes through the same node.
 
     Raises:
         ValueError: if the logits are not `[S, K, K]` for K tasks.
@@ -46,7 +46,7 @@ def derive_tree(logits: Any, tasks: Sequence[str]) -> list[list[tuple[str, ...]]
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class LearnedBranching(Architecture):
-    """K copies of every stage; each copy, and each head, learns which copy before it to read.
+    """K copies of every stage; each copy and each head learns its parent in the previous stage.
 
     Train it with `mtl_tf.training.AnnealBranching`, then build `Branched(..., tree=model.tree())`
     and train that.
@@ -60,28 +60,37 @@ class LearnedBranching(Architecture):
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
-        resource_weight: factor of the expected multiply-adds of the backbone, as a share of those
-            of K separate ones, that is added to the losses: the larger, the more is shared.
-        is_hard: whether a sampled choice is one-hot in the forward pass.
-        learning_rate_multiplier: how many times faster than the rest the choices are learned; with
+        resource_weight: weight in the losses of the expected multiply-adds of the backbone, as a
+            fraction of those of K separate ones; larger weights share more.
+        is_hard: whether sampled choices are one-hot in the forward pass.
+        learning_rate_multiplier: multiplier of the learning rate of the choices, applied by
             `MultiTaskTrainer`.
-        seed: of the samples.
+        seed: seed of the samples.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.LearnedBranching("resnet18", tasks, (32, 32, 3))
+        >>> len(model.tree())  # stem and four stages
+        5
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
+        *,
         head: str | None = None,
         output_stride: int = 8,
         resource_weight: float = 0.0,
@@ -89,6 +98,7 @@ class LearnedBranching(Architecture):
         learning_rate_multiplier: float = 1.0,
         seed: int | None = None,
         name: str = "learned_branching",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
@@ -96,9 +106,14 @@ class LearnedBranching(Architecture):
         copies = {node: blueprint.stages(f"backbone.{node}.") for node in nodes}
         blueprint.features("measured.")
         choices = BranchingChoices(
-            stage_costs(blueprint.stage_maps.values()), len(nodes), resource_weight, is_hard,
-            learning_rate_multiplier, seed, name="branching",
-        )  # fmt: skip
+            stage_costs(blueprint.stage_maps.values()),
+            len(nodes),
+            resource_weight=resource_weight,
+            is_hard=is_hard,
+            learning_rate_multiplier=learning_rate_multiplier,
+            seed=seed,
+            name="branching",
+        )
 
         # === Functional model ===
         pyramids: dict[str, Maps] = {node: [blueprint.image] for node in nodes}
@@ -120,9 +135,10 @@ class LearnedBranching(Architecture):
             is_hard=is_hard,
             learning_rate_multiplier=learning_rate_multiplier,
             seed=seed,
+            **kwargs,
         )
         self.choices = choices
 
     def tree(self) -> list[list[tuple[str, ...]]]:
-        """The tree of the likeliest choices so far; see `derive_tree`."""
+        """Return the tree of the currently most probable choices; see `derive_tree`."""
         return derive_tree(self.choices.logits, list(self.arguments["tasks"]))

@@ -1,23 +1,23 @@
-"""MTAN: a shared backbone, and per task a chain of soft attention masks on its stages."""
+"""MTAN: a shared backbone, and per task a sequence of soft attention masks on its stages."""
 
 from typing import Any
 
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.backbones.stage import Maps, Stage, changed
 from mtl_tf.layers import bottleneck, task_attention
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class MTAN(Architecture):
-    """One shared backbone whose stages every task looks at through attention masks of its own.
+    """One shared backbone with task-specific attention masks on its stages.
 
-    At each stage but the stem a task's mask is computed from the stage's features before its last
-    block and from what the task attended to in the stage before, which a bottleneck shared by the
-    tasks has refined; it multiplies the stage's output. Stages with several maps, as HRNet's, have
-    a mask for each; a new map follows the coarsest one before it.
+    At each stage except the stem, a task's mask is computed from the stage's features before its
+    last block and from the task's attended features of the previous stage, refined by a bottleneck
+    that tasks share; the mask multiplies the stage's output. Stages with several maps, as in HRNet,
+    have one mask per map; a new map continues the coarsest previous one.
 
     Source: Liu et al., "End-to-End Multi-Task Learning with Attention", CVPR 2019, in the form for
     ResNets of Vandenhende et al., TPAMI 2021.
@@ -27,68 +27,85 @@ class MTAN(Architecture):
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.MTAN("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat', 'parts']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
+        *,
         head: str | None = None,
         output_stride: int = 8,
         name: str = "mtan",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
 
         # === Functional model ===
         maps = [blueprint.image]
-        # By task, what it sees of each map: of the stage before, and of the whole pyramid.
-        attended: dict[str, dict[int, Any]] = {task: {} for task in blueprint.channels}
-        pyramids: dict[str, dict[int, Any]] = {task: {} for task in blueprint.channels}
-        number = 0
+        # Attended features by task and map: of the previous stage, and of the whole pyramid.
+        attended: dict[str, dict[int, keras.KerasTensor]] = {
+            task: {} for task in blueprint.channels
+        }
+        pyramids: dict[str, dict[int, keras.KerasTensor]] = {
+            task: {} for task in blueprint.channels
+        }
+        index = 0
         for stage_name, stage in blueprint.stages().items():
-            before, entering, maps = maps, *_around_last_block(stage, maps)
+            inputs, before_last, maps = maps, *_around_last_block(stage, maps)
             if stage_name == "stem":
                 continue
-            number += 1
-            made = changed(before, maps)
-            now: dict[str, dict[int, Any]] = {task: {} for task in blueprint.channels}
-            for i in made:
-                suffix = "" if len(made) == 1 else f".{i}"
-                x = entering[i]
+            index += 1
+            new = changed(inputs, maps)
+            current: dict[str, dict[int, keras.KerasTensor]] = {
+                task: {} for task in blueprint.channels
+            }
+            for i in new:
+                suffix = "" if len(new) == 1 else f".{i}"
+                x = before_last[i]
                 refine = None
-                for task, earlier in attended.items():
-                    inputs = x
-                    if earlier:
-                        source = earlier[i if i in earlier else max(earlier)]
-                        refine = refine or _refinement(source, x, f"refine_{number - 1}{suffix}")
-                        inputs = layers.Concatenate()([x, refine(source)])
+                for task, previous in attended.items():
+                    mask_input = x
+                    if previous:
+                        source = previous[i if i in previous else max(previous)]
+                        refine = refine or _refinement(source, x, f"refine_{index - 1}{suffix}")
+                        mask_input = layers.Concatenate()([x, refine(source)])
                     mask = task_attention(
-                        inputs, maps[i].shape[-1], f"attention_{number}{suffix}.{task}"
+                        mask_input, maps[i].shape[-1], f"attention_{index}{suffix}.{task}"
                     )
-                    now[task][i] = layers.Multiply()([mask, maps[i]])
-            attended = now
-            pyramids = {task: {**pyramids[task], **now[task]} for task in pyramids}
-        outputs = blueprint.heads(
-            {task: [seen[i] for i in sorted(seen)] for task, seen in pyramids.items()}
-        )
+                    current[task][i] = layers.Multiply()([mask, maps[i]])
+            attended = current
+            pyramids = {task: {**pyramids[task], **current[task]} for task in pyramids}
+        outputs = blueprint.heads({task: [x[i] for i in sorted(x)] for task, x in pyramids.items()})
 
         # === Config ===
-        super().__init__(blueprint, outputs, name)
+        super().__init__(blueprint, outputs, name, **kwargs)
 
 
 def _around_last_block(stage: Stage, maps: Maps) -> tuple[Maps, Maps]:
-    """The maps before the last block of a stage and after it; after it only if it is the first."""
+    """Return the maps before and after the last block of a stage.
+
+    For a stage of a single block, both are the maps after it.
+    """
     *first, last = stage.blocks
     for block in first:
         maps = block(maps)
@@ -96,10 +113,10 @@ def _around_last_block(stage: Stage, maps: Maps) -> tuple[Maps, Maps]:
     return (maps if first else after), after
 
 
-def _refinement(source: Any, target: Any, name: str) -> keras.Model:
-    """A bottleneck to the channels of `target` and pooling to its resolution, to be shared."""
-    entrance = keras.Input(source.shape[1:])
-    x = bottleneck(entrance, target.shape[-1], name=f"{name}.0")
+def _refinement(source: keras.KerasTensor, target: keras.KerasTensor, name: str) -> keras.Model:
+    """Return a bottleneck to the channels of `target` and pooling to its resolution, as a model."""
+    inputs = keras.Input(source.shape[1:])
+    x = bottleneck(inputs, target.shape[-1], name=f"{name}.0")
     if x.shape[1] > target.shape[1]:
         x = layers.MaxPooling2D(x.shape[1] // target.shape[1])(x)
-    return keras.Model(entrance, x, name=name)
+    return keras.Model(inputs, x, name=name)

@@ -1,15 +1,16 @@
-"""MTI-Net: distillation between tasks at every scale, each told by the coarser one."""
+"""MTI-Net: multi-modal distillation at every scale, propagated from coarse to fine."""
 
 from typing import Any
 
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.base import Architecture, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.heads import high_resolution_head
 from mtl_tf.layers import basic_block, conv, distill, resize_to, squeeze_excite
 
+Features = dict[str, keras.KerasTensor]
 LAYOUTS = ("across_tasks", "official")
 
 
@@ -17,9 +18,8 @@ LAYOUTS = ("across_tasks", "official")
 class MTINet(Architecture):
     """Features of every task at every scale of the backbone, propagated from coarse to fine.
 
-    At each scale tasks make initial predictions and send messages to each other; a feature
-    propagation module hands what tasks share, and each task's own part of it, to the next finer
-    scale. Final heads see all scales.
+    At each scale tasks make initial predictions and exchange messages; a feature propagation module
+    passes shared and task-specific features to the next finer scale. Final heads use all scales.
 
     Source: Vandenhende et al., "MTI-Net: Multi-Scale Task Interaction Networks for Multi-Task
     Learning", ECCV 2020.
@@ -29,32 +29,42 @@ class MTINet(Architecture):
             stage features, finest first, which is copied; sizes halve from each to the next.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        auxiliary_tasks: the tasks with initial predictions, `tasks` among them; those by default.
-            Train them by giving them to the trainer as well.
-        propagation: what the attention of the feature propagation module is a softmax over:
-            `"across_tasks"`, as the paper says, or `"official"`, neighbouring channels of the
-            concatenated features, as the survey's code does and its checkpoints need.
+        auxiliary_tasks: tasks with initial predictions, a superset of `tasks`; by default `tasks`.
+            To train them, pass them to the trainer as well.
+        propagation: axis of the softmax attention of the feature propagation module:
+            `"across_tasks"`, as in the paper, or `"official"`, adjacent channels of the
+            concatenated features, as in the survey's code and required by its checkpoints.
         output_stride: down-sampling factor of a named ResNet's last stage; 32 keeps four scales.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every auxiliary task and scale s,
     `{"task/initial/s": raw prediction [B, h_s, w_s, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, layout or stride, a size that does not fit the
-            backbone, or auxiliary tasks that leave out a task.
+        ValueError: for an unknown backbone, layout or stride, an invalid input
+            size, or auxiliary tasks that leave out a task.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.MTINet("resnet18", tasks, (32, 32, 3))
+        >>> model.output["parts"].shape, model.output["parts/initial/3"].shape
+        ((None, 32, 32, 5), (None, 1, 1, 5))
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
-        auxiliary_tasks: Any = None,
+        *,
+        auxiliary_tasks: Tasks | None = None,
         propagation: str = "across_tasks",
         output_stride: int = 32,
         name: str = "mti_net",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = DecoderBlueprint(backbone, tasks, input_shape, auxiliary_tasks, output_stride)
@@ -63,17 +73,17 @@ class MTINet(Architecture):
 
         # === Functional model ===
         pyramid = blueprint.features()
-        distilled: dict[str, list[Any]] = {task: [] for task in blueprint.channels}
-        told: dict[str, Any] = {}
+        distilled: dict[str, list[keras.KerasTensor]] = {task: [] for task in blueprint.channels}
+        propagated: Features = {}
         for s in reversed(range(len(pyramid))):
-            features = _refined(blueprint, pyramid[s], told, s)
+            features = _refined(blueprint, pyramid[s], propagated, s)
             messages = distill(
                 features, list(blueprint.channels), "source", f"distillation_scale_{s}"
             )
             for task, x in messages.items():
                 distilled[task].insert(0, x)
             if s > 0:
-                told = _propagated(features, propagation, f"fpm_scale_{s}")
+                propagated = _feature_propagation(features, propagation, f"fpm_scale_{s}")
         outputs = {
             task: blueprint.output(
                 high_resolution_head(distilled[task], channels, f"heads.{task}"), task
@@ -83,25 +93,27 @@ class MTINet(Architecture):
 
         # === Config ===
         outputs = {**outputs, **dict(sorted(blueprint.predictions.items()))}
-        super().__init__(blueprint, outputs, name, propagation=propagation)
+        super().__init__(blueprint, outputs, name, propagation=propagation, **kwargs)
 
 
-def _refined(blueprint: DecoderBlueprint, x: Any, told: dict[str, Any], s: int) -> dict[str, Any]:
-    """Each task's features at scale s, from the backbone's and what the coarser scale told."""
-    found = {}
+def _refined(
+    blueprint: DecoderBlueprint, x: keras.KerasTensor, propagated: Features, s: int
+) -> Features:
+    """Return the features of each task at scale s, from the backbone and the coarser scale."""
+    features = {}
     for task in blueprint.auxiliary:
         y = x
-        if told:
-            y = layers.Concatenate()([x, resize_to(told[task], x.shape[1], x.shape[2])])
+        if propagated:
+            y = layers.Concatenate()([x, resize_to(propagated[task], x.shape[1], x.shape[2])])
         for i in range(2):
             y = basic_block(y, x.shape[-1], name=f"scale_{s}.refinement.{task}.{i}")
         blueprint.initial(y, task, f"scale_{s}.decoders.{task}", f"/{s}")
-        found[task] = y
-    return found
+        features[task] = y
+    return features
 
 
-def _propagated(features: dict[str, Any], layout: str, name: str) -> dict[str, Any]:
-    """The feature propagation module: what tasks share, weighed for each, plus its own features."""
+def _feature_propagation(features: Features, layout: str, name: str) -> Features:
+    """Apply the feature propagation module: shared features, rescaled per task, plus its own."""
     num, (_, height, width, channels) = len(features), next(iter(features.values())).shape
     x = layers.Concatenate()(list(features.values())) if num > 1 else next(iter(features.values()))
     inner = max(num * channels // 4, 1)
@@ -116,6 +128,6 @@ def _propagated(features: dict[str, Any], layout: str, name: str) -> dict[str, A
     x = layers.Multiply()([x, layers.Reshape((height, width, num * channels))(mask)])
     shared = basic_block(x, channels, name=f"{name}.dimensionality_reduction")
     return {
-        task: layers.Add()([squeeze_excite(shared, f"{name}.se.{task}.squeeze"), own])
-        for task, own in features.items()
+        task: layers.Add()([squeeze_excite(shared, f"{name}.se.{task}.squeeze"), y])
+        for task, y in features.items()
     }

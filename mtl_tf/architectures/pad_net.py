@@ -1,10 +1,10 @@
-"""PAD-Net: initial predictions of all tasks, whose features tell each other through gates."""
+"""PAD-Net: initial predictions of all tasks and multi-modal distillation between them."""
 
 from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.base import Architecture, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.layers import distill
 
@@ -13,7 +13,7 @@ _CHANNELS = 256
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class PADNet(Architecture):
-    """Features of every auxiliary task, messages between them through gates, then final heads.
+    """Features of every auxiliary task, gated messages between them, and final heads.
 
     Source: Xu et al., "PAD-Net: Multi-Tasks Guided Prediction-and-Distillation Network for
     Simultaneous Depth Estimation and Scene Parsing", CVPR 2018, as built by Vandenhende et al.,
@@ -25,32 +25,42 @@ class PADNet(Architecture):
             of others.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        auxiliary_tasks: the tasks with initial predictions, `tasks` among them; those by default.
-            Train them by giving them to the trainer as well.
-        gate: what gates are computed from: `"source"`, the sending task, as the survey's code;
-            `"target"`, the receiving one, as the paper; `"survey"`, as the survey's equation 2,
-            where the gated features are the sender's own. See `mtl_tf.layers.distill`.
+        auxiliary_tasks: tasks with initial predictions, a superset of `tasks`; by default `tasks`.
+            To train them, pass them to the trainer as well.
+        gate: input of the gates: `"source"`, the source task, as in the survey's code; `"target"`,
+            the target task, as in the paper; `"survey"`, as in equation 2 of the survey, which
+            gates the features of the source task directly. See `mtl_tf.layers.distill`.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every auxiliary task,
     `{"task/initial": raw prediction [B, h, w, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, gate or stride, a size that does not fit the backbone,
+        ValueError: for an unknown backbone, gate or stride, an invalid input size,
             or auxiliary tasks that leave out a task.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.PADNet("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat', 'heat/initial', 'parts', 'parts/initial']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
-        auxiliary_tasks: Any = None,
+        *,
+        auxiliary_tasks: Tasks | None = None,
         gate: str = "source",
         output_stride: int = 8,
         name: str = "pad_net",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = DecoderBlueprint(backbone, tasks, input_shape, auxiliary_tasks, output_stride)
@@ -61,4 +71,4 @@ class PADNet(Architecture):
         outputs = blueprint.final(distilled)
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, gate=gate)
+        super().__init__(blueprint, outputs, name, gate=gate, **kwargs)

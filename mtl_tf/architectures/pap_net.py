@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.base import Architecture, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.layers import AffinityPropagation, conv, conv_block, resize_to
 
@@ -16,12 +16,12 @@ _CHANNELS, _EMBEDDING, _STRIDE = 256, 64, 8
 class PAPNet(Architecture):
     """Features of every auxiliary task; affinities between all positions, mixed across tasks.
 
-    Positions that some tasks hold to be alike share their features. The affinities, a matrix of
-    all pairs of positions for each task, are never stored (`mtl_tf.ops.affinity_diffusion`), so
-    that 480x640 images and larger ones train.
+    Features are diffused between positions along the affinities. These matrices of all pairs of
+    positions are never stored (`mtl_tf.ops.affinity_diffusion`), so that images of 480x640 and
+    above can be trained.
 
     Source: Zhang et al., "Pattern-Affinitive Propagation across Depth, Surface Normal and Semantic
-    Segmentation", CVPR 2019; sizes of embeddings and decoder are ours.
+    Segmentation", CVPR 2019; sizes of embeddings and decoder are choices of this library.
 
     Args:
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
@@ -29,30 +29,40 @@ class PAPNet(Architecture):
             of others, at an eighth of the image's resolution.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        auxiliary_tasks: the tasks with initial predictions, `tasks` among them; those by default.
-            Train them by giving them to the trainer as well.
-        steps: how many times features are diffused.
+        auxiliary_tasks: tasks with initial predictions, a superset of `tasks`; by default `tasks`.
+            To train them, pass them to the trainer as well.
+        steps: number of diffusion steps.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every auxiliary task,
     `{"task/initial": raw prediction [B, h, w, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone or stride, a size that does not fit the backbone, or
+        ValueError: for an unknown backbone or stride, an invalid input size, or
             auxiliary tasks that leave out a task.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.PAPNet("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat', 'heat/initial', 'parts', 'parts/initial']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
-        auxiliary_tasks: Any = None,
+        *,
+        auxiliary_tasks: Tasks | None = None,
         steps: int = 2,
         output_stride: int = 8,
         name: str = "pap_net",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = DecoderBlueprint(backbone, tasks, input_shape, auxiliary_tasks, output_stride)
@@ -63,11 +73,11 @@ class PAPNet(Architecture):
             conv(x, _EMBEDDING, use_bias=True, name=f"affinity.{task}")
             for task, x in features.items()
         ]
-        own = [features[task] for task in blueprint.channels]
-        diffused = AffinityPropagation(steps, name="propagation")(embeddings, own)
+        undiffused = [features[task] for task in blueprint.channels]
+        diffused = AffinityPropagation(steps, name="propagation")(embeddings, undiffused)
         outputs = {}
         for (task, channels), before, after in zip(
-            blueprint.channels.items(), own, diffused, strict=True
+            blueprint.channels.items(), undiffused, diffused, strict=True
         ):
             after = conv(after, _CHANNELS, use_bias=True, name=f"propagation.{task}")
             x = layers.Add()([before, after])
@@ -79,4 +89,6 @@ class PAPNet(Architecture):
             outputs[task] = blueprint.output(prediction, task)
 
         # === Config ===
-        super().__init__(blueprint, {**outputs, **blueprint.predictions}, name, steps=steps)
+        super().__init__(
+            blueprint, {**outputs, **blueprint.predictions}, name, steps=steps, **kwargs
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.layers import ChannelScaling
 
 
@@ -22,28 +22,38 @@ class SharedTrunk(Architecture):
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
-        modulation: whether each task scales the channels of the shared features by learned numbers
-            of its own (Zhao et al., ECCV 2018), so that tasks conflict less in the trunk.
+        modulation: whether each task has learned scales of the channels of the shared features
+            (Zhao et al., ECCV 2018), which reduces conflicts between tasks in the trunk.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat', 'parts']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
+        *,
         head: str | None = None,
         output_stride: int = 8,
         modulation: bool = False,
         name: str = "shared_trunk",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
@@ -52,13 +62,13 @@ class SharedTrunk(Architecture):
         features = blueprint.features()
         outputs = {}
         for task in blueprint.channels:
-            own = features
+            modulated = features
             if modulation:
-                own = [
+                modulated = [
                     ChannelScaling(name=f"modulation.{task}.{s}")(stage)
                     for s, stage in enumerate(features)
                 ]
-            outputs[task] = blueprint.head(own, task, f"decoders.{task}")
+            outputs[task] = blueprint.head(modulated, task, f"decoders.{task}")
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, modulation=modulation)
+        super().__init__(blueprint, outputs, name, modulation=modulation, **kwargs)

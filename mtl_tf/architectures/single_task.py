@@ -1,10 +1,10 @@
-"""Single task: one backbone, one head; what every multi-task model is compared with."""
+"""Single task: one backbone and one head, the reference of every multi-task model."""
 
 from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -18,9 +18,10 @@ class SingleTask(Architecture):
             stage features, finest first, which is copied.
         tasks: exactly one task: `{task: channels}` or a list with one `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
@@ -29,18 +30,27 @@ class SingleTask(Architecture):
         stage_maps: `{stage: the symbolic maps after it}` of the backbone.
 
     Raises:
-        ValueError: for more than one task, an unknown backbone, head or stride, or a size that does
-            not fit it.
+        ValueError: for more than one task, an unknown backbone, head or stride, or an invalid
+            input size.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"heat": 1}
+        >>> model = mtl.architectures.SingleTask("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
+        *,
         head: str | None = None,
         output_stride: int = 8,
         name: str = "single_task",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
@@ -55,5 +65,5 @@ class SingleTask(Architecture):
         outputs = {task: blueprint.head(blueprint.features(), task, "decoder")}
 
         # === Config ===
-        super().__init__(blueprint, outputs, name)
+        super().__init__(blueprint, outputs, name, **kwargs)
         self.stage_maps = blueprint.stage_maps

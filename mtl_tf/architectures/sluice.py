@@ -5,66 +5,81 @@ from typing import Any
 import keras
 from keras import layers
 
-from mtl_tf.architectures.base import Blueprint
-from mtl_tf.architectures.soft_sharing import SoftSharing, in_step
+from mtl_tf.architectures.base import Blueprint, Tasks
+from mtl_tf.architectures.soft_sharing import Features, SoftSharing, apply_with_exchange
 from mtl_tf.backbones.stage import Maps, changed
 from mtl_tf.layers import SoftmaxMixture, SubspaceMixing, conv, resize_to
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class Sluice(SoftSharing):
-    """One network per task whose subspaces are mixed after every stage but the stem.
+    """One network per task whose subspaces are mixed after every stage except the stem.
 
-    Two halves of a task's channels are its subspaces; an orthogonality penalty keeps one free for
-    what the tasks share and the other for what is the task's own. What the head sees of the last
-    stage is a learned mixture of all stages, projected and brought to its resolution.
+    The two halves of a task's channels are its subspaces; an orthogonality penalty lets one of them
+    represent shared and the other task-specific features. The input of the head is a learned
+    mixture of all stages, projected to the channels and resized to the resolution of the last one.
 
     Source: Ruder et al., "Latent Multi-Task Architecture Learning", AAAI 2019. The paper is about
-    sequence tagging: that the mixture of layers is of feature maps is this library's reading.
+    sequence tagging; the mixture of feature maps is this library's extension.
 
     Args:
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        head: a name from `mtl_tf.heads.TABLE`; the backbone's own by default.
+        head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
-        own: weight of a subspace itself at first; the other subspaces share `1 - own`.
-        penalty: factor of the penalty on subspaces that are not orthogonal.
-        learning_rate_multiplier: how many times faster than the rest the mixing weights learn; with
+        own: initial weight of the subspace itself; the other subspaces share `1 - own`.
+        penalty: weight of the orthogonality penalty on the subspaces.
+        learning_rate_multiplier: multiplier of the learning rate of the mixing weights, applied by
             `MultiTaskTrainer`.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or a size that does not fit it.
+        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.Sluice("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat', 'parts']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
+        *,
         head: str | None = None,
         output_stride: int = 8,
         own: float = 0.9,
         penalty: float = 1e-3,
         learning_rate_multiplier: float = 1.0,
         name: str = "sluice",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
 
-        def exchange(features: dict[str, Any], stage: str) -> dict[str, Any]:
+        def exchange(features: Features, stage: str) -> Features:
             if stage == "stem":
                 return features
-            unit = SubspaceMixing(own, penalty, learning_rate_multiplier, name=f"sluice.{stage}")
+            unit = SubspaceMixing(
+                own,
+                penalty=penalty,
+                learning_rate_multiplier=learning_rate_multiplier,
+                name=f"sluice.{stage}",
+            )
             return dict(zip(features, unit(list(features.values())), strict=True))
 
         # === Functional model ===
-        history = in_step(blueprint, exchange)
+        history = apply_with_exchange(blueprint, exchange)
         mixed = {}
         for task in blueprint.channels:
             stages = [maps[task] for maps in history]
@@ -79,16 +94,17 @@ class Sluice(SoftSharing):
             own=own,
             penalty=penalty,
             learning_rate_multiplier=learning_rate_multiplier,
+            **kwargs,
         )
 
 
 def _mixed_stages(stages: list[Maps], name: str, multiplier: float) -> Maps:
-    """The pyramid, with what the last stage has made mixed with what the earlier ones made."""
+    """Return the pyramid with the maps of the last stage mixed with those of earlier stages."""
     last = list(stages[-1])
     for i in changed(stages[-2] if len(stages) > 1 else [], last):
         target = last[i]
         terms = [
-            _fitted(maps[min(i, len(maps) - 1)], target, f"{name}.{s}.{i}")
+            _projected(maps[min(i, len(maps) - 1)], target, f"{name}.{s}.{i}")
             for s, maps in enumerate(stages[:-1])
         ]
         mixture = SoftmaxMixture(multiplier, name=f"{name}.mixture.{i}")
@@ -96,8 +112,8 @@ def _mixed_stages(stages: list[Maps], name: str, multiplier: float) -> Maps:
     return last
 
 
-def _fitted(x: Any, target: Any, name: str) -> Any:
-    """`x` with the channels and the resolution of `target`."""
+def _projected(x: keras.KerasTensor, target: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Project `x` to the channels of `target` and resize it to its resolution."""
     x = conv(x, target.shape[-1], 1, name=name)
     if x.shape[1] > target.shape[1]:
         factors = (x.shape[1] // target.shape[1], x.shape[2] // target.shape[2])

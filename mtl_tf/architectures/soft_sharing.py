@@ -1,4 +1,4 @@
-"""Soft parameter sharing: one network per task, which exchange features between stages."""
+"""Soft parameter sharing: one network per task, with an exchange of features between stages."""
 
 import abc
 from collections.abc import Callable, Mapping
@@ -9,30 +9,31 @@ import keras
 from mtl_tf.architectures.base import Architecture, Blueprint
 from mtl_tf.backbones.stage import Maps, changed
 
-Exchange = Callable[[dict[str, Any], str], dict[str, Any]]
+Features = dict[str, keras.KerasTensor]
+Exchange = Callable[[Features, str], Features]
 
 
-def in_step(blueprint: Blueprint, exchange: Exchange) -> list[dict[str, Maps]]:
-    """Runs a backbone per task, stage by stage, exchanging what each stage has made.
+def apply_with_exchange(blueprint: Blueprint, exchange: Exchange) -> list[dict[str, Maps]]:
+    """Apply one backbone per task, stage by stage, with an exchange after each stage.
 
     Args:
-        blueprint: of the architecture.
-        exchange: `({task: features [B, h, w, C]}, name of the stage) -> {task: features}`; a stage
-            that makes several maps has `name.0`, `name.1`, ....
+        blueprint: building blocks of the architecture.
+        exchange: `({task: features [B, h, w, C]}, name of the stage) -> {task: features}`; the
+            names for a stage with several new maps are `name.0`, `name.1`, ....
 
     Returns:
-        After each stage, the maps of each task, finest first.
+        The maps of each task, finest first, after each stage.
     """
     tasks = list(blueprint.channels)
     networks = {task: blueprint.stages(f"backbone.{task}.") for task in tasks}
     maps: dict[str, Maps] = {task: [blueprint.image] for task in tasks}
     history = []
     for stage in networks[tasks[0]]:
-        before = maps[tasks[0]]
+        previous = maps[tasks[0]]
         maps = {task: networks[task][stage](maps[task]) for task in tasks}
-        made = changed(before, maps[tasks[0]])
-        for i in made:
-            name = stage if len(made) == 1 else f"{stage}.{i}"
+        new = changed(previous, maps[tasks[0]])
+        for i in new:
+            name = stage if len(new) == 1 else f"{stage}.{i}"
             for task, x in exchange({task: maps[task][i] for task in tasks}, name).items():
                 maps[task] = [*maps[task][:i], x, *maps[task][i + 1 :]]
         history.append(maps)
@@ -40,27 +41,34 @@ def in_step(blueprint: Blueprint, exchange: Exchange) -> list[dict[str, Maps]]:
 
 
 class SoftSharing(Architecture, abc.ABC):
-    """Base of the architectures with a network of its own for every task.
+    """Base of the architectures with one network per task.
 
     Source: soft parameter sharing, Vandenhende et al., TPAMI 2021, section 2.1.
 
     Args:
-        blueprint: what it was built from.
+        blueprint: building blocks of the model.
         outputs: `{task: prediction}`.
         name: name of the model.
-        arguments: what else the subclass's constructor was given.
+        trainable: whether the variables of the model are trained.
+        **arguments: further arguments of the subclass's constructor.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> model = mtl.architectures.CrossStitch("resnet18", {"a": 1, "b": 1}, (32, 32, 3))
+        >>> model.load_single_task(
+        ...     {"a": mtl.architectures.SingleTask("resnet18", {"a": 1}, (32, 32, 3))}
+        ... )
     """
 
     def load_single_task(self, models: Mapping[str, keras.Model]) -> None:
-        """Copies the weights of trained single-task networks, as the papers begin.
+        """Initialise from the weights of trained single-task networks, as in the papers.
 
         Args:
             models: `{task: SingleTask}` for some or all tasks, with this model's backbone, head and
                 channels.
 
         Raises:
-            ValueError: for an unknown task or a model whose layers do not fit; nothing is copied
-                then.
+            ValueError: for an unknown task or a model with other layers; nothing is copied then.
         """
         pairs = []
         for task, model in models.items():
@@ -68,36 +76,36 @@ class SoftSharing(Architecture, abc.ABC):
                 raise ValueError(
                     f"Unknown task {task!r}. Tasks of this model: {list(self.arguments['tasks'])}"
                 )
-            given = {
+            theirs = {
                 name.removeprefix("backbone.").removeprefix("decoder."): layer
                 for name, layer in weighted_layers(model)
             }
-            own = {
+            ours = {
                 name.removeprefix(f"backbone.{task}.").removeprefix(f"heads.{task}."): layer
                 for name, layer in weighted_layers(self)
                 if name.startswith((f"backbone.{task}.", f"heads.{task}."))
             }
-            if {n: _shapes(x) for n, x in own.items()} != {n: _shapes(x) for n, x in given.items()}:
-                different = [n for n in own if _shapes(own[n]) != _shapes(given.get(n))]
-                different += [n for n in given if n not in own]
+            different = [n for n in ours if _shapes(ours[n]) != _shapes(theirs.get(n))]
+            different += [n for n in theirs if n not in ours]
+            if different:
                 raise ValueError(
                     f"The single-task model for {task!r} must have the backbone, head and channels "
                     f"of this one. Layers that differ: {different[:5]}"
                 )
-            pairs += [(own[name], given[name]) for name in own]
+            pairs += [(ours[name], theirs[name]) for name in ours]
         for layer, source in pairs:
             layer.set_weights(source.get_weights())
 
 
 def weighted_layers(model: keras.Model, prefix: str = "") -> list[tuple[str, Any]]:
-    """The layers with weights and their names; those of a model inside have its name before."""
-    found = []
+    """Return the layers with weights by name; names in a nested model have its name as prefix."""
+    named_layers = []
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            found += weighted_layers(layer, f"{prefix}{layer.name}/")
+            named_layers += weighted_layers(layer, f"{prefix}{layer.name}/")
         elif layer.weights:
-            found.append((prefix + layer.name, layer))
-    return found
+            named_layers.append((prefix + layer.name, layer))
+    return named_layers
 
 
 def _shapes(layer: Any) -> Any:

@@ -1,18 +1,18 @@
-"""UberNet: one backbone, and for each task a thin head on all of its stages."""
+"""UberNet: one backbone, and for each task a light head on all of its stages."""
 
 from typing import Any
 
 import keras
 
-from mtl_tf.architectures.base import Architecture, Blueprint
+from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class UberNet(Architecture):
-    """One backbone; every task projects each stage to its own channels, enlarges and mixes them.
+    """One backbone; each task projects all stages to its channels, upsamples and mixes them.
 
     The paper updates the parameters of a task only after enough images with its labels; see the
-    trainer for how batches with missing labels are treated.
+    trainer for the treatment of batches with missing labels.
 
     Source: Kokkinos, "UberNet: Training a Universal Convolutional Neural Network for Low-, Mid-,
     and High-Level Vision", CVPR 2017.
@@ -24,21 +24,31 @@ class UberNet(Architecture):
         input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
         output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
         name: name of the model.
+        **kwargs: `trainable` of the model.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone or stride, or a size that does not fit it.
+        ValueError: for an unknown backbone or stride, or an invalid input size.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> tasks = {"parts": 5, "heat": 1}
+        >>> model = mtl.architectures.UberNet("resnet18", tasks, (32, 32, 3))
+        >>> sorted(model.output)
+        ['heat', 'parts']
     """
 
     def __init__(
         self,
         backbone: str | keras.Model,
-        tasks: Any,
+        tasks: Tasks,
         input_shape: tuple[int, int, int],
+        *,
         output_stride: int = 32,
         name: str = "ubernet",
+        **kwargs: Any,
     ) -> None:
         # === Layers ===
         blueprint = Blueprint(backbone, tasks, input_shape, "skip", output_stride)
@@ -48,4 +58,4 @@ class UberNet(Architecture):
         outputs = blueprint.heads(dict.fromkeys(blueprint.channels, features))
 
         # === Config ===
-        super().__init__(blueprint, outputs, name)
+        super().__init__(blueprint, outputs, name, **kwargs)

@@ -1,4 +1,4 @@
-"""Backbones: shared feature extractors with a pyramid of stage features.
+"""Backbones: feature extractors with a pyramid of stage features.
 
 ==================== =========== ======================= =======================================
 name                 parameters  channels of the stages  source
@@ -14,15 +14,13 @@ name                 parameters  channels of the stages  source
 `hrnet_w48`          65,325,120  48, 96, 192, 384        Wang et al., TPAMI 2020
 ==================== =========== ======================= =======================================
 
-`build(name, input_shape)` gives a backbone as a Keras model whose output is the list of its stages'
-features, finest first; `keras_hub(preset, input_shape)` does the same for the backbones of KerasHub
-and `load_pretrained` fills one with published weights. Architectures take such a model, or a name
-from `TABLE`.
+`build(name, input_shape)` returns a backbone as a Keras model whose output is the list of stage
+features, finest first; `keras_hub(preset, input_shape)` does the same for backbones of KerasHub.
+`load_pretrained` loads published weights. Architectures take such a model, or a name from `TABLE`.
 """
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import keras
 
@@ -30,6 +28,7 @@ from mtl_tf.backbones import hrnet, resnet
 from mtl_tf.backbones.hub import keras_hub
 from mtl_tf.backbones.resnet import OUTPUT_STRIDES
 from mtl_tf.backbones.stage import Stage, after_each, changed, stages_of
+from mtl_tf.images import checked_input_shape
 from mtl_tf.weights.pretrained import load_pretrained
 
 
@@ -39,10 +38,14 @@ class Backbone:
 
     Attributes:
         stages: `(output_stride, prefix) -> {stage name: stage}`, in order.
-        head: name in `mtl_tf.heads.TABLE` of the head the survey uses with it.
-        stride: down-sampling factor of the coarsest features, where `output_stride` does not set
-            it.
-        paper: where it comes from.
+        head: name in `mtl_tf.heads.TABLE` of the head that the survey uses with it.
+        stride: down-sampling factor of the coarsest features, `None` where `output_stride` sets it.
+        paper: reference of the backbone.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> list(mtl.backbones.TABLE["resnet18"].stages(8, ""))
+        ['stem', 'layer1', 'layer2', 'layer3', 'layer4']
     """
 
     stages: Callable[[int, str], dict[str, Stage]]
@@ -53,13 +56,13 @@ class Backbone:
 
 def _resnet(depth: int, strides_on_first: bool = False) -> Backbone:
     def stages(output_stride: int, prefix: str) -> dict[str, Stage]:
-        return resnet.resnet_stages(depth, output_stride, prefix, strides_on_first)
+        return resnet.resnet_stages(depth, output_stride, prefix, strides_on_first=strides_on_first)
 
     return Backbone(stages, "deeplab", None, "He et al., CVPR 2016 (dilated: Chen et al., 2017)")
 
 
 def _hrnet(sizes: hrnet.HRNet) -> Backbone:
-    def stages(output_stride: int, prefix: str) -> dict[str, Stage]:
+    def stages(_output_stride: int, prefix: str) -> dict[str, Stage]:
         return hrnet.hrnet_stages(sizes, prefix)
 
     return Backbone(stages, "high_resolution", 32, "Wang et al., TPAMI 2020")
@@ -80,7 +83,7 @@ TABLE: dict[str, Backbone] = {
 
 
 def backbone_entry(name: str) -> Backbone:
-    """The row of `TABLE` called `name`; `ValueError` naming the known ones otherwise."""
+    """Return the entry `name` of `TABLE`; raise a `ValueError` with the known names otherwise."""
     if name not in TABLE:
         raise ValueError(f"Unknown backbone {name!r}. Known: {sorted(TABLE)}")
     return TABLE[name]
@@ -89,33 +92,35 @@ def backbone_entry(name: str) -> Backbone:
 def stages(
     backbone: str | keras.Model, output_stride: int = 8, prefix: str = "backbone."
 ) -> dict[str, Stage]:
-    """The stages of a fresh copy of a backbone, for architectures that share them one by one.
+    """Return the stages of a new copy of a backbone, for architectures that share single stages.
 
     Args:
         backbone: a name from `TABLE`, or a functional Keras model from images to a list (or
-            dictionary) of stage features, finest first. Copies of a model begin with its weights.
-        output_stride: down-sampling factor of the last stage of a ResNet, 8, 16 or 32: the strides
-            beyond it become dilations.
-        prefix: put before the names of the layers.
+            dictionary) of stage features, finest first. Copies of a model start from its weights.
+        output_stride: down-sampling factor of the last stage of a ResNet, 8, 16 or 32; further
+            strides are replaced by dilation.
+        prefix: prefix of the layers' names.
 
     Returns:
         `{name: stage}` in order; see `mtl_tf.backbones.stage`.
 
     Raises:
-        ValueError: for an unknown name or an output stride that is not offered.
+        ValueError: for an unknown name or output stride.
     """
     if isinstance(backbone, str):
         return backbone_entry(backbone).stages(output_stride, prefix)
     return stages_of(backbone, prefix)
 
 
-def check_size(backbone: str, height: Any, width: Any, output_stride: int = 8) -> None:
-    """Checks that images of a size fit a backbone.
+def check_size(
+    backbone: str, height: int | None, width: int | None, output_stride: int = 8
+) -> None:
+    """Check that an image size is valid for a backbone.
 
     Args:
         backbone: a name from `TABLE`.
-        height: of the images.
-        width: of the images.
+        height: height of the images in pixels.
+        width: width of the images in pixels.
         output_stride: as in `stages`.
 
     Raises:
@@ -133,8 +138,8 @@ def check_size(backbone: str, height: Any, width: Any, output_stride: int = 8) -
         )
 
 
-def image_input(input_shape: tuple[int, int, int]) -> Any:
-    """The symbolic input of a model.
+def image_input(input_shape: tuple[int, int, int]) -> keras.KerasTensor:
+    """Return the symbolic input of a model.
 
     Args:
         input_shape: `(H, W, 3)`.
@@ -145,18 +150,15 @@ def image_input(input_shape: tuple[int, int, int]) -> Any:
     Raises:
         ValueError: for another shape.
     """
-    shape = tuple(input_shape)
-    if len(shape) != 3 or shape[2] != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(f"input_shape must be (height, width, 3). Received: {input_shape!r}")
-    return keras.Input(shape, name="image")
+    return keras.Input(checked_input_shape(input_shape), name="image")
 
 
 def build(name: str, input_shape: tuple[int, int, int], output_stride: int = 8) -> keras.Model:
-    """A backbone as a Keras functional model.
+    """Build a backbone as a Keras functional model.
 
     Args:
         name: a name from `TABLE`.
-        input_shape: `(H, W, 3)`, H and W multiples of the largest stride: 32 for HRNet, the output
+        input_shape: `(H, W, 3)`; H and W multiples of the largest stride: 32 for HRNet, the output
             stride for ResNet.
         output_stride: down-sampling factor of the last stage of a ResNet: 8, 16 or 32.
 
@@ -164,7 +166,7 @@ def build(name: str, input_shape: tuple[int, int, int], output_stride: int = 8) 
         Model from normalised RGB images `[B, H, W, 3]` to a list of stage features, finest first.
 
     Raises:
-        ValueError: for an unknown name, or a size or stride that does not fit.
+        ValueError: for an unknown name, or an invalid size or stride.
     """
     image = image_input(input_shape)
     check_size(name, *input_shape[:2], output_stride)

@@ -1,13 +1,13 @@
 """HRNet (Wang et al., TPAMI 2020): branches of several resolutions in parallel, fused repeatedly.
 
-`hrnet_w18_small_v2` is the network that the survey calls HRNet-18. Layer names are the published
-models' names.
+`hrnet_w18_small_v2` is the network that the survey calls HRNet-18. Layer names are those of the
+published models.
 """
 
 import dataclasses
 import functools
-from typing import Any
 
+import keras
 from keras import layers
 
 from mtl_tf.backbones.stage import Maps, Stage, replacing
@@ -20,22 +20,26 @@ _BOTTLENECK_CHANNELS = 256
 
 @dataclasses.dataclass(frozen=True)
 class HRNet:
-    """The sizes of an HRNet.
+    """Hyperparameters of an HRNet.
 
     Attributes:
-        width: channels of the finest branch; every coarser one has twice as many.
-        bottlenecks: bottlenecks at the end of the stem.
-        modules: modules of stages 2, 3 and 4.
-        blocks: residual blocks of a branch in a module.
-        enlarging: how coarse branches are enlarged in a fusion: `"bilinear"` or `"nearest"`.
-        momentum: of the batch normalisations.
+        width: channels of the finest branch; each coarser branch has twice as many.
+        bottlenecks: number of bottlenecks at the end of the stem.
+        modules: number of modules of stages 2, 3 and 4.
+        blocks: number of residual blocks per branch of a module.
+        interpolation: upsampling of coarse branches in a fusion, `"bilinear"` or `"nearest"`.
+        momentum: momentum of the batch normalisations.
+
+    Example:
+        >>> list(hrnet_stages(W18_SMALL_V2, ""))
+        ['stem', 'stage2', 'stage3', 'stage4']
     """
 
     width: int
     bottlenecks: int
     modules: tuple[int, int, int]
     blocks: int
-    enlarging: str
+    interpolation: str
     momentum: float
 
 
@@ -46,15 +50,15 @@ W48 = dataclasses.replace(W18, width=48)
 
 
 def hrnet_stages(sizes: HRNet, prefix: str) -> dict[str, Stage]:
-    """The stages of an HRNet.
+    """Build the stages of an HRNet.
 
     Args:
-        sizes: which one.
-        prefix: put before the names of the layers.
+        sizes: hyperparameters.
+        prefix: prefix of the layers' names.
 
     Returns:
-        `stem` (stride 4, 256 channels) and `stage2` to `stage4`, which add a branch each at strides
-        8, 16 and 32.
+        `stem` (stride 4, 256 channels) and `stage2` to `stage4`, which add one branch each, at
+        strides 8, 16 and 32.
     """
     stem = functools.partial(_stem, sizes=sizes, prefix=prefix)
     stages = {"stem": Stage((replacing(stem),))}
@@ -71,21 +75,33 @@ def hrnet_stages(sizes: HRNet, prefix: str) -> dict[str, Stage]:
     return stages
 
 
-def _conv_block(x: Any, channels: int, size: int, strides: int, sizes: HRNet, name: str) -> Any:
-    names = (f"{name}.0", f"{name}.1")
+def _conv_block(
+    x: keras.KerasTensor, channels: int, size: int, strides: int, sizes: HRNet, name: str
+) -> keras.KerasTensor:
+    return conv_block(
+        x,
+        channels,
+        size,
+        strides,
+        kernel_initializer=KAIMING_NORMAL_FAN_OUT,
+        names=(f"{name}.0", f"{name}.1"),
+        momentum=sizes.momentum,
+    )
+
+
+def _conv_norm(
+    x: keras.KerasTensor, channels: int, size: int, strides: int, sizes: HRNet, name: str
+) -> keras.KerasTensor:
     init = KAIMING_NORMAL_FAN_OUT
-    return conv_block(x, channels, size, strides, 1, init, names, sizes.momentum)
+    x = conv(x, channels, size, strides, kernel_initializer=init, name=f"{name}.0")
+    return batch_norm(x, momentum=sizes.momentum, name=f"{name}.1")
 
 
-def _conv_norm(x: Any, channels: int, size: int, strides: int, sizes: HRNet, name: str) -> Any:
-    x = conv(x, channels, size, strides, 1, False, KAIMING_NORMAL_FAN_OUT, f"{name}.0")
-    return batch_norm(x, sizes.momentum, f"{name}.1")
-
-
-def _stem(x: Any, sizes: HRNet, prefix: str) -> Any:
+def _stem(x: keras.KerasTensor, sizes: HRNet, prefix: str) -> keras.KerasTensor:
     for i in (1, 2):
         names = (f"{prefix}conv{i}", f"{prefix}bn{i}")
-        x = conv_block(x, 64, 3, 2, 1, KAIMING_NORMAL_FAN_OUT, names, sizes.momentum)
+        init = KAIMING_NORMAL_FAN_OUT
+        x = conv_block(x, 64, 3, 2, kernel_initializer=init, names=names, momentum=sizes.momentum)
     for i in range(sizes.bottlenecks):
         name = f"{prefix}layer1.{i}"
         x = bottleneck(x, _BOTTLENECK_CHANNELS, name=name, momentum=sizes.momentum)
@@ -93,7 +109,7 @@ def _stem(x: Any, sizes: HRNet, prefix: str) -> Any:
 
 
 def _transition(maps: Maps, sizes: HRNet, name: str) -> Maps:
-    """A new branch at half the resolution of the last; the first time, the finest one too."""
+    """Add a branch at half the resolution of the last one; initially also the finest branch."""
     if len(maps) == 1:
         fine = _conv_block(maps[0], sizes.width, 3, 1, sizes, f"{name}.0")
         coarse = _conv_block(maps[0], 2 * sizes.width, 3, 2, sizes, f"{name}.1.0")
@@ -103,7 +119,7 @@ def _transition(maps: Maps, sizes: HRNet, name: str) -> Maps:
 
 
 def _module(maps: Maps, sizes: HRNet, name: str) -> Maps:
-    """Residual blocks on every branch, then each branch receives all the others."""
+    """Apply residual blocks to every branch, then fuse all branches into each."""
     maps = list(maps)
     for i in range(len(maps)):
         for b in range(sizes.blocks):
@@ -114,17 +130,17 @@ def _module(maps: Maps, sizes: HRNet, name: str) -> Maps:
     return [_fused(maps, i, sizes, f"{name}.fuse_layers.{i}") for i in range(len(maps))]
 
 
-def _fused(maps: Maps, target: int, sizes: HRNet, name: str) -> Any:
-    """Branch `target` as the sum of all branches brought to its resolution and channels."""
-    own = maps[target]
+def _fused(maps: Maps, target: int, sizes: HRNet, name: str) -> keras.KerasTensor:
+    """Return the sum of all branches at the resolution and channels of branch `target`."""
+    like = maps[target]
     terms = []
     for i, x in enumerate(maps):
         if i > target:
-            x = _conv_norm(x, own.shape[-1], 1, 1, sizes, f"{name}.{i}")
-            x = resize_to(x, own.shape[1], own.shape[2], interpolation=sizes.enlarging)
+            x = _conv_norm(x, like.shape[-1], 1, 1, sizes, f"{name}.{i}")
+            x = resize_to(x, like.shape[1], like.shape[2], interpolation=sizes.interpolation)
         elif i < target:
             for step in range(target - i - 1):
                 x = _conv_block(x, x.shape[-1], 3, 2, sizes, f"{name}.{i}.{step}")
-            x = _conv_norm(x, own.shape[-1], 3, 2, sizes, f"{name}.{i}.{target - i - 1}")
+            x = _conv_norm(x, like.shape[-1], 3, 2, sizes, f"{name}.{i}.{target - i - 1}")
         terms.append(x)
     return layers.ReLU()(layers.Add()(terms))

@@ -1,14 +1,15 @@
 """ResNet with dilation (He et al., CVPR 2016; dilation as in Chen et al., 2017).
 
-The stride of a stage sits on the 3x3 convolution. Where the output stride forbids a stage to reduce
-its input further, its strided convolution keeps the dilation of the stage before, and all other 3x3
-convolutions of the stage take twice that dilation. Layer names are the published models' names.
+The stride of a stage is on the 3x3 convolution. A stage that would exceed the output stride has
+stride 1: its first 3x3 convolution has the dilation of the previous stage, all others twice that
+dilation. Layer names are those of the published models.
 """
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import layers
 
 from mtl_tf.backbones.stage import Stage, appending, replacing
@@ -22,15 +23,16 @@ _WIDTHS = (64, 128, 256, 512)
 
 
 def resnet_stages(
-    depth: int, output_stride: int, prefix: str, strides_on_first: bool = False
+    depth: int, output_stride: int, prefix: str, *, strides_on_first: bool = False
 ) -> dict[str, Stage]:
-    """The stages of a ResNet.
+    """Build the stages of a ResNet.
 
     Args:
         depth: 18, 34, 50 or 101.
         output_stride: down-sampling factor of the last stage: 8, 16 or 32.
-        prefix: put before the names of the layers.
-        strides_on_first: strides of bottlenecks on the first 1x1 convolution, as in the paper.
+        prefix: prefix of the layers' names.
+        strides_on_first: put the strides of bottlenecks on the first 1x1 convolution, as in the
+            paper.
 
     Returns:
         `stem` (stride 4, 64 channels) and `layer1` to `layer4`, in order.
@@ -57,19 +59,21 @@ def resnet_stages(
         name = f"layer{index + 1}"
         first, *others = (
             functools.partial(
-                block, channels=width * _EXPANSION[depth], strides=strides if i == 0 else 1,
+                block,
+                channels=width * _EXPANSION[depth],
+                strides=strides if i == 0 else 1,
                 dilations=(first_dilation if i == 0 else dilation, dilation),
                 name=f"{prefix}{name}.{i}",
             )
             for i in range(num_blocks)
-        )  # fmt: skip
-        start = replacing(first) if index == 0 else appending(first)
-        stages[name] = Stage((start, *map(replacing, others)))
+        )
+        first_block = replacing(first) if index == 0 else appending(first)
+        stages[name] = Stage((first_block, *map(replacing, others)))
     return stages
 
 
-def _stem(x: Any, prefix: str) -> Any:
+def _stem(x: keras.KerasTensor, prefix: str) -> keras.KerasTensor:
     names = (f"{prefix}conv1", f"{prefix}bn1")
-    x = conv_block(x, 64, 7, 2, 1, KAIMING_NORMAL_FAN_OUT, names)
-    # Zero padding is as good as minus infinity: the features are not negative.
+    x = conv_block(x, 64, 7, 2, kernel_initializer=KAIMING_NORMAL_FAN_OUT, names=names)
+    # Zero padding equals padding by minus infinity: the features are not negative.
     return layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))

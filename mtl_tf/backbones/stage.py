@@ -1,7 +1,7 @@
 """Stages of a backbone: blocks from feature maps to feature maps.
 
-Architectures that share stages, copy them or exchange features between them need no more of a
-backbone than this.
+The interface of a backbone for architectures that share stages, copy them or exchange features
+between them.
 """
 
 import dataclasses
@@ -10,73 +10,79 @@ from typing import Any
 
 import keras
 
-Maps = list[Any]
+Maps = list[keras.KerasTensor]
 Block = Callable[[Maps], Maps]
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A stage of a backbone: its blocks, one after another.
+    """A stage of a backbone: a sequence of blocks.
 
-    A block takes the list of maps `[B, h, w, C]` that exist before it, finest first, and returns
-    those that exist after it. The first stage is given the image; after the last stage the list is
-    the backbone's pyramid.
+    A block maps the list of feature maps `[B, h, w, C]` before it, finest first, to the list after
+    it. The input of the first stage is the image; the list after the last stage is the pyramid of
+    the backbone.
 
     Attributes:
         blocks: the blocks, in order.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> stages = mtl.backbones.stages("resnet18", output_stride=32)
+        >>> [x.shape for x in stages["stem"]([keras.Input((64, 64, 3))])]
+        [(None, 16, 16, 64)]
     """
 
     blocks: tuple[Block, ...]
 
     def __call__(self, maps: Maps) -> Maps:
-        """The maps after all blocks."""
+        """Return the maps after all blocks."""
         for block in self.blocks:
             maps = block(maps)
         return maps
 
 
-def after_each(stages: Mapping[str, Stage], image: Any) -> dict[str, Maps]:
-    """Runs stages one after another; `{stage: maps after it}`."""
-    found, maps = {}, [image]
+def after_each(stages: Mapping[str, Stage], image: keras.KerasTensor) -> dict[str, Maps]:
+    """Apply stages in sequence and return `{stage: maps after it}`."""
+    stage_maps, maps = {}, [image]
     for name, stage in stages.items():
-        found[name] = maps = stage(maps)
-    return found
+        stage_maps[name] = maps = stage(maps)
+    return stage_maps
 
 
-def replacing(function: Callable[[Any], Any]) -> Block:
-    """A block that applies `function` to the last map and puts its result in that map's place."""
+def replacing(function: Callable[[keras.KerasTensor], keras.KerasTensor]) -> Block:
+    """Return a block that replaces the last map by `function` of it."""
     return lambda maps: [*maps[:-1], function(maps[-1])]
 
 
-def appending(function: Callable[[Any], Any]) -> Block:
-    """A block that applies `function` to the last map and appends its result."""
+def appending(function: Callable[[keras.KerasTensor], keras.KerasTensor]) -> Block:
+    """Return a block that appends `function` of the last map."""
     return lambda maps: [*maps, function(maps[-1])]
 
 
 def changed(before: Maps, after: Maps) -> list[int]:
-    """Return the outputs of a stage that differ from its inputs.
+    """Return the indices of the outputs of a stage that are not inputs of it.
 
     Args:
         before: the maps before it.
         after: the maps after it.
 
     Returns:
-        The positions in `after` of maps that are not in `before`.
+        The indices in `after` of maps that are not in `before`.
     """
     return [i for i, x in enumerate(after) if not any(x is y for y in before)]
 
 
 def stages_of(model: keras.Model, prefix: str) -> dict[str, Stage]:
-    """The stages of a copy of a functional model: one from each of its outputs to the next.
+    """Return the stages of a copy of a functional model, one from each output to the next.
 
     Args:
         model: functional model from images to a list (or dictionary, or single one) of stage
             features, finest first.
-        prefix: put before the names of the stages.
+        prefix: prefix of the stages' names.
 
     Returns:
-        `stage1`, `stage2`, ...; a single one where a feature needs more than the one before it. The
-        weights are copies of the model's.
+        `stage1`, `stage2`, ...; a single stage where a feature needs more than the previous one.
+        The weights are copies of the model's.
     """
     is_plain = type(model) is type(keras.Model(model.inputs, model.outputs))
     copy: Any = (
@@ -93,19 +99,19 @@ def stages_of(model: keras.Model, prefix: str) -> dict[str, Stage]:
 
 
 def pyramid(outputs: Any) -> Maps:
-    """The outputs of a backbone as a list."""
+    """Return the outputs of a backbone as a list."""
     if isinstance(outputs, dict):
         return list(outputs.values())
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
-def _pieces(image: Any, outputs: Maps, prefix: str) -> list[keras.Model] | None:
-    """The models between successive outputs; `None` if one needs more than the output before."""
-    pieces, before = [], image
+def _pieces(image: keras.KerasTensor, outputs: Maps, prefix: str) -> list[keras.Model] | None:
+    """Return the models between successive outputs, `None` if one needs more than the previous."""
+    pieces, previous = [], image
     for i, output in enumerate(outputs, start=1):
         try:
-            pieces.append(keras.Model(before, output, name=f"{prefix}stage{i}"))
+            pieces.append(keras.Model(previous, output, name=f"{prefix}stage{i}"))
         except ValueError:
             return None
-        before = output
+        previous = output
     return pieces

@@ -1,93 +1,53 @@
 """Task balancing: how K task losses become one update.
 
-Scalarizers turn the losses `[K]` into one scalar: 1 backward pass a step.
+A `Scalarizer` maps the losses `[K]` to one scalar: 1 backward pass per step. A `Weighting` maps the
+Gramian `[K, K]` of the task gradients to weights `[K]`: K backward passes through the shared layers
+or, with `level="features"`, K through the heads and 1 through the rest. An `Aggregator` maps the
+task gradients `[K, P]` to a direction `[P]`, for the same passes.
 
-=================== ================== ============================ ====
-name                class              paper                        year
-=================== ================== ============================ ====
-`fixed_weights`     `FixedWeights`     Vandenhende et al., TPAMI    2021
-`inverse_magnitude` `InverseMagnitude` Vandenhende et al., TPAMI    2021
-`uncertainty`       `Uncertainty`      Kendall et al., CVPR         2018
-`dwa`               `DWA`              Liu et al., CVPR             2019
-`dtp`               `DTP`              Guo et al., ECCV             2018
-`rlw`               `RLW`              Lin et al., TMLR             2022
-`geometric_mean`    `GeometricMean`    Chennupati et al., CVPRW     2019
-`scale_invariant`   `ScaleInvariant`   Navon et al., ICML           2022
-`imtl_l`            `IMTLL`            Liu et al., ICLR             2021
-`stch`              `STCH`             Lin et al., ICML             2024
-`famo`              `FAMO`             Liu et al., NeurIPS          2023
-=================== ================== ============================ ====
-
-Weightings turn the Gramian `[K, K]` of the task gradients into weights `[K]`: K backward passes
-through what is shared, or, with `level="features"`, K through the heads and 1 through the rest.
-
-=================== ================== ============================ ====
-name                class              paper                        year
-=================== ================== ============================ ====
-`sum`               `Sum`              Vandenhende et al., TPAMI    2021
-`mean`              `Mean`             Vandenhende et al., TPAMI    2021
-`gradnorm`          `GradNorm`         Chen et al., ICML            2018
-`mgda`              `MGDA`             Sener & Koltun, NeurIPS      2018
-`pcgrad`            `PCGrad`           Yu et al., NeurIPS           2020
-`gradvac`           `GradVac`          Wang et al., ICLR            2021
-`cagrad`            `CAGrad`           Liu et al., NeurIPS          2021
-`imtl_g`            `IMTLG`            Liu et al., ICLR             2021
-`nash_mtl`          `NashMTL`          Navon et al., ICML           2022
-`fairgrad`          `FairGrad`         Ban & Ji, ICML               2024
-`aligned_mtl`       `AlignedMTL`       Senushkin et al., CVPR       2023
-`upgrad`            `UPGrad`           Quinton & Rey                2024
-`dualproj`          `DualProj`         Lopez-Paz & Ranzato, NeurIPS 2017
-`config`            `ConFIG`           Liu et al., ICLR             2025
-=================== ================== ============================ ====
-
-Aggregators turn the task gradients `[K, P]` into a direction `[P]`, for the same passes.
-
-=================== ================== ============================ ====
-name                class              paper                        year
-=================== ================== ============================ ====
-`graddrop`          `GradDrop`         Chen et al., NeurIPS         2020
-=================== ================== ============================ ====
-
-Every method is a pure function and a thin class that holds hyper-parameters and state.
+`TABLE` holds all methods by name; `python -m mtl_tf.balancing` prints it. Every method is a pure
+function and a thin class with hyperparameters and state. To add one, write a file and a row.
 """
 
 import dataclasses
 
-from mtl_tf.balancing.aggregators import GradDrop
-from mtl_tf.balancing.base import Aggregator, Balancing, Scalarizer, Tasks, Weighting, exact
-from mtl_tf.balancing.scalarizers import (
-    DTP,
-    DWA,
-    FAMO,
-    IMTLL,
-    RLW,
-    STCH,
-    FixedWeights,
-    GeometricMean,
-    InverseMagnitude,
-    ScaleInvariant,
-    Uncertainty,
+from mtl_tf.balancing.aggregators.graddrop import GradDrop
+from mtl_tf.balancing.base import (
+    Aggregator,
+    Balancing,
+    Scalarizer,
+    StepStatistics,
+    Weighting,
+    exact,
 )
-from mtl_tf.balancing.weightings import (
-    IMTLG,
-    MGDA,
-    AlignedMTL,
-    CAGrad,
-    ConFIG,
-    DualProj,
-    FairGrad,
-    GradNorm,
-    GradVac,
-    Mean,
-    NashMTL,
-    PCGrad,
-    Sum,
-    UPGrad,
-)
+from mtl_tf.balancing.scalarizers.dtp import DTP
+from mtl_tf.balancing.scalarizers.dwa import DWA
+from mtl_tf.balancing.scalarizers.famo import FAMO
+from mtl_tf.balancing.scalarizers.fixed_weights import FixedWeights
+from mtl_tf.balancing.scalarizers.geometric_mean import GeometricMean
+from mtl_tf.balancing.scalarizers.imtl_l import IMTLL
+from mtl_tf.balancing.scalarizers.inverse_magnitude import InverseMagnitude
+from mtl_tf.balancing.scalarizers.rlw import RLW
+from mtl_tf.balancing.scalarizers.scale_invariant import ScaleInvariant
+from mtl_tf.balancing.scalarizers.stch import STCH
+from mtl_tf.balancing.scalarizers.uncertainty import Uncertainty
+from mtl_tf.balancing.weightings.aligned_mtl import AlignedMTL
+from mtl_tf.balancing.weightings.cagrad import CAGrad
+from mtl_tf.balancing.weightings.con_fig import ConFIG
+from mtl_tf.balancing.weightings.dualproj import DualProj
+from mtl_tf.balancing.weightings.fairgrad import FairGrad
+from mtl_tf.balancing.weightings.gradnorm import GradNorm
+from mtl_tf.balancing.weightings.gradvac import GradVac
+from mtl_tf.balancing.weightings.imtl_g import IMTLG
+from mtl_tf.balancing.weightings.mgda import MGDA
+from mtl_tf.balancing.weightings.nash_mtl import NashMTL
+from mtl_tf.balancing.weightings.pcgrad import PCGrad
+from mtl_tf.balancing.weightings.sums import Mean, Sum
+from mtl_tf.balancing.weightings.upgrad import UPGrad
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class MethodInfo:
     """A row of `TABLE`.
 
     Attributes:
@@ -118,39 +78,39 @@ _KINDS: dict[str, type[Balancing]] = {
     "aggregator": Aggregator,
 }
 
-TABLE: dict[str, Row] = {
-    "fixed_weights": Row(FixedWeights, "Vandenhende et al., TPAMI", 2021),
-    "inverse_magnitude": Row(InverseMagnitude, "Vandenhende et al., TPAMI", 2021),
-    "uncertainty": Row(Uncertainty, "Kendall et al., CVPR", 2018),
-    "dwa": Row(DWA, "Liu et al., CVPR", 2019),
-    "dtp": Row(DTP, "Guo et al., ECCV", 2018),
-    "rlw": Row(RLW, "Lin et al., TMLR", 2022),
-    "geometric_mean": Row(GeometricMean, "Chennupati et al., CVPRW", 2019),
-    "scale_invariant": Row(ScaleInvariant, "Navon et al., ICML", 2022),
-    "imtl_l": Row(IMTLL, "Liu et al., ICLR", 2021),
-    "stch": Row(STCH, "Lin et al., ICML", 2024),
-    "famo": Row(FAMO, "Liu et al., NeurIPS", 2023),
-    "sum": Row(Sum, "Vandenhende et al., TPAMI", 2021),
-    "mean": Row(Mean, "Vandenhende et al., TPAMI", 2021),
-    "gradnorm": Row(GradNorm, "Chen et al., ICML", 2018),
-    "mgda": Row(MGDA, "Sener & Koltun, NeurIPS", 2018),
-    "pcgrad": Row(PCGrad, "Yu et al., NeurIPS", 2020),
-    "gradvac": Row(GradVac, "Wang et al., ICLR", 2021),
-    "cagrad": Row(CAGrad, "Liu et al., NeurIPS", 2021),
-    "imtl_g": Row(IMTLG, "Liu et al., ICLR", 2021),
-    "nash_mtl": Row(NashMTL, "Navon et al., ICML", 2022),
-    "fairgrad": Row(FairGrad, "Ban & Ji, ICML", 2024),
-    "aligned_mtl": Row(AlignedMTL, "Senushkin et al., CVPR", 2023),
-    "upgrad": Row(UPGrad, "Quinton & Rey", 2024),
-    "dualproj": Row(DualProj, "Lopez-Paz & Ranzato, NeurIPS", 2017),
-    "config": Row(ConFIG, "Liu et al., ICLR", 2025),
-    "graddrop": Row(GradDrop, "Chen et al., NeurIPS", 2020),
+TABLE: dict[str, MethodInfo] = {
+    "fixed_weights": MethodInfo(FixedWeights, "Vandenhende et al., TPAMI", 2021),
+    "inverse_magnitude": MethodInfo(InverseMagnitude, "Vandenhende et al., TPAMI", 2021),
+    "uncertainty": MethodInfo(Uncertainty, "Kendall et al., CVPR", 2018),
+    "dwa": MethodInfo(DWA, "Liu et al., CVPR", 2019),
+    "dtp": MethodInfo(DTP, "Guo et al., ECCV", 2018),
+    "rlw": MethodInfo(RLW, "Lin et al., TMLR", 2022),
+    "geometric_mean": MethodInfo(GeometricMean, "Chennupati et al., CVPRW", 2019),
+    "scale_invariant": MethodInfo(ScaleInvariant, "Navon et al., ICML", 2022),
+    "imtl_l": MethodInfo(IMTLL, "Liu et al., ICLR", 2021),
+    "stch": MethodInfo(STCH, "Lin et al., ICML", 2024),
+    "famo": MethodInfo(FAMO, "Liu et al., NeurIPS", 2023),
+    "sum": MethodInfo(Sum, "Vandenhende et al., TPAMI", 2021),
+    "mean": MethodInfo(Mean, "Vandenhende et al., TPAMI", 2021),
+    "gradnorm": MethodInfo(GradNorm, "Chen et al., ICML", 2018),
+    "mgda": MethodInfo(MGDA, "Sener & Koltun, NeurIPS", 2018),
+    "pcgrad": MethodInfo(PCGrad, "Yu et al., NeurIPS", 2020),
+    "gradvac": MethodInfo(GradVac, "Wang et al., ICLR", 2021),
+    "cagrad": MethodInfo(CAGrad, "Liu et al., NeurIPS", 2021),
+    "imtl_g": MethodInfo(IMTLG, "Liu et al., ICLR", 2021),
+    "nash_mtl": MethodInfo(NashMTL, "Navon et al., ICML", 2022),
+    "fairgrad": MethodInfo(FairGrad, "Ban & Ji, ICML", 2024),
+    "aligned_mtl": MethodInfo(AlignedMTL, "Senushkin et al., CVPR", 2023),
+    "upgrad": MethodInfo(UPGrad, "Quinton & Rey", 2024),
+    "dualproj": MethodInfo(DualProj, "Lopez-Paz & Ranzato, NeurIPS", 2017),
+    "config": MethodInfo(ConFIG, "Liu et al., ICLR", 2025),
+    "graddrop": MethodInfo(GradDrop, "Chen et al., NeurIPS", 2020),
 }
 """The methods by name."""
 
 
 def canonical_name(name: str) -> str:
-    """The name in `TABLE` that is meant: `"NashMTL"`, `"nash-mtl"` and `"nash_mtl"` are one method.
+    """Return the key of `TABLE` for a name: `"GradNorm"` and `"grad-norm"` give `"gradnorm"`.
 
     Args:
         name: of a method, in any spelling.
@@ -169,7 +129,7 @@ def canonical_name(name: str) -> str:
 
 
 def get(balancing: "str | Balancing | None") -> Balancing:
-    """The balancing method meant by a name or an object.
+    """Return the balancing method for a name or an object.
 
     Args:
         balancing: a name from `TABLE`, an object, or `None` for equal fixed weights.
@@ -197,39 +157,7 @@ def _squeezed(name: str) -> str:
 
 
 __all__ = [
-    "DTP",
-    "DWA",
-    "FAMO",
-    "IMTLG",
-    "IMTLL",
-    "MGDA",
-    "RLW",
-    "STCH",
-    "TABLE",
-    "Aggregator",
-    "AlignedMTL",
-    "Balancing",
-    "CAGrad",
-    "ConFIG",
-    "DualProj",
-    "FairGrad",
-    "FixedWeights",
-    "GeometricMean",
-    "GradDrop",
-    "GradNorm",
-    "GradVac",
-    "InverseMagnitude",
-    "Mean",
-    "NashMTL",
-    "PCGrad",
-    "Scalarizer",
-    "ScaleInvariant",
-    "Sum",
-    "Tasks",
-    "UPGrad",
-    "Uncertainty",
-    "Weighting",
-    "canonical_name",
-    "exact",
-    "get",
-]
+    "TABLE", "Aggregator", "Balancing", "MethodInfo", "Scalarizer", "StepStatistics", "Weighting",
+    "canonical_name", "exact", "get",
+]  # fmt: skip
+__all__ += [info.cls.__name__ for info in TABLE.values()]

@@ -1,4 +1,4 @@
-"""Prints the table of methods as Markdown: `python -m mtl_tf.balancing`. It is in the docs."""
+"""Print the table of methods as Markdown: `python -m mtl_tf.balancing`; the docs include it."""
 
 import inspect
 import sys
@@ -13,7 +13,7 @@ _KINDS = {
 
 
 def markdown() -> str:
-    """The methods by kind: name, what it does (first line of its docstring), arguments, source."""
+    """Return a table of the methods by kind: name, summary, arguments, source."""
     parts = []
     for kind, heading in _KINDS.items():
         lines = [heading, "", "| name | what it does | arguments | source |", "|---|---|---|---|"]
@@ -24,7 +24,7 @@ def markdown() -> str:
             arguments = ", ".join(
                 f"`{p.name}={p.default!r}`".replace("'", '"')
                 for p in inspect.signature(row.cls).parameters.values()
-                if p.name != "name"
+                if p.kind is not p.VAR_KEYWORD
             )
             source = f"{row.paper} {row.year}"
             lines.append(f"| `{name}`, `{row.cls.__name__}` | {summary} | {arguments} | {source} |")

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mtl_tf.balancing.masked import moved
+from mtl_tf.balancing.masked import assign_where
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
@@ -41,7 +41,7 @@ class Adam:
         velocity = _BETA_2 * tf.convert_to_tensor(self.velocity) + (1 - _BETA_2) * gradient**2
         corrected = velocity / (1 - _BETA_2**step)
         change = momentum / (1 - _BETA_1**step) / (tf.sqrt(corrected) + _EPSILON)
-        moved(self.variable, value - self.learning_rate * change, mask)
-        moved(self.momentum, momentum, mask)
-        moved(self.velocity, velocity, mask)
-        moved(self.step, step, mask)
+        assign_where(self.variable, value - self.learning_rate * change, mask)
+        assign_where(self.momentum, momentum, mask)
+        assign_where(self.velocity, velocity, mask)
+        assign_where(self.step, step, mask)

@@ -1,6 +1,7 @@
-"""The kinds of balancing methods, one abstract class each: the class says what a step costs."""
+"""Base classes of the balancing methods: one per input, which determines the cost of a step."""
 
 import abc
+import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,11 +14,15 @@ from mtl_tf.ops import BalanceReport, BalanceStatus
 class Balancing(keras.layers.Layer, abc.ABC):
     """Base of all balancing methods: a Keras layer, so that its state is saved with the trainer.
 
+    Example:
+        >>> isinstance(mtl.balancing.get("dwa"), mtl.balancing.Balancing)
+        True
+
     A method is called with the losses, the Gramian or the Jacobian of K tasks. Statistics change
     only in calls with `training=True`; random numbers are drawn in every call.
 
     Args:
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
     """
 
     built: bool
@@ -25,18 +30,18 @@ class Balancing(keras.layers.Layer, abc.ABC):
     sees_losses_after_update = False
     """Whether the trainer evaluates the losses again after the update, for `after_update`."""
 
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name=name, dtype="float32", autocast=False)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
 
     def build(self, shape: Sequence[int]) -> None:
-        """Makes the state of K tasks; `shape` begins with K."""
+        """Make the state of K tasks; `shape` begins with K."""
         self.make_state(shape[0])
 
     def make_state(self, num_tasks: int) -> None:
-        """Makes the variables, for methods that have any."""
+        """Make the variables, for methods that have any."""
 
     def add_state(self, name: str, shape: Sequence[int], initial: float = 0.0) -> Any:
-        """A variable that is saved with the trainer and that no optimizer updates.
+        """Create a variable that is saved with the trainer and that no optimizer updates.
 
         Args:
             name: of the variable.
@@ -56,10 +61,10 @@ class Balancing(keras.layers.Layer, abc.ABC):
         )
 
     def end_epoch(self) -> None:
-        """Called by the trainer after each epoch of `fit`; for methods that think in epochs."""
+        """Update per-epoch state; the trainer calls this after each epoch of `fit`."""
 
     def after_update(self, before: tf.Tensor, after: tf.Tensor, is_present: tf.Tensor) -> None:
-        """Called by the trainer with the losses of one batch before and after the update.
+        """Update state from the losses of one batch before and after the optimizer's update.
 
         Args:
             before: losses `[K]`.
@@ -69,18 +74,30 @@ class Balancing(keras.layers.Layer, abc.ABC):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"name": self.name}
+        return super().get_config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Create a method from `get_config`, without what its `__init__` does not take.
+
+        A method of your own need not accept all arguments of a Keras layer.
+        """
+        parameters = inspect.signature(cls).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            usual = ("name", "trainable", "dtype")
+            config = {k: v for k, v in config.items() if k not in usual or k in parameters}
+        return super().from_config(config)
 
 
 class Scalarizer(Balancing, abc.ABC):
-    """Turns the losses of K tasks into the scalar whose gradient updates the network.
+    """Maps the losses of K tasks to the scalar whose gradient updates the network.
 
-    One backward pass a step. The derivative of the scalar with respect to a loss is the weight of
+    One backward pass per step. The derivative of the scalar with respect to a loss is the weight of
     its task; trainable weights of the scalarizer are updated with the network.
     """
 
     def call(self, losses: Any, is_present: Any | None = None, training: bool = False) -> Any:
-        """Combines the losses.
+        """Combine the losses.
 
         Args:
             losses: `[K]`, in the order of the tasks.
@@ -94,14 +111,14 @@ class Scalarizer(Balancing, abc.ABC):
         losses = tf.convert_to_tensor(losses)
         present = _presence(is_present, losses.shape[0])
         losses = tf.where(present, losses, tf.zeros_like(losses))
-        return self.scalar(losses, present, training)
+        return self.compute_scalar(losses, present, training)
 
     @abc.abstractmethod
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The scalar of losses `[K]`; the method itself."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Compute the scalar from losses `[K]`. Override this."""
 
 
-class Tasks(NamedTuple):
+class StepStatistics(NamedTuple):
     """Inputs of a weighting in one step.
 
     Attributes:
@@ -118,10 +135,10 @@ class Tasks(NamedTuple):
 
 
 class Weighting(Balancing, abc.ABC):
-    """Turns the Gramian of K task gradients into the weights of their sum.
+    """Maps the Gramian of K task gradients to the weights of their sum.
 
-    K backward passes through what is shared (or, on features, through the heads), then a
-    computation on `[K, K]`.
+    K backward passes per step through the shared layers (with `level="features"` through the
+    heads), then a computation on `[K, K]`.
     """
 
     def call(
@@ -131,7 +148,7 @@ class Weighting(Balancing, abc.ABC):
         is_present: Any | None = None,
         training: bool = False,
     ) -> Any:
-        """The weights of the task gradients.
+        """Return the weights of the task gradients.
 
         Args:
             gramian: `[K, K]`, best the float64 of `mtl_tf.ops.gramian`.
@@ -144,17 +161,17 @@ class Weighting(Balancing, abc.ABC):
             Weights `[K]` in the dtype of `gramian`.
         """
         gramian = tf.convert_to_tensor(gramian)
-        report = self.weigh(gramian, losses, is_present, training)
+        report = self.report(gramian, losses, is_present, training)
         return tf.cast(report.weights, gramian.dtype)
 
-    def weigh(
+    def report(
         self,
         gramian: Any,
         losses: Any | None = None,
         is_present: Any | None = None,
         training: bool = False,
     ) -> BalanceReport:
-        """The weights as in `call`, in float64, and whether they are exact.
+        """Return the weights as in `call`, in float64, and whether they are exact.
 
         Args:
             gramian: `[K, K]`.
@@ -174,23 +191,22 @@ class Weighting(Balancing, abc.ABC):
         gramian = tf.where(both, gramian, tf.zeros_like(gramian))
         if losses is not None:
             losses = tf.cast(losses, tf.float64)
-        report = self.solve(Tasks(gramian, losses, present, training))
+        report = self.compute_weights(StepStatistics(gramian, losses, present, training))
         return report._replace(weights=tf.where(present, report.weights, 0.0))
 
     @abc.abstractmethod
-    def solve(self, tasks: Tasks) -> BalanceReport:
-        """The weights; the method itself."""
+    def compute_weights(self, statistics: StepStatistics) -> BalanceReport:
+        """Compute the weights and their report. Override this."""
 
 
 class Aggregator(Balancing, abc.ABC):
-    """Turns the gradients of K tasks, element by element, into the direction of the update.
+    """Maps the gradients of K tasks, element by element, to the direction of the update.
 
-    The same passes over the network as a `Weighting`; the combination itself looks at more than the
-    Gramian.
+    As many passes over the network as a `Weighting`, for methods that need more than the Gramian.
     """
 
     def call(self, jacobian: Any, training: bool = False) -> Any:
-        """The direction of a Jacobian.
+        """Return the direction of a Jacobian.
 
         Args:
             jacobian: `[K, P]`, one row per task; zero for tasks without a label.
@@ -201,14 +217,14 @@ class Aggregator(Balancing, abc.ABC):
         """
         jacobian = tf.convert_to_tensor(jacobian)
         rows = [[row] for row in tf.unstack(jacobian, jacobian.shape[0])]
-        (direction,), _ = self.combine(rows, training)
+        (direction,), _ = self.compute_direction(rows, training)
         return direction
 
     @abc.abstractmethod
-    def combine(
+    def compute_direction(
         self, task_gradients: list[list[Any]], training: bool = False
     ) -> tuple[list[Any], tf.Tensor]:
-        """The directions of task gradients as they come; the method itself.
+        """Compute the direction from the task gradients. Override this.
 
         Args:
             task_gradients: K lists of V tensors, `None` for zero, see `mtl_tf.ops.gramian`.
@@ -220,7 +236,7 @@ class Aggregator(Balancing, abc.ABC):
 
 
 def exact(weights: tf.Tensor) -> BalanceReport:
-    """The report of weights that needed no solver.
+    """Return the report of weights that needed no solver.
 
     Args:
         weights: `[K]` float64.

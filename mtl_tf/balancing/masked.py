@@ -4,11 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
-_LEAST_LOSS = 1e-8
+_MIN_LOSS = 1e-8
 
 
 def masked_sum(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """The sum of `values [K]` where `mask [K]`."""
+    """Return the sum of `values [K]` where `mask [K]`."""
     return tf.reduce_sum(tf.where(mask, values, tf.zeros_like(values)))
 
 
@@ -18,22 +18,22 @@ def count(mask: tf.Tensor, dtype: Any) -> tf.Tensor:
 
 
 def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """The mean of `values [K]` where `mask [K]`, 0 if nowhere."""
+    """Return the mean of `values [K]` where `mask [K]`, 0 if nowhere."""
     return masked_sum(values, mask) / count(mask, values.dtype)
 
 
 def masked_softmax(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """The softmax of `values [K]` over `mask [K]`, 0 elsewhere."""
+    """Return the softmax of `values [K]` over `mask [K]`, 0 elsewhere."""
     lowest = tf.constant(values.dtype.min, values.dtype)
     return tf.where(mask, tf.nn.softmax(tf.where(mask, values, lowest)), tf.zeros_like(values))
 
 
 def safe_log(losses: tf.Tensor) -> tf.Tensor:
     """`log(losses)`; a loss below 1e-8 counts as 1e-8 and gets no gradient."""
-    return tf.math.log(tf.maximum(losses, tf.constant(_LEAST_LOSS, losses.dtype)))
+    return tf.math.log(tf.maximum(losses, tf.constant(_MIN_LOSS, losses.dtype)))
 
 
-def moved(variable: Any, value: tf.Tensor, mask: tf.Tensor) -> None:
-    """Assigns `value [K]` to a variable `[K]` where `mask [K]`."""
+def assign_where(variable: Any, value: tf.Tensor, mask: tf.Tensor) -> None:
+    """Assign `value [K]` to a variable `[K]` where `mask [K]`."""
     old = tf.convert_to_tensor(variable)
     variable.assign(tf.where(mask, tf.cast(value, old.dtype), old))

@@ -1,4 +1,4 @@
-"""Data sets of dense tasks as `tf.data` pipelines, one contract for all.
+"""Data sets for dense prediction as `tf.data` pipelines with one batch format.
 
 ================= =================== ===================================== =======================
 name              class               tasks                                 source
@@ -10,17 +10,18 @@ name              class               tasks                                 sour
 `bsds500`         `Bsds500`           edges                                 Arbelaez et al. 2011
 `bsds_sod`        `BsdsSod`           edges, saliency                       Martin et al. 2001
 `ccp`             `ClothingCoParsing` human_parts                           Yang et al. 2014
-`packed`          `PackedDataset`     those of the data set that was packed any
-`rendered_rooms`  `RenderedRooms`     all but Taskonomy's own               rendered, no download
+`packed`          `PackedDataset`     those of the packed data set          any
+`rendered_rooms`  `RenderedRooms`     all but `keypoints` and               rendered, no download
+                                      `principal_curvature`
 ================= =================== ===================================== =======================
 
-`union` makes one data set of several that have labels for different tasks; `pack` writes any of
-them as TFRecord files, `unpack` makes plain files of those; `geometry` has cameras,
-frames of normals and normals from depth.
+`union` combines data sets that have labels for different tasks; `pack` writes a data set as
+TFRecord files, `unpack` converts them to plain files; `geometry` provides cameras, frames of
+normals and normals from depth.
 
-`data.train()`, `data.val()` and `data.test()` give batches `(image [B, H, W, 3],
+`data.train()`, `data.val()` and `data.test()` return batches `(image [B, H, W, 3],
 {task: target [B, H, W, C]}, {task: validity mask [B, H, W]})`; `data.tasks` is `{task: channels}`.
-Whatever is wrong with a file is a `DataError` that names it.
+A missing or damaged file raises a `DataError` with its path.
 """
 
 import dataclasses
@@ -30,12 +31,13 @@ from typing import Any
 
 from mtl_tf.data import geometry
 from mtl_tf.data.base import DenseDataset
-from mtl_tf.data.bsds500 import Bsds500
-from mtl_tf.data.bsds_sod import BsdsSod
+from mtl_tf.data.bsds.bsds500 import Bsds500
+from mtl_tf.data.bsds.bsds_sod import BsdsSod
 from mtl_tf.data.ccp import ClothingCoParsing
 from mtl_tf.data.cityscapes import Cityscapes
 from mtl_tf.data.nyudv2.nyudv2 import NYUDv2
-from mtl_tf.data.packed.packed import PackedDataset, damaged_files
+from mtl_tf.data.packed.checksums import damaged_files
+from mtl_tf.data.packed.packed import PackedDataset
 from mtl_tf.data.packed.packing import pack, unpack
 from mtl_tf.data.pascal_context.pascal_context import PascalContext
 from mtl_tf.data.rendered_rooms.rendered_rooms import RenderedRooms
@@ -46,18 +48,22 @@ from mtl_tf.data.union import UnionDataset, union
 
 
 def open_folder(name: str, root: str | os.PathLike[str], **options: Any) -> DenseDataset:
-    """The data set of that name in a folder.
+    """Open a data set by name.
 
     Args:
         name: a name from `TABLE` of a data set that reads a folder.
-        root: the folder.
-        **options: of the class; `num_classes` is left out where there is no choice.
+        root: path of the folder.
+        **options: arguments of the class; `num_classes` is dropped if the class has no such
+            argument.
+
+    Returns:
+        The data set.
 
     Raises:
-        ValueError: for a name that is not there, a folder that does not hold the data set, or as
-            the class does.
+        ValueError: for an unknown name, a folder that does not hold the data set, or an invalid
+            option.
     """
-    names = [known for known, row in TABLE.items() if row.needs_root]
+    names = [known for known, info in TABLE.items() if info.needs_root]
     if name not in names:
         raise ValueError(f"name must be one of {names}. Received: {name!r}")
     cls: Any = TABLE[name].cls
@@ -70,14 +76,14 @@ def open_folder(name: str, root: str | os.PathLike[str], **options: Any) -> Dens
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """A row of `TABLE`.
+class DatasetInfo:
+    """Entry of `TABLE`.
 
     Attributes:
-        cls: the class.
-        tasks: what it has labels for.
-        source: where it comes from.
-        needs_root: whether it reads a folder the user has.
+        cls: class of the data set.
+        tasks: names of the tasks with labels.
+        source: publication or origin.
+        needs_root: whether the class reads a folder.
     """
 
     cls: type[DenseDataset]
@@ -86,26 +92,28 @@ class Row:
     needs_root: bool
 
 
-TABLE: dict[str, Row] = {
-    "nyud": Row(NYUDv2, ("semseg", "depth", "normals", "edges"), "Silberman et al. 2012", True),
-    "cityscapes": Row(Cityscapes, ("semseg", "depth", "edges"), "Cordts et al. 2016", True),
-    "pascal_context": Row(
+TABLE: dict[str, DatasetInfo] = {
+    "nyud": DatasetInfo(
+        NYUDv2, ("semseg", "depth", "normals", "edges"), "Silberman et al. 2012", True
+    ),
+    "cityscapes": DatasetInfo(Cityscapes, ("semseg", "depth", "edges"), "Cordts et al. 2016", True),
+    "pascal_context": DatasetInfo(
         PascalContext,
         ("semseg", "human_parts", "saliency", "normals", "edges"),
         "Mottaghi et al. 2014",
         True,
     ),
-    "taskonomy": Row(
+    "taskonomy": DatasetInfo(
         Taskonomy,
         ("semseg", "depth", "normals", "edges", "keypoints", "principal_curvature"),
         "Zamir et al. 2018",
         True,
     ),
-    "bsds500": Row(Bsds500, ("edges",), "Arbelaez et al. 2011", True),
-    "bsds_sod": Row(BsdsSod, ("edges", "saliency"), "Martin et al. 2001", True),
-    "ccp": Row(ClothingCoParsing, ("human_parts",), "Yang et al. 2014", True),
-    "packed": Row(PackedDataset, (), "mtl_tf.data.pack", True),
-    "rendered_rooms": Row(
+    "bsds500": DatasetInfo(Bsds500, ("edges",), "Arbelaez et al. 2011", True),
+    "bsds_sod": DatasetInfo(BsdsSod, ("edges", "saliency"), "Martin et al. 2001", True),
+    "ccp": DatasetInfo(ClothingCoParsing, ("human_parts",), "Yang et al. 2014", True),
+    "packed": DatasetInfo(PackedDataset, (), "mtl_tf.data.pack", True),
+    "rendered_rooms": DatasetInfo(
         RenderedRooms,
         ("semseg", "depth", "normals", "edges", "saliency", "human_parts"),
         "rendered, no download",

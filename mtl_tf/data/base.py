@@ -1,4 +1,4 @@
-"""Base of all data sets: options, and the class that turns a source into pipelines."""
+"""Base class of the data sets."""
 
 import abc
 import dataclasses
@@ -14,15 +14,17 @@ import tensorflow as tf
 
 from mtl_tf.class_names import assigned_class_names
 from mtl_tf.data import files
+from mtl_tf.data.options import Options
 from mtl_tf.data.pipeline import make_pipeline
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
 from mtl_tf.data.transforms import Augmentation
+from mtl_tf.images import checked_input_shape
 from mtl_tf.targets import KINDS, TargetKind, kind_of
 
-CHANNELS = {**dict.fromkeys(KINDS, 1), "semseg": 40, "human_parts": 7, "normals": 3,
-            "principal_curvature": 2}  # fmt: skip
-"""Channels of the predictions of the tasks this library knows by name."""
-_RESERVED = ("id", "image")  # what else files and records of an image hold
+_MULTI_CHANNEL = {"semseg": 40, "human_parts": 7, "normals": 3, "principal_curvature": 2}
+CHANNELS = {**dict.fromkeys(KINDS, 1), **_MULTI_CHANNEL}
+"""Default prediction channels of the built-in tasks."""
+_RESERVED = ("id", "image")  # other keys of files and records
 
 
 class TaskChannels(dict[str, int]):
@@ -45,65 +47,48 @@ class TaskChannels(dict[str, int]):
         self.class_names = {name: names[name] for name in channels if name in names}
 
 
-def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
-    """`(H, W, 3)` as a tuple; `ValueError` for anything else."""
-    shape = tuple(input_shape)
-    if len(shape) != 3 or shape[2] != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(f"input_shape must be (height, width, 3). Received: {input_shape!r}")
-    return shape
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """Options of a data set's pipelines.
-
-    Attributes:
-        augmentation: of training images.
-        batch_size: images in a batch; the last, smaller batch of a training epoch is dropped.
-        seed: of order and augmentation.
-        cache: keep decoded samples in memory after the first epoch.
-        num_workers: threads that decode and augment.
-        check_files: look at once whether every file of every listed image is there; without it,
-            `load` tells when it comes to one that is not.
-    """
-
-    augmentation: Augmentation
-    batch_size: int = 8
-    seed: int = 0
-    cache: bool = False
-    num_workers: int = 2
-    check_files: bool = True
-
-
 class DenseDataset(abc.ABC):
-    """Base of the data sets: splits of ids, and one sample for an id.
+    """Base class of data sets: splits of image ids, and a sample for each id.
+
+    Subclasses implement `load`; order, decoding, augmentation and batching are inherited.
 
     Attributes:
-        tasks: `{task: channels}`, as architectures, trainer and evaluation take it; it remembers
-            `mtl_tf.Task` objects, and has the class names of each task in `tasks.class_names`.
-        splits: `{"train": ids, "val": ids}`, and `"test"` where it is not the same as `"val"`.
+        tasks: `{task: channels}`, as accepted by architectures, trainer and evaluation, with the
+            `mtl_tf.Task` objects of custom tasks, and each task's class names in
+            `tasks.class_names`.
+        splits: `{"train": ids, "val": ids}`, and `"test"` if it differs from `"val"`.
         input_shape: `(H, W, 3)` of the images in a batch.
         class_names: names of the classes; those of the first task that has some where tasks
             differ.
-        options: the options below.
+        options: the options of the pipelines.
 
     Args:
-        tasks: names of the tasks wanted; all there are for `None`.
-        available: the tasks there are: `{task: channels}`, or `mtl_tf.Task` objects. What the
-            target of a task is (class ids, metres, ...) follows from a task's `kind`, from a name
-            this library knows, or else from the first sample: whole numbers are class ids.
-        splits: ids of `"train"`, `"val"` and perhaps `"test"`.
-        input_shape: `(H, W, 3)` of the images in a batch; the first image's own size for `None`.
+        tasks: names of the tasks to load; `None` for all available tasks.
+        available: tasks of the data set: `{task: channels}`, or `mtl_tf.Task` objects. The kind of
+            a target (class ids, metres, ...) is the task's `kind` or that of a built-in task of
+            this name; otherwise it is inferred from the first sample: integers are class ids.
+        splits: ids of `"train"`, `"val"` and optionally `"test"`.
+        input_shape: `(H, W, 3)` of the images in a batch; `None` for the size of the first image.
         class_names: names of the classes: `{task: names}`, or one sequence for every task of class
-            ids with that many channels. Names in a `mtl_tf.Task` win.
+            ids with that many channels. Names in a `mtl_tf.Task` take precedence.
         **options: `augmentation`, `batch_size`, `seed`, `cache`, `num_workers` and `check_files`,
-            see `Options`; the class says how it augments without `augmentation`.
+            see `Options`; the class defines the default `augmentation`.
 
     Raises:
         DataError: if a split is empty or a file is missing.
         TypeError: for an unknown option.
-        ValueError: for a task that is not available, class names that do not fit, or a shape or
-            batch size that makes no sense.
+        ValueError: for an unavailable task, class names that do not fit, or an invalid shape or
+            batch size.
+
+    Examples:
+        >>> import mtl_tf as mtl, numpy as np
+        >>> class Greys(mtl.data.DenseDataset):
+        ...     def load(self, image_id):
+        ...         image = np.full((8, 8, 3), int(image_id), np.uint8)
+        ...         return mtl.data.Sample(image, {"depth": np.ones((8, 8))}, {})
+        >>> data = Greys(None, {"depth": 1}, {"train": ["1"], "val": ["2"]}, None, batch_size=1)
+        >>> data.train().element_spec[1]["depth"].shape
+        TensorShape([1, 8, 8, 1])
     """
 
     augmentation = Augmentation()
@@ -153,9 +138,7 @@ class DenseDataset(abc.ABC):
             if not ids:
                 raise DataError(f"{type(self).__name__}: there is no image for {split}")
         if self.options.check_files:
-            files.require(
-                path for i in self.all_ids() for path in self._paths_used(i).values()
-            )  # fmt: skip
+            files.require(path for i in self.all_ids() for path in self._used_paths(i).values())
         if input_shape is None:
             input_shape = self._example().image.shape
         self.input_shape = checked_input_shape(input_shape)
@@ -170,9 +153,9 @@ class DenseDataset(abc.ABC):
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:
-        """Kind, channels and level of each task's target: `{task: TargetSpec}`.
+        """`{task: TargetSpec}`: kind, channels and level of each target.
 
-        Of tasks of one's own the first training sample is looked at.
+        Custom tasks are inferred from the first training sample.
         """
         specs = {}
         example = None
@@ -186,35 +169,45 @@ class DenseDataset(abc.ABC):
         return specs
 
     def ids(self, split: str) -> list[str]:
-        """Ids of the images of `"train"`, `"val"` or `"test"`; `ValueError` for another split."""
+        """Return the ids of the images of a split.
+
+        Args:
+            split: `"train"`, `"val"` or `"test"`.
+
+        Raises:
+            ValueError: for another split.
+        """
         if split not in ("train", "val", "test"):
             raise ValueError(f"split must be 'train', 'val' or 'test'. Received: {split!r}")
         return self.splits["val" if split == "test" and split not in self.splits else split]
 
     def all_ids(self) -> list[str]:
-        """Ids of all splits, each once."""
+        """Return the ids of all splits without duplicates."""
         return list(dict.fromkeys(i for ids in self.splits.values() for i in ids))
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of `"image"` and of each task, as far as they lie in files of their own.
+        """Return the paths of `"image"` and of each task that is stored in separate files.
 
-        A task's second file has a name behind a slash: `"depth/camera"`.
+        The key of a task's second file has a suffix after a slash, such as `"depth/camera"`.
+
+        Args:
+            image_id: id of the image.
         """
         return {}
 
-    def _paths_used(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of the image and of the tasks asked for, without those of other tasks."""
-        wanted = ("image", *self.tasks)
+    def _used_paths(self, image_id: str) -> dict[str, pathlib.Path]:
+        """Return the paths of the image and of the loaded tasks."""
+        names = ("image", *self.tasks)
         return {
-            kind: path
-            for kind, path in self.paths(image_id).items()
-            if any(kind == name or kind.startswith(f"{name}/") for name in wanted)
+            key: path
+            for key, path in self.paths(image_id).items()
+            if any(key == name or key.startswith(f"{name}/") for name in names)
         }
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that differ for other data, wherever the files lie.
+        """Return a hash of the data, independent of its location: 16 hexadecimal digits.
 
-        Of the tasks, classes and splits, the sizes of all files, and the first sample of each
+        It covers tasks, classes, splits, the sizes of all files, and the first sample of each
         split.
         """
         names = self.tasks.class_names
@@ -222,8 +215,8 @@ class DenseDataset(abc.ABC):
         named = [list(self.tasks.items()), class_names, sorted(self.splits.items())]
         digest = hashlib.sha256(json.dumps(named).encode())
         for image_id in self.all_ids():
-            paths = self._paths_used(image_id)
-            sizes = {kind: path.stat().st_size for kind, path in paths.items()}
+            paths = self._used_paths(image_id)
+            sizes = {key: path.stat().st_size for key, path in paths.items()}
             digest.update(json.dumps(sorted(sizes.items())).encode())
         for ids in self.splits.values():
             sample = self.load(ids[0])
@@ -233,46 +226,57 @@ class DenseDataset(abc.ABC):
 
     @abc.abstractmethod
     def load(self, image_id: str) -> Sample:
-        """The image and the targets of the data set's tasks at their own size.
+        """Return the image and the targets of the data set's tasks at their original size.
+
+        Args:
+            image_id: id of the image.
 
         Raises:
-            DataError: naming the file that is missing, damaged or not what it should be.
+            DataError: if a file is missing, damaged or invalid.
         """
 
     def epoch_order(self, ids: Sequence[str], generator: np.random.Generator) -> np.ndarray:
-        """Positions in `ids` of the images of a training epoch, in order: as many as there are."""
+        """Return the order of the images of a training epoch.
+
+        Args:
+            ids: ids of the training images.
+            generator: random numbers of the epoch.
+
+        Returns:
+            Positions in `ids`, `[len(ids)]`.
+        """
         return generator.permutation(len(ids))
 
     def train(self) -> tf.data.Dataset:
-        """Shuffled, augmented training batches.
+        """Return shuffled, augmented training batches.
 
         Returns:
-            Data set of `(image [B, H, W, 3] float32, {task: target [B, H, W, C]},
-            {task: validity mask [B, H, W] float32})`: class ids int32, all else float32; depth in
-            metres. The image is RGB, normalised with ImageNet's mean and standard deviation. Order
-            and augmentation depend on the seed and the number of the epoch alone.
+            Dataset of `(image [B, H, W, 3] float32, {task: target [B, H, W, C]},
+            {task: validity mask [B, H, W] float32})`: class ids int32, other targets float32; depth
+            in metres. The image is RGB, normalised with ImageNet's mean and standard deviation.
+            Order and augmentation depend only on the seed and the epoch.
         """
         return make_pipeline(self, self.ids("train"), self.options, training=True)
 
-    def batches(self, split: str, native_targets: bool = False) -> tf.data.Dataset:
-        """Batches of any split in order, without augmentation.
+    def batches(self, split: str, original_size: bool = False) -> tf.data.Dataset:
+        """Return the batches of a split in order, without augmentation.
 
         Args:
             split: `"train"`, `"val"` or `"test"`.
-            native_targets: batches of one image, with targets at their own size.
+            original_size: batches of one image, with targets at their original size.
 
         Returns:
-            Data set with the same contents as `train`.
+            Dataset of the same elements as `train`.
         """
         options = dataclasses.replace(self.options, cache=False)
-        if native_targets:
+        if original_size:
             options = dataclasses.replace(options, batch_size=1)
-        return make_pipeline(self, self.ids(split), options, native_targets=native_targets)
+        return make_pipeline(self, self.ids(split), options, original_size=original_size)
 
     def val(self) -> tf.data.Dataset:
-        """Validation batches at the input size, in order; same contents as `train`."""
+        """Return validation batches at the input size, in order; same elements as `train`."""
         return make_pipeline(self, self.ids("val"), self.options)
 
     def test(self) -> tf.data.Dataset:
-        """Test batches of one image at the input size with targets at their own size."""
-        return self.batches("test", native_targets=True)
+        """Return test batches of one image at the input size, targets at their original size."""
+        return self.batches("test", original_size=True)

@@ -1,4 +1,4 @@
-"""Clothing co-parsing: parts of people and their clothes on street photographs."""
+"""Clothing Co-Parsing: parts of people and their clothes in street photographs."""
 
 import os
 import pathlib
@@ -9,34 +9,48 @@ import numpy as np
 
 from mtl_tf.data import files
 from mtl_tf.data.base import DenseDataset
+from mtl_tf.data.folder_layout import FolderLayout
 from mtl_tf.data.sample import Sample, make_sample
 
 PARTS = (
-    "background", "hair and hat", "skin", "upper clothes", "lower clothes", "whole-body clothes",
-    "footwear", "accessory",
-)  # fmt: skip
+    "background",
+    "hair and hat",
+    "skin",
+    "upper clothes",
+    "lower clothes",
+    "whole-body clothes",
+    "footwear",
+    "accessory",
+)
 """Names of the 8 parts, in the order of their ids."""
+
+_LAYOUT = FolderLayout({"image": "rgb/{id}.jpg", "human_parts": "parts/{id}.png"})
 
 
 class ClothingCoParsing(DenseDataset):
-    """One person in a photograph, parsed into 7 kinds of clothing and body, and the background.
+    """Photographs of one person each, with 7 classes of clothing and body, and the background.
 
     A folder with `ids.txt`, `rgb/*.jpg` and `parts/*.png` (0..7). The parts are groups of the
-    data's 59 labels, not those of PASCAL-Part.
+    59 labels of the data set, not those of PASCAL-Part.
 
     Source: Yang et al., "Clothing Co-Parsing by Joint Image Segmentation and Labeling", CVPR 2014.
 
     Args:
-        root: folder of the data.
+        root: path of the data folder.
         tasks: `human_parts`.
         input_shape: `(H, W, 3)` of the images in a batch.
-        val_every: every n-th id is for validation; `test()` gives the same.
-        **options: `batch_size`, `augmentation` and the others of every data set
-            (`mtl_tf.data.base.Options`).
+        val_every: every n-th id is for validation and for `test()`.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if a file is missing or damaged.
         ValueError: for an unknown task or an option out of range.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> data = mtl.data.ClothingCoParsing("ccp", batch_size=4)  # doctest: +SKIP
+        >>> data.tasks  # doctest: +SKIP
+        {'human_parts': 8}
     """
 
     def __init__(
@@ -48,22 +62,26 @@ class ClothingCoParsing(DenseDataset):
         **options: Any,
     ) -> None:
         self.root = pathlib.Path(root)
-        ids = files.read_ids(self.root / "ids.txt")
-        splits = files.every_nth_for_validation(ids, val_every)
+        splits = _LAYOUT.splits(self.root, val_every)
         available = {"human_parts": len(PARTS)}
         super().__init__(tasks, available, splits, input_shape, PARTS, **options)
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of the image and of the parts."""
-        return {
-            "image": self.root / "rgb" / f"{image_id}.jpg",
-            "human_parts": self.root / "parts" / f"{image_id}.png",
-        }
+        """Return the paths of the image and of the parts.
+
+        Args:
+            image_id: id of the image.
+        """
+        return _LAYOUT.paths(self.root, image_id)
 
     def load(self, image_id: str) -> Sample:
-        """The image and the parts at their own size."""
+        """Return the image and the parts at their original size.
+
+        Args:
+            image_id: id of the image.
+        """
         paths = self.paths(image_id)
         parts = files.read_map(paths["human_parts"])
-        files.checked_classes(parts, np.ones(parts.shape, bool), len(PARTS), paths["human_parts"])
+        files.check_classes(parts, np.ones(parts.shape, bool), len(PARTS), paths["human_parts"])
         image = files.read_image(paths["image"])
         return make_sample(image, {"human_parts": parts}, {}, image_id)

@@ -1,8 +1,8 @@
-"""Depth, surface normals and cameras: one frame for all data sets, and ways into it.
+"""Depth, surface normals and cameras, in one frame for all data sets.
 
-The frame of normals here is the camera's: **x to the right, y up, z towards the camera**, so a wall
-that faces the camera has the normal (0, 0, 1) and a floor (0, 1, 0). Depth is the distance along
-the optical axis in metres.
+Normals are in the camera frame: **x to the right, y up, z towards the camera**, so a wall that
+faces the camera has the normal (0, 0, 1) and a floor (0, 1, 0). Depth is the distance along the
+optical axis in metres.
 """
 
 import dataclasses
@@ -16,22 +16,28 @@ FRAMES = {
     "opencv": (1, -1, -1),
     "taskonomy": (1, -1, -1),
 }
-"""Signs of x, y and z that bring normals of a frame into the one here. `opengl` is the same frame;
+"""Signs of x, y and z that convert normals of other frames. `opengl` is the frame of this module;
 `opencv` and `taskonomy` have y down and z away from the camera."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera; all in pixels of an image of a certain size.
+    """Intrinsic parameters of a pinhole camera, in pixels of an image of a certain size.
 
     Attributes:
         fx: focal length along x.
         fy: focal length along y.
-        cx: column of the principal point; the middle of the first pixel is 0.
+        cx: column of the principal point; the centre of the first pixel is 0.
         cy: row of the principal point.
 
     Raises:
         ValueError: if a focal length is not positive, or a number not finite.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> camera = mtl.data.geometry.Intrinsics(fx=50.0, fy=50.0, cx=31.5, cy=23.5)
+        >>> camera.resized(2, 2)
+        Intrinsics(fx=100.0, fy=100.0, cx=63.5, cy=47.5)
     """
 
     fx: float
@@ -47,7 +53,7 @@ class Intrinsics:
             )
 
     def resized(self, x_factor: float, y_factor: float) -> "Intrinsics":
-        """The camera of the image enlarged by these factors.
+        """Return the camera of the resized image.
 
         Args:
             x_factor: new width over old width.
@@ -61,11 +67,11 @@ class Intrinsics:
         )
 
     def cropped(self, top: int, left: int) -> "Intrinsics":
-        """The camera of the image without its first rows and columns.
+        """Return the camera of the cropped image.
 
         Args:
-            top: rows that are cut off.
-            left: columns that are cut off.
+            top: number of rows removed at the top.
+            left: number of columns removed at the left.
         """
         return dataclasses.replace(self, cx=self.cx - left, cy=self.cy - top)
 
@@ -73,8 +79,8 @@ class Intrinsics:
         """Return the viewing ray of each pixel: x and y at depth 1, `[H, W, 2]` float64, y up.
 
         Args:
-            height: of the image.
-            width: of the image.
+            height: height of the image.
+            width: width of the image.
         """
         x = (np.arange(width) - self.cx) / self.fx
         y = -(np.arange(height) - self.cy) / self.fy
@@ -86,14 +92,16 @@ KINECT = Intrinsics(518.857901, 519.469611, 325.582449, 253.736166)
 
 
 def convert_normals(normals: np.ndarray, frame: str) -> np.ndarray:
-    """Normals of another frame in the frame here, or back: the conversion is its own inverse.
+    """Convert normals from another frame to the frame of this module, or back.
+
+    The conversion is its own inverse.
 
     Args:
         normals: `[..., 3]`.
         frame: a name from `FRAMES`.
 
     Returns:
-        `[..., 3]` of the same dtype.
+        Converted normals `[..., 3]` of the same dtype.
 
     Raises:
         ValueError: for an unknown frame.
@@ -104,14 +112,18 @@ def convert_normals(normals: np.ndarray, frame: str) -> np.ndarray:
 
 
 def depth_from_distance(distance: np.ndarray, camera: Intrinsics) -> np.ndarray:
-    """Depth along the optical axis from the distance to the optical centre.
+    """Convert distance to the optical centre into depth along the optical axis.
+
+        depth = distance / sqrt(1 + x² + y²)
+
+    where x and y are the coordinates of the viewing ray of a pixel at depth 1.
 
     Args:
         distance: `[H, W]`, metres.
-        camera: of the image.
+        camera: camera of the image.
 
     Returns:
-        `[H, W]`, metres.
+        Depth `[H, W]`, metres, of the same dtype.
     """
     rays = camera.rays(*distance.shape)
     return (distance / np.sqrt(1 + (rays**2).sum(-1))).astype(distance.dtype)
@@ -120,22 +132,27 @@ def depth_from_distance(distance: np.ndarray, camera: Intrinsics) -> np.ndarray:
 def normals_from_depth(
     depth: np.ndarray, camera: Intrinsics, radius: int = 4
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Surface normals: planes fitted to the neighbourhood of each pixel.
+    """Estimate surface normals by fitting a plane to the neighbourhood of each pixel.
 
-    In the image of a plane 1 / depth is linear in the coordinates, so a least-squares plane of a
-    window takes a few box sums. Of the windows that hold a pixel the one with the smallest error
-    relative to its 1 / depth counts, which keeps planes from reaching over edges.
+    In the image of a plane, the inverse depth is linear in the coordinates of the viewing rays:
 
-    Source: after Kuwahara et al. 1976 (choice of the window).
+        1 / depth = a x + b y + c,    normal ∝ (-a, -b, c)
+
+    where x and y are the coordinates of a ray at depth 1 (y up) and a, b, c the parameters of the
+    plane. They are fitted by least squares with box filters. Each pixel takes the plane of the
+    window with the minimum error relative to its mean inverse depth among the windows that contain
+    it, so planes do not extend across edges.
+
+    Source: choice of the window after Kuwahara et al. 1976.
 
     Args:
         depth: `[H, W]` float, metres, 0 where unknown.
-        camera: of the image.
+        camera: camera of the image.
         radius: windows are `2 * radius + 1` pixels wide.
 
     Returns:
         Unit normals `[H, W, 3]` float32 (x right, y up, z towards the camera), 0 where invalid, and
-        which are valid, `[H, W]` bool.
+        their validity `[H, W]` bool.
 
     Raises:
         ValueError: if `depth` is not `[H, W]`, or `radius` below 1.
@@ -147,21 +164,21 @@ def normals_from_depth(
     known = np.isfinite(depth) & (depth > 0)
     inverse = np.where(known, 1 / np.where(known, depth, 1), 0).astype(np.float64)
     rays = camera.rays(*depth.shape)
-    planes, error = _planes(inverse, known, rays, radius)
-    best = _best_window(error, radius)
+    planes, error = _fit_planes(inverse, known, rays, radius)
+    best = _best_windows(error, radius)
     a, b, c = np.moveaxis(planes.reshape(-1, 3)[best], -1, 0)
-    # A point is (x, y, -1) z, so 1 / z = a x + b y + c belongs to the normal (a, b, -c), or
-    # (-a, -b, c) if the side that is seen is to have it.
+    # A point is (x, y, -1) z, so the plane 1 / z = a x + b y + c has the normal (a, b, -c); its
+    # visible side has (-a, -b, c).
     valid = known & np.isfinite(error.ravel()[best]) & (a * rays[..., 0] + b * rays[..., 1] + c > 0)
     normals = np.stack([-a, -b, c], axis=-1)
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
     return np.where(valid[..., None], normals, 0).astype(np.float32), valid
 
 
-def _planes(
+def _fit_planes(
     values: np.ndarray, known: np.ndarray, rays: np.ndarray, radius: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`values = a x + b y + c` in the window about each pixel.
+    """Fit `values = a x + b y + c` in the window around each pixel.
 
     Returns:
         `(a, b, c)` `[H, W, 3]`, and the root mean square error over the mean value `[H, W]`,
@@ -170,20 +187,21 @@ def _planes(
     size = 2 * radius + 1
     weights = known.astype(np.float64)
 
-    def sums(array: np.ndarray) -> np.ndarray:
+    def window_sum(array: np.ndarray) -> np.ndarray:
+        border = cv2.BORDER_CONSTANT
+        window = (size, size)
         return cv2.boxFilter(
-            array * weights, cv2.CV_64F, (size, size), normalize=False,
-            borderType=cv2.BORDER_CONSTANT,
-        )  # fmt: skip
+            array * weights, cv2.CV_64F, window, normalize=False, borderType=border
+        )
 
-    count = sums(np.ones_like(weights))
+    count = window_sum(np.ones_like(weights))
     enough = count >= size**2 / 2
-    x, y, value = rays[..., 0], rays[..., 1], values
-    means = [sums(array) / np.maximum(count, 1) for array in (x, y, value)]
+    arrays = (rays[..., 0], rays[..., 1], values)
+    means = [window_sum(array) / np.maximum(count, 1) for array in arrays]
 
     def covariance(i: int, j: int) -> np.ndarray:
-        arrays = (x, y, value)
-        return sums(arrays[i] * arrays[j]) / np.maximum(count, 1) - means[i] * means[j]
+        mean_product = window_sum(arrays[i] * arrays[j]) / np.maximum(count, 1)
+        return mean_product - means[i] * means[j]
 
     xx, xy, yy = covariance(0, 0), covariance(0, 1), covariance(1, 1)
     xv, yv, vv = covariance(0, 2), covariance(1, 2), covariance(2, 2)
@@ -191,21 +209,21 @@ def _planes(
     a = (xv * yy - yv * xy) / determinant
     b = (yv * xx - xv * xy) / determinant
     planes = np.stack([a, b, means[2] - a * means[0] - b * means[1]], axis=-1)
-    square = np.maximum(vv - a * xv - b * yv, 0)
-    error = np.sqrt(square) / np.where(enough, means[2], 1)
+    squared_error = np.maximum(vv - a * xv - b * yv, 0)
+    error = np.sqrt(squared_error) / np.where(enough, means[2], 1)
     return planes, np.where(enough, error, np.inf)
 
 
-def _best_window(error: np.ndarray, radius: int) -> np.ndarray:
-    """For each pixel the flat index of the centre of the window with the smallest error."""
+def _best_windows(error: np.ndarray, radius: int) -> np.ndarray:
+    """Return the flat index of the centre of the window with the minimum error for each pixel."""
     height, width = error.shape
     rows, columns = np.indices(error.shape)
-    best, least = rows * width + columns, error.copy()
+    best, min_error = rows * width + columns, error.copy()
     for down in (-radius, 0, radius):
         for right in (-radius, 0, radius):
             i = np.clip(rows + down, 0, height - 1)
             j = np.clip(columns + right, 0, width - 1)
-            better = error[i, j] < least
-            least = np.where(better, error[i, j], least)
+            better = error[i, j] < min_error
+            min_error = np.where(better, error[i, j], min_error)
             best = np.where(better, i * width + j, best)
     return best

@@ -1,53 +1,55 @@
-"""From samples to batches: order, decoding, augmentation and batching as a `tf.data` pipeline."""
+"""Order, decoding, augmentation and batching of samples as a `tf.data` pipeline."""
 
 import collections
 import threading
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from mtl_tf.autotuning import without_autotuning
+from mtl_tf.data.options import Options, Source
 from mtl_tf.data.python_calls import python_call
 from mtl_tf.data.sample import DataError, Sample, checked_sample
 from mtl_tf.data.transforms import augment, normalise, resize
 
-if TYPE_CHECKING:
-    from mtl_tf.data.base import DenseDataset, Options
-
-_FILES_AT_ONCE = 4  # of a stream
-_NOBODY_LOOKS = -1  # position of an image of a batch that will be skipped
-_SHUFFLED = 256  # records of a stream that are held to be shuffled
+_INTERLEAVED_FILES = 4  # of a stream
+_SKIPPED = -1  # position of an image in a batch that the trainer skips
+_SHUFFLE_BUFFER = 256  # records of a stream
 
 
 class _Epochs:
-    """Numbers the epochs: set by the trainer, else counted as the pipeline is iterated."""
+    """Epoch counter of a pipeline: set by the trainer, otherwise incremented by each iteration."""
 
     def __init__(self) -> None:
-        self._announced: tuple[int, int] | None = None
-        self._counted = 0
+        self._next: tuple[int, int] | None = None
+        self._count = 0
 
     def set(self, epoch: int, first_batch: int = 0) -> None:
-        self._announced = int(epoch), int(first_batch)
+        """Set the epoch of the next iteration and its first batch that is used."""
+        self._next = int(epoch), int(first_batch)
 
     def begin(self) -> tuple[int, int]:
-        """The number of the epoch, and its first batch that anyone looks at."""
-        epoch, first_batch = self._announced or (self._counted, 0)
-        if self._announced is not None:
-            self._announced = epoch, 0  # whoever iterates it again looks at all batches
-        self._counted += 1
+        """Start an epoch; return its number and its first batch that is used."""
+        epoch, first_batch = self._next or (self._count, 0)
+        if self._next is not None:
+            self._next = epoch, 0  # another iteration of this epoch uses all batches
+        self._count += 1
         return epoch, first_batch
 
 
 class _Loader:
-    """Loads samples by position, and keeps them, shrunk as far as augmentation allows."""
+    """Loader of samples by position, with an optional cache.
 
-    def __init__(self, source: "DenseDataset", ids: list[str], cache: bool, largest: float) -> None:
+    Cached samples are downsampled to the largest size that augmentation needs.
+    """
+
+    def __init__(self, source: Source, ids: list[str], cache: bool, max_zoom: float) -> None:
         self.source, self.ids = source, ids
         self._cache: dict[int, Sample] | None = {} if cache else None
-        self._largest = largest
+        self._max_zoom = max_zoom
         self._lock = threading.Lock()
 
     def __call__(self, position: int) -> Sample:
@@ -56,11 +58,11 @@ class _Loader:
         image_id = self.ids[position]
         try:
             loaded = self.source.load(image_id)
-        except OSError as error:  # of a user's `load`: it names the file at best
+        except OSError as error:  # raised by a custom `load`
             raise DataError(f"{image_id}: {error}") from error
         sample = checked_sample(loaded, self.source.specs, image_id)
         if self._cache is not None:
-            height, width = (round(n * self._largest) for n in self.source.input_shape[:2])
+            height, width = (round(n * self._max_zoom) for n in self.source.input_shape[:2])
             if height < sample.image.shape[0] and width < sample.image.shape[1]:
                 sample = resize(sample, height, width)
             with self._lock:
@@ -69,28 +71,28 @@ class _Loader:
 
 
 def make_pipeline(
-    source: "DenseDataset",
+    source: Source,
     ids: list[str],
-    options: "Options",
+    options: Options,
     training: bool = False,
-    native_targets: bool = False,
+    original_size: bool = False,
 ) -> tf.data.Dataset:
-    """Batches of some ids of a data set.
+    """Build a pipeline of batches from image ids.
 
     Args:
-        source: the data set.
-        ids: in order.
-        options: batch size, augmentation, seed, cache, threads.
-        training: shuffle, augment and drop the last, smaller batch.
-        native_targets: leave targets at their own size (images are resized to the input).
+        source: source of the samples, such as a data set.
+        ids: ids of the images, in order.
+        options: batch size, augmentation, seed, cache and number of threads.
+        training: whether to shuffle, augment and drop the last, smaller batch.
+        original_size: whether targets keep their original size (images are resized to the input).
 
     Returns:
-        Data set of `(image, targets, masks)`, see `DenseDataset.train`. Its attribute `set_epoch`
-        takes the number of the epoch that begins, and how many of its batches nobody will look at:
-        they are zeros. Without it epochs are counted.
+        Dataset of `(image, targets, masks)`, see `DenseDataset.train`. Its attribute
+        `set_epoch(epoch, first_batch=0)` sets the number of the next epoch; batches before
+        `first_batch` hold zeros. Without it, epochs are counted.
 
     Raises:
-        ValueError: if there is no id, or less than a batch to train with.
+        ValueError: if there is no id, or less than one training batch.
     """
     _check_batch(len(ids), options, training)
     epochs = _Epochs()
@@ -101,79 +103,77 @@ def make_pipeline(
         positions = np.arange(len(ids))
         if training:
             positions = source.epoch_order(ids, np.random.default_rng((options.seed, epoch)))
-            positions[: first_batch * options.batch_size] = _NOBODY_LOOKS
+            positions[: first_batch * options.batch_size] = _SKIPPED
         return [np.stack([np.full(len(ids), epoch), positions], axis=1)]
 
-    def sample(numbers: np.ndarray) -> tuple[Sample, tuple[int, ...]] | None:
-        epoch, position = map(int, numbers)
-        if position == _NOBODY_LOOKS:
+    def load(epoch_and_position: np.ndarray) -> tuple[Sample, tuple[int, ...]] | None:
+        epoch, position = map(int, epoch_and_position)
+        if position == _SKIPPED:
             return None
         return loader(position), (options.seed, epoch, position)
 
-    # Not `from_generator`: its kernel (TensorFlow 2.21) lowers the C library's trim threshold, and
-    # from then on every large tensor of the process costs page faults: half the speed of training.
+    # Not `from_generator`: its kernel (TensorFlow 2.21) lowers the trim threshold of the C library,
+    # after which every large tensor of the process causes page faults: half the training speed.
     dataset = tf.data.Dataset.from_tensors(0).map(
         lambda _: tf.ensure_shape(python_call(order, [], [tf.int64])[0], (len(ids), 2))
     )
     dataset = dataset.flat_map(tf.data.Dataset.from_tensor_slices)
-    dataset = _batched(dataset, sample, source, options, training, native_targets)
+    dataset = _batched(dataset, load, source, options, training, original_size)
     batches = len(ids) / options.batch_size
-    count = int(batches) if training else int(np.ceil(batches))
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(4)
+    num_batches = int(batches) if training else int(np.ceil(batches))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches)).prefetch(4)
     dataset = without_autotuning(dataset)
     dataset.set_epoch = epochs.set
     return dataset
 
 
 def make_stream(
-    source: "DenseDataset",
+    source: Source,
     paths: list[str],
     count: int,
     decode: Callable[[bytes], Sample],
-    options: "Options",
+    options: Options,
     training: bool = False,
 ) -> tf.data.Dataset:
-    """Batches of the records of TFRecord files, read from their beginnings.
+    """Build a pipeline of batches from TFRecord files that are read sequentially.
 
     Args:
-        source: the data set.
-        paths: of the files.
-        count: of the records in all of them.
-        decode: a sample from a record.
-        options: batch size, augmentation, seed, threads.
-        training: shuffle, augment and drop the last, smaller batch.
+        source: source of the samples, such as a data set.
+        paths: paths of the files.
+        count: number of records in all files.
+        decode: function from a record to a sample.
+        options: batch size, augmentation, seed and number of threads.
+        training: whether to shuffle, augment and drop the last, smaller batch.
 
     Returns:
-        Data set of `(image, targets, masks)`, see `DenseDataset.train`.
+        Dataset of `(image, targets, masks)`, see `DenseDataset.train`.
 
     Raises:
-        ValueError: if there is less than a batch to train with.
+        ValueError: if there is less than one training batch.
     """
     _check_batch(count, options, training)
     dataset = tf.data.Dataset.from_tensor_slices(paths)
     if training:
         dataset = dataset.shuffle(len(paths), seed=options.seed)
     dataset = dataset.interleave(
-        tf.data.TFRecordDataset, cycle_length=_FILES_AT_ONCE if training else 1
+        tf.data.TFRecordDataset, cycle_length=_INTERLEAVED_FILES if training else 1
     )
     if training:
-        dataset = dataset.shuffle(_SHUFFLED, seed=options.seed)
+        dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=options.seed)
     visits: collections.Counter[int] = collections.Counter()
     lock = threading.Lock()
 
-    def sample(record: bytes) -> tuple[Sample, tuple[int, ...]]:
+    def load(record: bytes) -> tuple[Sample, tuple[int, ...]]:
         checksum = zlib.crc32(record)
         with lock:
             visits[checksum] += 1
             seed = (options.seed, checksum, visits[checksum])
         return decode(record), seed
 
-    return without_autotuning(
-        _batched(dataset, sample, source, options, training, False).prefetch(4)
-    )
+    return without_autotuning(_batched(dataset, load, source, options, training, False).prefetch(4))
 
 
-def _check_batch(count: int, options: "Options", training: bool) -> None:
+def _check_batch(count: int, options: Options, training: bool) -> None:
     if count < (options.batch_size if training else 1):
         raise ValueError(
             f"A batch of {options.batch_size} images cannot be made of {count}: choose a "
@@ -183,33 +183,39 @@ def _check_batch(count: int, options: "Options", training: bool) -> None:
 
 def _batched(
     elements: tf.data.Dataset,
-    sample_of: Callable[..., tuple[Sample, tuple[int, ...]] | None],
-    source: "DenseDataset",
-    options: "Options",
+    load: Callable[..., tuple[Sample, tuple[int, ...]] | None],
+    source: Source,
+    options: Options,
     training: bool,
-    native_targets: bool,
+    original_size: bool,
 ) -> tf.data.Dataset:
-    """Batches of elements, from which `sample_of` makes a sample and a seed for augmentation.
+    """Batch samples after augmentation or resizing.
 
-    Where it gives `None` the batch holds zeros.
+    Args:
+        elements: dataset of the arguments of `load`.
+        load: function that returns a sample and a seed for augmentation, or `None` for zeros.
+        source: source of the samples, such as a data set.
+        options: batch size, augmentation and number of threads.
+        training: whether to augment and drop the last, smaller batch.
+        original_size: whether targets keep their original size.
     """
     height, width, _ = source.input_shape
     specs = source.specs
 
     def arrays(*element: Any) -> list[np.ndarray]:
-        found = sample_of(*element)
-        if found is None:
+        loaded = load(*element)
+        if loaded is None:
             absent = [spec.absent(height, width) for spec in specs.values()]
             targets = [target for target, _ in absent]
             masks = [mask.astype(np.float32) for _, mask in absent]
             return [np.zeros((height, width, 3), np.float32), *targets, *masks]
-        sample, seed = found
+        sample, seed = loaded
         image = sample.image
         if training:
             generator = np.random.default_rng(seed)
             sample = augment(sample, height, width, options.augmentation, generator)
             image = sample.image
-        elif native_targets:
+        elif original_size:
             image = resize(Sample(image, {}, {}), height, width).image
         else:
             sample = resize(sample, height, width)
@@ -219,7 +225,7 @@ def _batched(
         return [normalise(image), *targets, *masks]
 
     dtypes = [tf.as_dtype(spec.kind.dtype) for spec in specs.values()]
-    full_size = (None, None) if native_targets else (height, width)
+    target_size = (None, None) if original_size else (height, width)
 
     def as_batch_element(*element: tf.Tensor) -> tuple:
         image, *rest = python_call(
@@ -228,7 +234,7 @@ def _batched(
         targets = dict(zip(specs, rest[: len(specs)], strict=True))
         masks = dict(zip(specs, rest[len(specs) :], strict=True))
         for task, spec in specs.items():
-            size = () if spec.is_image_level else full_size
+            size = () if spec.is_image_level else target_size
             targets[task] = tf.ensure_shape(targets[task], (*size, spec.target_channels))
             masks[task] = tf.ensure_shape(masks[task], size)
         return tf.ensure_shape(image, source.input_shape), targets, masks

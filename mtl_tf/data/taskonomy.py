@@ -1,4 +1,4 @@
-"""Taskonomy (Zamir et al., CVPR 2018): indoor views with labels of many kinds."""
+"""Taskonomy (Zamir et al., CVPR 2018): indoor images with labels for many tasks."""
 
 import csv
 import os
@@ -16,9 +16,24 @@ from mtl_tf.data.sample import DataError, Sample, make_sample
 from mtl_tf.data.transforms import Augmentation
 
 CLASSES = (
-    "background", "bottle", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv",
-    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase",
-)  # fmt: skip
+    "background",
+    "bottle",
+    "chair",
+    "couch",
+    "potted plant",
+    "bed",
+    "dining table",
+    "toilet",
+    "tv",
+    "microwave",
+    "oven",
+    "toaster",
+    "sink",
+    "refrigerator",
+    "book",
+    "clock",
+    "vase",
+)
 """Names of the 17 semantic classes, in the order of their ids."""
 
 SUBSETS = ("tiny", "medium", "full", "fullplus")
@@ -34,44 +49,56 @@ _TINY = {
     "test": ("ihlen", "mcdade", "muleshoe", "noxapater", "uvalda"),
 }  # fmt: skip
 _DOMAINS = {
-    "image": "rgb", "semseg": "segment_semantic", "depth": "depth_zbuffer", "normals": "normal",
-    "edges": "edge_texture", "keypoints": "keypoints2d",
+    "image": "rgb",
+    "semseg": "segment_semantic",
+    "depth": "depth_zbuffer",
+    "normals": "normal",
+    "edges": "edge_texture",
+    "keypoints": "keypoints2d",
     "principal_curvature": "principal_curvature",
-}  # fmt: skip
-_FARTHEST_CODE = 64500
+}
+_MAX_DEPTH_CODE = 64500
 _CODES_PER_METRE = 512
 _CURVATURE_MEAN = np.array([123.572, 120.1], np.float32)
 _CURVATURE_STD = np.array([31.922, 21.658], np.float32)
 
 
 class Taskonomy(DenseDataset):
-    """Taskonomy as its authors publish it: `DOMAIN/BUILDING/point_P_view_V_domain_DOMAIN.png`.
+    """Taskonomy in its official layout, `DOMAIN/BUILDING/point_P_view_V_domain_DOMAIN.png`.
 
     - `semseg` (`segment_semantic`): 17 classes, pseudo-labels; "uncertain" is invalid;
     - `depth` (`depth_zbuffer`): metres;
     - `normals` (`normal`): in the frame of `mtl_tf.data.geometry`;
     - `edges` (`edge_texture`): where the heat map reaches `edge_threshold`;
-    - `keypoints` (`keypoints2d`): the heat map, 0 to 1;
-    - `principal_curvature`: two channels, with the data set's mean 0 and standard deviation 1.
+    - `keypoints` (`keypoints2d`): heat map, 0 to 1;
+    - `principal_curvature`: two channels, standardised to mean 0 and standard deviation 1 over the
+      data set.
 
-    Images of the tiny subset are found without help. The other subsets need their list beside the
-    domains: `train_val_test_SUBSET.csv` of the authors' `splits_taskonomy.zip`. Buildings that are
-    listed and not on disk are left out with a warning.
+    The buildings of the tiny subset are built in. The other subsets need their list in `root`:
+    `train_val_test_SUBSET.csv` of the authors' `splits_taskonomy.zip`. Listed buildings that are
+    not on disk are skipped with a warning.
+
+    Source: Zamir et al., "Taskonomy: Disentangling Task Transfer Learning", CVPR 2018.
 
     Args:
-        root: folder of the data.
+        root: path of the data folder.
         tasks: some of `semseg`, `depth`, `normals`, `edges`, `keypoints`, `principal_curvature`.
         input_shape: `(H, W, 3)` of the images in a batch.
         subset: `"tiny"`, `"medium"`, `"full"` or `"fullplus"`; or `{"train": buildings, "val":
-            buildings}`, and `"test"` where it is not the same as `"val"`.
-        edge_threshold: share of the largest code from which a pixel is an edge, in (0, 1].
-        **options: `batch_size`, `augmentation` and the others of every data set
-            (`mtl_tf.data.base.Options`); augmentation flips only by default, files are not looked
-            for at the start.
+            buildings}`, and `"test"` if it differs from `"val"`.
+        edge_threshold: minimum code of an edge, relative to the maximum code, in (0, 1].
+        **options: `batch_size` and other fields of `mtl_tf.data.options.Options`; by default
+            augmentation only flips, and `check_files` is false.
 
     Raises:
         DataError: if no building of a split is on disk, or a file is missing or damaged.
         ValueError: for an unknown task or subset, or an option out of range.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> data = mtl.data.Taskonomy("taskonomy", ["depth"], subset="tiny")  # doctest: +SKIP
+        >>> data.tasks  # doctest: +SKIP
+        {'depth': 1}
     """
 
     augmentation = Augmentation(zoom=(1.0,))
@@ -96,23 +123,28 @@ class Taskonomy(DenseDataset):
         super().__init__(tasks, available, splits, input_shape, CLASSES, **options)
 
     def _views(self, split: str, buildings: Iterable[str]) -> list[str]:
-        """`BUILDING/point_P_view_V` of all images of the buildings that are on disk."""
-        ending, found, absent = "_domain_rgb.png", [], []
+        """Return `BUILDING/point_P_view_V` of all images of the buildings on disk."""
+        suffix, views, absent = "_domain_rgb.png", [], []
         for building in buildings:
-            names = sorted(p.name for p in (self.root / "rgb" / building).glob(f"*{ending}"))
-            found += [f"{building}/{name.removesuffix(ending)}" for name in names]
+            names = sorted(p.name for p in (self.root / "rgb" / building).glob(f"*{suffix}"))
+            views += [f"{building}/{name.removesuffix(suffix)}" for name in names]
             absent += [] if names else [building]
-        if not found:
+        if not views:
             raise DataError(f"{self.root / 'rgb'} holds no image of {split}: {absent[:5]}")
         if absent:
             warnings.warn(
                 f"{self.root}: {len(absent)} buildings of {split} are left out, they are not on "
-                f"disk: {absent[:5]}", stacklevel=3,
-            )  # fmt: skip
-        return found
+                f"disk: {absent[:5]}",
+                stacklevel=3,
+            )
+        return views
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of the image and of each task."""
+        """Return the paths of the image and of each task.
+
+        Args:
+            image_id: id of the image.
+        """
         building, view = image_id.split("/")
         return {
             kind: self.root / domain / building / f"{view}_domain_{domain}.png"
@@ -120,18 +152,22 @@ class Taskonomy(DenseDataset):
         }
 
     def load(self, image_id: str) -> Sample:
-        """The image and the targets at their own size."""
+        """Return the image and the targets at their original size.
+
+        Args:
+            image_id: id of the image.
+        """
         paths = self.paths(image_id)
         targets: dict[str, np.ndarray] = {}
         masks: dict[str, np.ndarray] = {}
         if "semseg" in self.tasks:
             codes = files.read_map(paths["semseg"])
             masks["semseg"] = codes != 0
-            files.checked_classes(codes, masks["semseg"], len(CLASSES) + 1, paths["semseg"])
+            files.check_classes(codes, masks["semseg"], len(CLASSES) + 1, paths["semseg"])
             targets["semseg"] = codes.astype(np.int32) - 1
         if "depth" in self.tasks:
             codes = files.read_map_16(paths["depth"])
-            masks["depth"] = (codes > 0) & (codes < _FARTHEST_CODE)
+            masks["depth"] = (codes > 0) & (codes < _MAX_DEPTH_CODE)
             targets["depth"] = codes / np.float32(_CODES_PER_METRE)
         if "normals" in self.tasks:
             codes = files.read_image(paths["normals"]).astype(np.float32)
@@ -151,18 +187,18 @@ class Taskonomy(DenseDataset):
 
 
 def _buildings(root: pathlib.Path, subset: str) -> dict[str, tuple[str, ...]]:
-    """Buildings of each split of a subset: from the authors' list if it is there."""
+    """Return the buildings of each split of a subset, from the authors' list if it exists."""
     if subset not in SUBSETS:
         raise ValueError(f"subset must be one of {SUBSETS}. Received: {subset!r}")
     path = root / f"train_val_test_{subset}.csv"
     if subset == "tiny" and not path.is_file():
         return _TINY
     rows = list(csv.reader(files.read_lines(path)))
-    found = {
+    buildings = {
         split: tuple(row[0] for row in rows if len(row) == 4 and row[i].strip() == "1")
         for i, split in enumerate(("train", "val", "test"), start=1)
     }
-    files.check_ids([name for names in found.values() for name in names], path)
-    if not all(found.values()):
+    files.check_ids([name for names in buildings.values() for name in names], path)
+    if not all(buildings.values()):
         raise DataError(f"{path} must hold lines 'building,train,val,test' with 0 or 1")
-    return found
+    return buildings

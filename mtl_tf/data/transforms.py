@@ -1,9 +1,9 @@
 """Joint transforms of an image and its targets (survey, supplement: augmentation).
 
-What a transform does to a target follows from its kind (`mtl_tf.targets`): a flip negates the x
-component of directions, a zoom divides distances, a rotation turns directions. Images and
-directions are interpolated bicubically and clipped, everything else is taken from the nearest
-pixel; pixels that come from outside the image become invalid, they are not background.
+The effect on a target depends on its kind (`mtl_tf.targets`): a flip negates the x component of
+directions, a zoom divides distances, a rotation rotates directions. Images and directions are
+interpolated bicubically, with images clipped to uint8; other targets take the nearest pixel. Pixels
+from outside the image become invalid, not background.
 """
 
 import dataclasses
@@ -12,11 +12,12 @@ import math
 import cv2
 import numpy as np
 
+from mtl_tf import images
 from mtl_tf.data.sample import Sample
 from mtl_tf.targets import TargetKind
 
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
+IMAGENET_MEAN = images.IMAGENET_MEAN.astype(np.float32)
+IMAGENET_STD = images.IMAGENET_STD.astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +25,23 @@ class Augmentation:
     """Random transforms of a training image; the defaults are the survey's for NYUD-v2.
 
     Attributes:
-        flip: mirror left and right with probability 0.5.
-        zoom: factors, one drawn at random; below 1 leaves a border of invalid pixels.
-        zoom_between: draw factors between the smallest and the largest of `zoom` instead.
-        random_position: zoom about a random point instead of the centre.
-        rotation_deg: turn by up to that many degrees.
-        brightness: multiply the image by a factor within `1 ± brightness`.
+        flip: whether to mirror left and right with probability 0.5.
+        zoom: factors to choose from at random; factors below 1 leave a border of invalid pixels.
+        zoom_between: whether to draw factors uniformly between the minimum and maximum of `zoom`.
+        random_position: whether to zoom about a random point instead of the centre.
+        rotation_deg: maximum angle of rotation in degrees, in either direction.
+        brightness: maximum relative change of brightness: the image is multiplied by a factor in
+            `1 ± brightness`.
 
     Raises:
         ValueError: if a zoom factor is not positive and finite, or brightness not in [0, 1).
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> augmentation = mtl.data.Augmentation(zoom=(0.75, 1.25), zoom_between=True)
+        >>> data = mtl.data.RenderedRooms(augmentation=augmentation)
+        >>> data.options.augmentation.zoom
+        (0.75, 1.25)
     """
 
     flip: bool = True
@@ -51,22 +60,22 @@ class Augmentation:
 
 
 def normalise(image: np.ndarray) -> np.ndarray:
-    """Scales an image as the networks expect it.
+    """Normalise an image with ImageNet's mean and standard deviation.
 
     Args:
         image: RGB `[..., 3]` uint8.
 
     Returns:
-        `[..., 3]` float32, with ImageNet's mean subtracted and standard deviation divided out.
+        Normalised image `[..., 3]` float32: `(image / 255 - mean) / std`.
     """
     return ((image.astype(np.float32) / 255.0) - IMAGENET_MEAN) / IMAGENET_STD
 
 
 def denormalise(image: np.ndarray) -> np.ndarray:
-    """The inverse of `normalise`.
+    """Invert `normalise`.
 
     Args:
-        image: normalised `[..., 3]` float32.
+        image: normalised image `[..., 3]` float32.
 
     Returns:
         RGB `[..., 3]` uint8.
@@ -76,7 +85,7 @@ def denormalise(image: np.ndarray) -> np.ndarray:
 
 
 def flip(sample: Sample) -> Sample:
-    """Mirrors left and right; the x component of directions changes its sign."""
+    """Return the sample mirrored left and right; the x component of directions is negated."""
     targets, masks = {}, {}
     for task, target in sample.targets.items():
         mask = sample.masks[task]
@@ -89,16 +98,21 @@ def flip(sample: Sample) -> Sample:
 
 
 def resize(sample: Sample, height: int, width: int) -> Sample:
-    """The whole sample at another size.
+    """Return the sample at another size.
 
-    Shrinking averages images and directions and keeps a boundary in every pixel it touches;
-    enlarging interpolates images and directions bicubically.
+    Downsampling averages images and directions, and marks every pixel that a boundary touches;
+    upsampling interpolates images and directions bicubically. Other targets take the nearest pixel.
+
+    Args:
+        sample: sample of any size.
+        height: new height.
+        width: new width.
     """
     if sample.image.shape[:2] == (height, width):
         return sample
     size = (width, height)
-    shrinks = height <= sample.image.shape[0] and width <= sample.image.shape[1]
-    smooth = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    downsamples = height <= sample.image.shape[0] and width <= sample.image.shape[1]
+    smooth = cv2.INTER_AREA if downsamples else cv2.INTER_CUBIC
     image = cv2.resize(sample.image, size, interpolation=smooth)
     targets, masks = {}, {}
     for task, target in sample.targets.items():
@@ -107,7 +121,7 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
             continue
         kind, mask = sample.kind(task), sample.masks[task].astype(np.uint8)
         masks[task] = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
-        if kind is TargetKind.BOUNDARY and shrinks:
+        if kind is TargetKind.BOUNDARY and downsamples:
             resized = (cv2.resize(target, size, interpolation=cv2.INTER_AREA) > 1e-3) * 1.0
         elif kind is TargetKind.DIRECTION:
             resized = cv2.resize(target, size, interpolation=smooth)
@@ -125,15 +139,15 @@ def zoom_and_rotate(
     angle_deg: float = 0.0,
     position: tuple[float, float] = (0.5, 0.5),
 ) -> Sample:
-    """Magnifies, turns counter-clockwise and resizes in one step.
+    """Zoom, rotate and resize a sample in one step.
 
     Args:
-        sample: of any size.
+        sample: sample of any size.
         height: new height.
         width: new width.
-        factor: magnification; distances are divided by it. Below 1 leaves an invalid border.
-        angle_deg: rotation; directions turn with the image.
-        position: where the visible part lies: (0, 0) at the top left, (1, 1) at the bottom right.
+        factor: zoom factor; distances are divided by it. Factors below 1 leave an invalid border.
+        angle_deg: counter-clockwise rotation in degrees; directions rotate with the image.
+        position: position of the visible crop: (0, 0) at the top left, (1, 1) at the bottom right.
 
     Returns:
         A sample `height x width`.
@@ -142,10 +156,10 @@ def zoom_and_rotate(
     scale = factor * np.array([width / from_width, height / from_height])
     cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     linear = np.array([[cosine, sine], [-sine, cosine]]) @ np.diag(scale)
-    # The point of the source that comes to lie in the middle of the result.
-    free = (1.0 - 1.0 / factor) * (np.array(position) - 0.5)
-    source = np.array([from_width, from_height]) * (0.5 + free) - 0.5
-    offset = np.array([width, height]) / 2 - 0.5 - linear @ source
+    # The source point at the centre of the result.
+    shift = (1.0 - 1.0 / factor) * (np.array(position) - 0.5)
+    centre = np.array([from_width, from_height]) * (0.5 + shift) - 0.5
+    offset = np.array([width, height]) / 2 - 0.5 - linear @ centre
     matrix = np.concatenate([linear, offset[:, None]], axis=1)
 
     def warp(array: np.ndarray, interpolation: int) -> np.ndarray:
@@ -153,20 +167,18 @@ def zoom_and_rotate(
 
     image = warp(sample.image, cv2.INTER_CUBIC)
     targets, masks = {}, {}
-    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float32)
+    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], np.float32)
     for task, target in sample.targets.items():
         kind, mask, warped = sample.kind(task), sample.masks[task], target
         if target.ndim > 1:
-            # One dtype for all: OpenCV's rounding of the nearest pixel depends on it.
+            # The same dtype for all: OpenCV's choice of the nearest pixel depends on it.
             mask = warp(mask.astype(np.float32), cv2.INTER_NEAREST) > 0
-            is_smooth = kind is TargetKind.DIRECTION
-            warped = (
-                warp(target, cv2.INTER_CUBIC)
-                if is_smooth
-                else warp(target.astype(np.float32), cv2.INTER_NEAREST)
-            )
+            if kind is TargetKind.DIRECTION:
+                warped = warp(target, cv2.INTER_CUBIC)
+            else:
+                warped = warp(target.astype(np.float32), cv2.INTER_NEAREST)
         if kind is TargetKind.DIRECTION:
-            warped = warped @ turn.T
+            warped = warped @ rotation.T
         if kind is TargetKind.DISTANCE:
             warped = warped / np.float32(factor)
         targets[task], masks[task] = _restored(warped, kind, target, mask)
@@ -176,7 +188,10 @@ def zoom_and_rotate(
 def _restored(
     array: np.ndarray, kind: TargetKind, like: np.ndarray, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Target in shape and dtype of `like`, and its mask; too short a direction is invalid."""
+    """Return the target in shape and dtype of `like`, and its mask.
+
+    Directions are normalised to unit length, and invalid where they are too short.
+    """
     array = array[..., None] if array.ndim < like.ndim else array
     if kind is TargetKind.DIRECTION:
         length = np.linalg.norm(array, axis=-1, keepdims=True)
@@ -192,7 +207,18 @@ def augment(
     augmentation: Augmentation,
     generator: np.random.Generator,
 ) -> Sample:
-    """A randomly transformed sample `height x width`; all randomness comes from `generator`."""
+    """Return a randomly transformed sample.
+
+    Args:
+        sample: sample of any size.
+        height: new height.
+        width: new width.
+        augmentation: distribution of the transforms.
+        generator: source of all random numbers.
+
+    Returns:
+        A sample `height x width`.
+    """
     factor = float(generator.choice(augmentation.zoom))
     if augmentation.zoom_between:
         factor = float(generator.uniform(min(augmentation.zoom), max(augmentation.zoom)))
@@ -205,8 +231,8 @@ def augment(
     if factor == 1.0 and angle == 0.0:
         sample = resize(sample, height, width)
     else:
-        where = (float(position[0]), float(position[1]))
-        sample = zoom_and_rotate(sample, height, width, factor, angle, where)
+        centre = (float(position[0]), float(position[1]))
+        sample = zoom_and_rotate(sample, height, width, factor, angle, centre)
     if augmentation.flip and mirrored:
         sample = flip(sample)
     if augmentation.brightness:

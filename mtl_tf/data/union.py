@@ -1,4 +1,4 @@
-"""Several data sets as one, of which each has labels for some of the tasks."""
+"""Union of data sets with labels for different tasks."""
 
 import dataclasses
 import functools
@@ -15,22 +15,29 @@ Sampling = Literal["balanced", "proportional"]
 
 
 class UnionDataset(DenseDataset):
-    """Partially labelled images of several data sets in the same batches.
+    """Union of data sets whose partially labelled images share batches.
 
-    A task that an image has no labels for is invalid everywhere in it: it takes no part in the
-    losses, and a task without any label in a batch none in the step.
+    Targets without a label are masked everywhere in an image, so they do not contribute to the
+    losses. A task without any label in a batch is ignored in that training step.
 
     Args:
-        datasets: data sets; they must agree on the channels of a task they share.
-        sampling: `"proportional"`, every image once an epoch; or `"balanced"`, an epoch of as many
-            images to which every data set contributes the same number, chosen anew each epoch:
-            large ones are sampled from, small ones repeated.
-        input_shape: `(H, W, 3)` of the images in a batch; that of the first without it.
-        **options: `batch_size`, `augmentation` and the others of every data set
-            (`mtl_tf.data.base.Options`).
+        datasets: data sets that agree on the channels of shared tasks.
+        sampling: `"proportional"`: every image once per epoch; or `"balanced"`: an epoch of the
+            same total size with an equal number of images of every data set, drawn again each
+            epoch (large data sets are subsampled, small ones repeated).
+        input_shape: `(H, W, 3)` of the images in a batch; by default that of the first data set.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         ValueError: if there is no data set, they disagree, or `sampling` is unknown.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> depth = mtl.data.RenderedRooms(["depth"], train_size=4)
+        >>> edges = mtl.data.RenderedRooms(["edges"], train_size=8)
+        >>> data = mtl.data.UnionDataset([depth, edges], "balanced")
+        >>> data.tasks, len(data.ids("train"))
+        ({'depth': 1, 'edges': 1}, 12)
     """
 
     def __init__(
@@ -55,7 +62,7 @@ class UnionDataset(DenseDataset):
                     )
         first = self.datasets[0]
         options.setdefault("augmentation", first.options.augmentation)
-        options.setdefault("check_files", False)  # each has looked after its own
+        options.setdefault("check_files", False)  # each data set has checked its files
         splits = {
             split: [f"{i}:{name}" for i, d in enumerate(self.datasets) for name in d.ids(split)]
             for split in ("train", "val", "test")
@@ -71,7 +78,7 @@ class UnionDataset(DenseDataset):
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:
-        """Kind, channels and level of each task's target, from the data sets."""
+        """`{task: TargetSpec}` of the data sets."""
         specs: dict[str, TargetSpec] = {}
         for dataset in self.datasets:
             for task, spec in dataset.specs.items():
@@ -82,26 +89,40 @@ class UnionDataset(DenseDataset):
         return {task: specs[task] for task in self.tasks}
 
     def epoch_order(self, ids: Sequence[str], generator: np.random.Generator) -> np.ndarray:
-        """Positions of the images of a training epoch, in order."""
+        """Return the order of the images of a training epoch.
+
+        Args:
+            ids: ids of the training images.
+            generator: random numbers of the epoch.
+        """
         if self.sampling == "proportional":
             return super().epoch_order(ids, generator)
-        owners = np.array([int(name.split(":")[0]) for name in ids])
-        shares = np.full(len(self.datasets), len(ids) // len(self.datasets))
-        shares[: len(ids) % len(self.datasets)] += 1
-        chosen = []
-        for i, share in enumerate(shares):
-            own = np.flatnonzero(owners == i)
-            rounds = [generator.permutation(own) for _ in range(-(-share // len(own)))]
-            chosen.append(np.concatenate(rounds)[:share])
-        return generator.permutation(np.concatenate(chosen))
+        dataset_of = np.array([int(name.split(":")[0]) for name in ids])
+        counts = np.full(len(self.datasets), len(ids) // len(self.datasets))
+        counts[: len(ids) % len(self.datasets)] += 1
+        selected = []
+        for i, count in enumerate(counts):
+            positions = np.flatnonzero(dataset_of == i)
+            num_rounds = -(-count // len(positions))
+            rounds = [generator.permutation(positions) for _ in range(num_rounds)]
+            selected.append(np.concatenate(rounds)[:count])
+        return generator.permutation(np.concatenate(selected))
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of the image and of each task there is."""
+        """Return the paths of the image and of each task with labels.
+
+        Args:
+            image_id: id of the image.
+        """
         number, name = image_id.split(":", 1)
         return self.datasets[int(number)].paths(name)
 
     def load(self, image_id: str) -> Sample:
-        """The image with the targets there are; the others are 0 and invalid."""
+        """Return the image with its targets; those without labels are 0 and invalid.
+
+        Args:
+            image_id: id of the image.
+        """
         number, name = image_id.split(":", 1)
         dataset = self.datasets[int(number)]
         sample = dataset.load(name)
@@ -118,13 +139,13 @@ class UnionDataset(DenseDataset):
 
 
 def union(datasets: Sequence[DenseDataset], **options: Any) -> UnionDataset:
-    """Several data sets as one.
+    """Combine data sets with labels for different tasks.
 
     Args:
-        datasets: data sets that have labels for some of the tasks.
-        **options: `sampling`, `batch_size` and the others of `UnionDataset`.
+        datasets: data sets that agree on the channels of shared tasks.
+        **options: `sampling`, `batch_size` and other arguments of `UnionDataset`.
 
     Returns:
-        A `UnionDataset`.
+        The `UnionDataset`.
     """
     return UnionDataset(datasets, **options)

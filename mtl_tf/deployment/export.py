@@ -15,7 +15,7 @@ import tensorflow as tf
 from mtl_tf import data, ops
 from mtl_tf.data.files import read_image
 from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from mtl_tf.optional_packages import needed
+from mtl_tf.optional_packages import optional_import
 
 FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
 """Names of the formats, and their names in Keras."""
@@ -64,7 +64,7 @@ def export_model(
     if file_format not in FORMATS:
         raise ValueError(f"file_format must be one of {list(FORMATS)}. Received: {file_format!r}")
     for package in _PACKAGES.get(file_format, ()):
-        needed(package, f"Export to {file_format}")
+        optional_import(package, f"Export to {file_format}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder that exists: choose another name")
     images = _images(photos, *model.input_shape[1:3])
@@ -138,7 +138,7 @@ def _run_saved_model(path: pathlib.Path, image: np.ndarray, tasks: list[str]) ->
 
 
 def _run_onnx(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:
-    session = needed("onnxruntime", "Checking an ONNX file").InferenceSession(str(path))
+    session = optional_import("onnxruntime", "Checking an ONNX file").InferenceSession(str(path))
     outputs = session.run(tasks, {session.get_inputs()[0].name: image})
     return dict(zip(tasks, outputs, strict=True))
 

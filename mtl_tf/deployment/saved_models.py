@@ -63,7 +63,7 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
         raise ValueError(f"{shown(path)} cannot be loaded as a model: {reason}") from error
     tasks: tuple[Task, ...] = ()
     if isinstance(model, MultiTaskTrainer):
-        model, tasks = model.model, model.tasks
+        model, tasks = model.network, model.tasks
     shape: Any = getattr(model, "input_shape", None)
     output = getattr(model, "output", None)
     is_image = isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3

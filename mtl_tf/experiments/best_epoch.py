@@ -56,7 +56,7 @@ def keep_best(
     tasks = {task.name: task for task in as_tasks(dataset.tasks)}
 
     def evaluate(model: keras.Model) -> dict[str, dict[str, float]]:
-        batches = dataset.batches("val", native_targets=True)
+        batches = dataset.batches("val", original_size=True)
         return evaluation.evaluate(model, batches, dataset.tasks)
 
     def score(results: Results) -> float:

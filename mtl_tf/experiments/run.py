@@ -130,7 +130,7 @@ def train(prepared: Prepared, tensorboard: bool, verbose: str | int) -> Trained:
     The weights are those of the best epoch.
     """
     config, folder, dataset = prepared.config, prepared.folder, prepared.dataset
-    network = prepared.trainer.model
+    network = prepared.trainer.network
     baseline = trivial_results(config, dataset)
     has_single_task = set(baseline) <= set(prepared.single_task)
     reference = prepared.single_task if has_single_task else baseline
@@ -190,7 +190,7 @@ def trivial_results(config: Config, dataset: data.DenseDataset) -> Results:
         dataset.batches("train"),
         dataset.test(),
         predicted_tasks(config, dataset),
-        tuning=dataset.batches("train", native_targets=True).take(_TUNING_IMAGES),
+        tuning=dataset.batches("train", original_size=True).take(_TUNING_IMAGES),
     )
 
 
@@ -201,7 +201,7 @@ def _fit(
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
     backup = training.Backup(folder / "backup", every_minutes=_BACKUP_MINUTES)
     callbacks = [best, backup, keras.callbacks.TerminateOnNaN()]
-    if isinstance(trainer.model, architectures.LearnedBranching):
+    if isinstance(trainer.network, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))

@@ -1,10 +1,10 @@
-"""Heads: task-specific parts behind the last shared feature.
+"""Heads: task-specific layers after the last shared features.
 
 ================= =================================================== =======================
 name              from the backbone's pyramid                         source
 ================= =================================================== =======================
 `deeplab`         the last stage, through atrous spatial pooling      Chen et al., 2017
-`high_resolution` all stages, enlarged, concatenated and mixed        Wang et al., TPAMI 2020
+`high_resolution` all stages, upsampled, concatenated and mixed       Wang et al., TPAMI 2020
 `conv`            all stages, projected and summed, coarse to fine    Lin et al., CVPR 2017
 `skip`            all stages, each projected to the task's channels   Kokkinos, CVPR 2017
 ================= =================================================== =======================
@@ -13,14 +13,15 @@ A head is a function `(features, channels, name) -> raw prediction` at feature r
 """
 
 from collections.abc import Callable
-from typing import Any
+
+import keras
 
 from mtl_tf.heads.conv import conv_head
 from mtl_tf.heads.deeplab import deeplab_head, spatial_pyramid
 from mtl_tf.heads.high_resolution import high_resolution_fuse, high_resolution_head
 from mtl_tf.heads.skip import skip_head
 
-Head = Callable[[list[Any], int, str], Any]
+Head = Callable[[list[keras.KerasTensor], int, str], keras.KerasTensor]
 
 TABLE: dict[str, Head] = {
     "deeplab": deeplab_head,

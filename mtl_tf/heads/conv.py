@@ -1,7 +1,8 @@
-"""A light head: the backbone's stages projected, summed from coarse to fine, and convolved."""
+"""Light head: the stages of the backbone projected, summed from coarse to fine, and convolved."""
 
 from typing import Any
 
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import KAIMING_NORMAL_FAN_OUT, conv, conv_block
@@ -10,14 +11,16 @@ from mtl_tf.layers.resize import resize_to
 _CHANNELS = 64
 
 
-def conv_head(features: list[Any], channels: int, name: str) -> Any:
-    """Sums all stages at the finest resolution; cheap, and good at small input sizes.
+def conv_head(features: list[keras.KerasTensor], channels: int, name: str) -> keras.KerasTensor:
+    """Predict from the sum of all stages at the finest resolution.
+
+    Inexpensive; suited to small input sizes.
 
     Source: the top-down pathway of Lin et al., "Feature Pyramid Networks", CVPR 2017.
 
     Args:
         features: stage features `[B, h_s, w_s, C_s]`, finest first; each height and width divides
-            the one before.
+            the previous one.
         channels: channels of the prediction.
         name: prefix of the layers' names.
 

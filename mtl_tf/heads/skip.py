@@ -1,21 +1,20 @@
-"""Skip head: every stage projected for the task, enlarged and mixed (UberNet)."""
+"""Skip head: every stage projected to the task's channels, upsampled and mixed (UberNet)."""
 
-from typing import Any
-
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import conv, conv_block
 from mtl_tf.layers.resize import resize_to
 
 
-def skip_head(features: list[Any], channels: int, name: str) -> Any:
-    """Each stage through a 1x1 convolution to the task's channels; together through another.
+def skip_head(features: list[keras.KerasTensor], channels: int, name: str) -> keras.KerasTensor:
+    """Predict from all stages, each projected by a 1x1 convolution, mixed by another.
 
     Source: Kokkinos, "UberNet", CVPR 2017, section 2.1, as in Maninis et al., CVPR 2019.
 
     Args:
         features: stage features `[B, h_s, w_s, C_s]`, finest first; each height and width divides
-            the one before.
+            the previous one.
         channels: channels of the prediction.
         name: prefix of the layers' names.
 

@@ -1,8 +1,8 @@
 """Multiply-adds of the calls in a functional model, for one image.
 
-Every layer is counted by its own `multiply_adds`, by the rule of its type (`layer_costs`), by its
-parts, or else by the TensorFlow ops that it makes (`traced_costs`). What cannot be counted is an
-error that names the layer; nothing counts as zero because it is unknown.
+A layer is counted by its method `multiply_adds`, by the rule of its type (`layer_costs`), by its
+parts, or else by the TensorFlow ops that it creates (`traced_costs`). Layers that cannot be counted
+raise an error with their name; they never count as zero.
 """
 
 import math
@@ -22,11 +22,11 @@ _HELP = (
 
 
 class UncountedLayerError(ValueError):
-    """A layer whose multiply-adds cannot be counted; the message names it."""
+    """Error for a layer whose multiply-adds cannot be counted; the message has its name."""
 
 
 def multiply_adds(outputs: list[Any]) -> list[tuple[Any, int]]:
-    """The calls before symbolic tensors and what each costs for one image.
+    """Return the calls that symbolic tensors depend on, with their cost for one image.
 
     Args:
         outputs: symbolic tensors of a functional model.
@@ -35,16 +35,16 @@ def multiply_adds(outputs: list[Any]) -> list[tuple[Any, int]]:
         List of `(layer or operation, multiply-adds)`, in the order of the calls.
 
     Raises:
-        ValueError: naming the layer that cannot be counted, or if the inputs have no fixed size.
+        ValueError: for a layer that cannot be counted, or if the inputs have no fixed size.
     """
     entries = [node.output_tensors[0] for _, node in calls(outputs) if node.is_input]
     images = max((x.shape[0] or 1 for x in entries if x.shape), default=1)
-    _, found = _of_graph(outputs, {id(x): _one_image(x) for x in entries})
-    return [(operation, cost // images) for operation, cost in found]
+    _, costs = _of_graph(outputs, {id(x): _one_image(x) for x in entries})
+    return [(operation, cost // images) for operation, cost in costs]
 
 
 def _one_image(x: Any) -> Any:
-    """An input with the batch size that it was made for, 1 if it is free."""
+    """Return an input with a fixed batch size: its own, or 1 if it is `None`."""
     if None in x.shape[1:]:
         raise ValueError(
             "Multiply-adds depend on the size of the input: build the model with a fixed one. "
@@ -53,22 +53,27 @@ def _one_image(x: Any) -> Any:
     return keras.KerasTensor((x.shape[0] or 1, *x.shape[1:]) if x.shape else (), x.dtype)
 
 
-def _of_graph(outputs: list[Any], known: dict[int, Any]) -> tuple[dict[int, Any], list[Any]]:
-    """All tensors of a graph with their shapes, given its inputs, and the cost of each call."""
-    known, found = dict(known), []
+def _of_graph(outputs: list[Any], inputs: dict[int, Any]) -> tuple[dict[int, Any], list[Any]]:
+    """Return all tensors of a graph with their shapes, given its inputs, and the cost of each call.
+
+    Args:
+        outputs: symbolic tensors.
+        inputs: `{id of an input: tensor of known shape}`.
+    """
+    tensors, costs = dict(inputs), []
     graph = [(operation, node) for operation, node in calls(outputs) if not node.is_input]
     readers: dict[int, set[str]] = {}
     for operation, node in graph:
         for x in node.input_tensors:
             readers.setdefault(id(x), set()).add(type(operation).__name__)
     for operation, node in graph:
-        args, kwargs = node.arguments.fill_in(known)
-        made, cost = _of_call(operation, args, kwargs)
+        args, kwargs = node.arguments.fill_in(tensors)
+        results, cost = _of_call(operation, args, kwargs)
         if cost == 0 and readers.get(id(node.output_tensors[0]), set()) & {"Sum", "Mean"}:
-            cost = _inner_product(operation, args, kwargs, made)
-        known |= zip(map(id, node.output_tensors), keras.tree.flatten(made), strict=True)
-        found.append((operation, cost))
-    return known, found
+            cost = _inner_product(operation, args, kwargs, results)
+        tensors |= zip(map(id, node.output_tensors), keras.tree.flatten(results), strict=True)
+        costs.append((operation, cost))
+    return tensors, costs
 
 
 def _of_call(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
@@ -76,17 +81,17 @@ def _of_call(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
     rule = rule_of(operation)
     try:
         if rule is not None:
-            made = operation.compute_output_spec(*args, **kwargs)
-            return made, rule(operation, _shapes((args, kwargs)), _shapes(made))
+            results = operation.compute_output_spec(*args, **kwargs)
+            return results, rule(operation, _shapes((args, kwargs)), _shapes(results))
         if _is_functional(operation):
             return _of_model(operation, args, kwargs)
         if type(operation) is keras.layers.TimeDistributed:
-            return _of_steps(operation, args, kwargs)
+            return _of_time_distributed(operation, args, kwargs)
         if type(operation) is keras.layers.Bidirectional:
-            return _of_both(operation, args, kwargs)
-        made, cost = traced(operation, args, kwargs)
-        _shapes(made)
-        return made, cost
+            return _of_bidirectional(operation, args, kwargs)
+        results, cost = traced(operation, args, kwargs)
+        _shapes(results)
+        return results, cost
     except UncountedLayerError:
         raise
     except Exception as error:
@@ -97,39 +102,39 @@ def _of_call(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
         ) from error
 
 
-def _inner_product(operation: Any, args: Any, kwargs: Any, made: Any) -> int:
-    """Return the cost of an element-wise product that is summed at once: see `traced_costs`."""
+def _inner_product(operation: Any, args: Any, kwargs: Any, results: Any) -> int:
+    """Return the cost of an element-wise product that is summed immediately: see `traced_costs`."""
     flat = keras.tree.flatten((args, kwargs))
     factors = {id(x) for x in flat if math.prod(getattr(x, "shape", ())) > 1}
     if type(operation).__name__ != "Multiply" or len(factors) < 2:
         return 0
-    return sum(map(math.prod, _shapes(made)))
+    return sum(map(math.prod, _shapes(results)))
 
 
 def _shapes(tensors: Any) -> list[tuple[int, ...]]:
-    """The shapes of all tensors in a structure."""
-    found = [x for x in keras.tree.flatten(tensors) if isinstance(x, keras.KerasTensor)]
-    for x in found:
+    """Return the shapes of all tensors in a structure."""
+    flat = [x for x in keras.tree.flatten(tensors) if isinstance(x, keras.KerasTensor)]
+    for x in flat:
         if None in x.shape:
             raise ValueError(f"a shape is not known: {x.shape}")
-    return [tuple(x.shape) for x in found]
+    return [tuple(x.shape) for x in flat]
 
 
 def _is_functional(operation: Any) -> bool:
     """Return whether the inner graph describes the whole call."""
-    known: list[Any] = [
+    bases: list[Any] = [
         c for c in type(operation).__mro__ if c.__name__ in ("Functional", "Sequential")
     ]
     return (
         isinstance(operation, keras.Model)
-        and bool(known)
-        and type(operation).call is known[0].call
+        and bool(bases)
+        and type(operation).call is bases[0].call
         and bool(operation.outputs)
     )
 
 
 def _of_model(model: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
-    """A model inside a model: its graph with the shapes that it is called with."""
+    """Count a nested model by its graph, with the shapes of its call."""
     given = args[0] if args else kwargs["inputs"]
     names = [x._keras_history.operation.name for x in model.inputs]
     if isinstance(given, dict) and set(names) <= set(given):
@@ -137,20 +142,20 @@ def _of_model(model: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
     else:
         values = keras.tree.flatten(given)
     inputs = {id(x): value for x, value in zip(model.inputs, values, strict=True)}
-    known, found = _of_graph(list(model.outputs), inputs)
-    made = [known[id(x)] for x in model.outputs]
-    return made, sum(cost for _, cost in found)
+    tensors, costs = _of_graph(list(model.outputs), inputs)
+    return [tensors[id(x)] for x in model.outputs], sum(cost for _, cost in costs)
 
 
-def _of_steps(layer: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
-    """`TimeDistributed`: its layer at every step."""
+def _of_time_distributed(layer: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+    """Count the layer inside `TimeDistributed` at every step."""
     x = args[0] if args else kwargs["inputs"]
     step = keras.KerasTensor((x.shape[0] * x.shape[1], *x.shape[2:]), x.dtype)
     return layer.compute_output_spec(x), _of_call(layer.layer, (step,), {})[1]
 
 
-def _of_both(layer: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
-    """`Bidirectional`: its two layers."""
+def _of_bidirectional(layer: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+    """Count the two layers inside `Bidirectional`."""
     x = args[0] if args else kwargs["sequences"]
-    costs = [_of_call(one, (x,), {})[1] for one in (layer.forward_layer, layer.backward_layer)]
+    directions = (layer.forward_layer, layer.backward_layer)
+    costs = [_of_call(direction, (x,), {})[1] for direction in directions]
     return layer.compute_output_spec(*args, **kwargs), sum(costs)

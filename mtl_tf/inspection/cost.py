@@ -20,8 +20,15 @@ class Cost:
     Source: counted as in Vandenhende et al., TPAMI 2021, table 5.
 
     Attributes:
-        parameters: number of trainable numbers.
-        multiply_adds: of convolutions, dense layers and matrix products for one image.
+        parameters: number of trainable parameters.
+        multiply_adds: multiply-adds of convolutions, dense layers and matrix products for one
+            image.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
+        >>> mtl.architectures.summary(model).parts["backbone"].parameters
+        11176512
     """
 
     parameters: int
@@ -35,15 +42,21 @@ class Summary:
     Source: counted as in Vandenhende et al., TPAMI 2021, table 5.
 
     Attributes:
-        parts: `{"backbone": ..., "exchange": ..., "heads": ...}`; what tasks exchange features by
-            is `exchange`.
+        parts: `{"backbone": cost, "exchange": cost, "heads": cost}`; `exchange` are the layers
+            between tasks.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
+        >>> list(mtl.architectures.summary(model).parts)
+        ['backbone', 'exchange', 'heads']
     """
 
     parts: dict[str, Cost]
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers of the whole model."""
+        """Trainable parameters of the whole model."""
         return sum(cost.parameters for cost in self.parts.values())
 
     @property
@@ -59,55 +72,54 @@ class Summary:
 
 
 def summary(model: keras.Model) -> Summary:
-    """Parameters and multiply-adds of the parts of an architecture.
+    """Return the parameters and multiply-adds of the parts of an architecture.
 
-    Counted as Vandenhende et al., TPAMI 2021: one multiply-add per weight and position of
+    Counted as in Vandenhende et al., TPAMI 2021: one multiply-add per weight and position of
     convolutions and dense layers, for one image of the model's input size; batch normalisation,
     activations, pooling, resizing and element-wise arithmetic are free. Products of features with
-    features, which attention and affinities are made of, count too.
+    features, as in attention and affinities, are counted too.
 
-    Every Keras layer is counted, and functions of `keras.ops`, `Lambda` and layers of your own by
-    the TensorFlow ops that they make. A layer that makes something else, such as a Python function,
-    can say what it costs in a method `multiply_adds(input_shapes, output_shapes)`: lists of shapes,
+    All Keras layers are counted; functions of `keras.ops`, `Lambda` and custom layers by the
+    TensorFlow ops that they create. A layer that creates other ops, such as a Python function, can
+    define its cost by a method `multiply_adds(input_shapes, output_shapes)`, from lists of shapes,
     batch included, to the number for that batch.
 
     Args:
-        model: an architecture of `mtl_tf.architectures`, or any functional model; print the result
-            for a table.
+        model: an architecture of `mtl_tf.architectures`, or any functional model.
 
     Returns:
-        The cost of each part.
+        The cost of each part; it prints as a table.
 
     Raises:
-        ValueError: naming a layer that cannot be counted; if the model is not functional, or its
-            input has no fixed size.
+        ValueError: for a layer that cannot be counted, with its name; if the model is not
+            functional, or its input has no fixed size.
     """
     outputs = _outputs(model)
     parameters = dict.fromkeys(PARTS, 0)
     costs = dict.fromkeys(PARTS, 0)
     counted: set[int] = set()
     for layer in model.layers:
-        own = {id(v): v for v in layer.trainable_variables if id(v) not in counted}
-        counted |= own.keys()
-        parameters[part_of(layer)] += sum(math.prod(v.shape) for v in own.values())
+        variables = {id(v): v for v in layer.trainable_variables if id(v) not in counted}
+        counted |= variables.keys()
+        parameters[part_of(layer)] += sum(math.prod(v.shape) for v in variables.values())
     for layer, cost in multiply_adds(outputs):
         costs[part_of(layer)] += cost
     return Summary({part: Cost(parameters[part], costs[part]) for part in PARTS})
 
 
 def _outputs(model: Any) -> list[Any]:
-    """The symbolic outputs of a functional model."""
+    """Return the symbolic outputs of a functional model."""
     try:
         return list(model.outputs)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             "summary needs a functional Keras model: keras.Model(inputs, outputs). Received: "
-            f"{type(model).__name__}{', use its .model' if hasattr(model, 'model') else ''}"
+            f"{type(model).__name__}{', use its .network' if hasattr(model, 'network') else ''}"
         ) from error
 
 
 def part_of(layer: Any) -> str:
-    """The part of an architecture a layer belongs to, by its name; one of `PARTS`."""
+    """Return the part of an architecture that a layer belongs to, by its name; one of `PARTS`."""
     if layer.name.startswith("backbone."):
         return "backbone"
     is_head = layer.name.startswith(("decoder.", "decoders.", "heads."))
@@ -115,6 +127,6 @@ def part_of(layer: Any) -> str:
 
 
 def stage_costs(stage_maps: Iterable[list[Any]]) -> list[int]:
-    """The multiply-adds of each of a chain of stages, from the maps after each of them."""
+    """Return the multiply-adds of each of a sequence of stages, from the maps after each."""
     totals = [sum(cost for _, cost in multiply_adds(maps)) for maps in stage_maps]
     return [after - before for before, after in itertools.pairwise([0, *totals])]

@@ -1,9 +1,9 @@
-"""TensorFlow ops without multiply-adds: what is no convolution, matrix product or inner product.
+"""TensorFlow ops without multiply-adds: all but convolutions, matrix products and inner products.
 
-Loops, calls, convolutions and products are not here: see `traced_costs`.
+For loops, calls, convolutions and products see `traced_costs`.
 """
 
-# Arithmetic, activations, comparisons, types, normalisation, numbers drawn.
+# Arithmetic, activations, comparisons, casts, normalisation, random numbers.
 _ELEMENT_WISE = """
 Abs AccumulateNV2 Acos Acosh Add AddN AddV2 Angle ApproximateEqual Asin Asinh Assert Atan Atan2
 Atanh BesselI0 BesselI0e BesselI1 BesselI1e BiasAdd BiasAddV1 Bitcast BitwiseAnd BitwiseOr
@@ -35,7 +35,7 @@ SegmentMean SegmentMin SegmentMinV2 SegmentProd SegmentProdV2 SegmentSum Segment
 TopKV2 Unique UniqueV2 UniqueWithCounts UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd
 UnsortedSegmentSum
 """
-# Moving and making data.
+# Creation and movement of data.
 _MOVES = """
 BatchToSpace BatchToSpaceND BroadcastArgs BroadcastTo Concat ConcatOffset ConcatV2
 ConjugateTranspose Const DepthToSpace Diag DiagPart DynamicPartition DynamicStitch Empty
@@ -57,4 +57,4 @@ XlaSort ZerosLike
 """
 
 FREE = frozenset(f"{_ELEMENT_WISE} {_REDUCTIONS} {_MOVES}".split())
-"""Types of ops that cost nothing, as the survey counts."""
+"""Types of ops that the survey counts as free."""

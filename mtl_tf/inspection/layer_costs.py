@@ -1,8 +1,9 @@
-"""Multiply-adds of the layers that most networks are made of: one rule for each type of layer.
+"""Multiply-adds of common layers: one rule for each type of layer.
 
-Counted as in Vandenhende et al., TPAMI 2021: one multiply-add for each weight and position of a
+Counted as in Vandenhende et al., TPAMI 2021: one multiply-add per weight and position of a
 convolution or dense layer; biases, normalisation, activations, pooling, resizing and element-wise
-arithmetic are free. What attention and affinity layers multiply with each other counts likewise.
+arithmetic are free. Products of features with features in attention and affinity layers are counted
+too.
 """
 
 import math
@@ -25,14 +26,14 @@ def rule_of(layer: Any) -> Rule | None:
 
     Returns:
         A function of the layer and the shapes of its inputs and outputs, batch included; `None` for
-        types without a rule and for subclasses with a `call` of their own.
+        types without a rule and for subclasses that override `call`.
     """
     if hasattr(layer, "multiply_adds"):
         return lambda layer, inputs, outputs: int(layer.multiply_adds(inputs, outputs))
-    own: Any = type(layer)
-    for cls in own.__mro__:
+    layer_type: Any = type(layer)
+    for cls in layer_type.__mro__:
         if cls in _RULES:
-            return _RULES[cls] if own.call is cls.call else None
+            return _RULES[cls] if layer_type.call is cls.call else None
     return None
 
 
@@ -41,55 +42,55 @@ def _convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
     return math.prod(outputs[0]) * math.prod(layer.kernel_size) * (channels // layer.groups)
 
 
-def _transposed_convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _transposed_convolution(layer: Any, inputs: Shapes, _outputs: Shapes) -> int:
     return math.prod(inputs[0]) * math.prod(layer.kernel_size) * layer.filters
 
 
-def _depthwise_convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _depthwise_convolution(layer: Any, _inputs: Shapes, outputs: Shapes) -> int:
     return math.prod(outputs[0]) * math.prod(layer.kernel_size)
 
 
 def _separable_convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
     channels = inputs[0][-1 if layer.data_format == "channels_last" else 1]
-    each = math.prod(layer.kernel_size) + layer.filters
+    per_channel = math.prod(layer.kernel_size) + layer.filters
     positions = math.prod(outputs[0]) // layer.filters
-    return positions * channels * layer.depth_multiplier * each
+    return positions * channels * layer.depth_multiplier * per_channel
 
 
-def _dense(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _dense(_layer: Any, inputs: Shapes, outputs: Shapes) -> int:
     return math.prod(outputs[0]) * inputs[0][-1]
 
 
 def _recurrent(gates: int) -> Rule:
-    def rule(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+    def rule(layer: Any, inputs: Shapes, _outputs: Shapes) -> int:
         batch, steps, channels = inputs[0]
         return batch * steps * gates * layer.units * (channels + layer.units)
 
     return rule
 
 
-def _free(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _free(_layer: Any, _inputs: Shapes, _outputs: Shapes) -> int:
     return 0
 
 
 def _affinity_propagation(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
-    """In each step S products of embeddings and one with the features, for every pair of places."""
-    found = 0
+    """Count S products of embeddings and one of features, per step and pair of positions."""
+    cost = 0
     for batch, height, width, channels in outputs:
         embedded = sum(shape[-1] for shape in inputs[: len(inputs) - len(outputs)])
-        found += layer.steps * batch * (height * width) ** 2 * (embedded + channels)
-    return found
+        cost += layer.steps * batch * (height * width) ** 2 * (embedded + channels)
+    return cost
 
 
-def _local_affinity(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _local_affinity(layer: Any, inputs: Shapes, _outputs: Shapes) -> int:
     return math.prod(inputs[0]) * layer.size**2
 
 
-def _local_diffusion(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _local_diffusion(layer: Any, _inputs: Shapes, outputs: Shapes) -> int:
     return math.prod(outputs[0]) * layer.size**2
 
 
-# Names, as not every version of Keras has all; the last ones change images in training alone.
+# By name, as some are missing in some versions of Keras; the last ones are active in training only.
 _FREE_IN_KERAS = """
     InputLayer Identity Masking Embedding Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D
     AlphaDropout GaussianDropout GaussianNoise ActivityRegularization
@@ -124,7 +125,7 @@ _RULES: dict[Any, Rule] = {
     keras.layers.SimpleRNN: _recurrent(1),
     keras.layers.GRU: _recurrent(3),
     keras.layers.LSTM: _recurrent(4),
-    # Of this library: mixtures are element-wise products; the discriminator works in training.
+    # Of this library: mixtures are element-wise; the discriminator is active in training only.
     layers.AttentionDistillation: _free,
     layers.BilinearResize: _free,
     layers.BranchingChoices: _free,

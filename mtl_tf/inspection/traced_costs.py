@@ -1,9 +1,9 @@
-"""Multiply-adds of what no table knows: counted in the graph of TensorFlow ops that a call makes.
+"""Multiply-adds of layers without a rule, counted in the graph of TensorFlow ops of a call.
 
 A custom layer, an attention layer, a `Lambda` or a function of `keras.ops` is called once with
-symbolic tensors, and what its outputs depend on is added up: convolutions, matrix products, and
-element-wise products that are summed at once, which are inner products too. `free_ops` lists all
-other ops that may occur; one that is in no list is an error, never a zero.
+symbolic tensors, and the ops that its outputs depend on are counted: convolutions, matrix products,
+and element-wise products that are summed immediately, which are inner products. `free_ops` lists
+the other ops that may occur; an unlisted op is an error, never zero.
 """
 
 import functools
@@ -19,11 +19,11 @@ from mtl_tf.inspection.free_ops import FREE
 
 
 class UncountableError(ValueError):
-    """Something whose multiply-adds are not known; the message says what."""
+    """Error for an op whose multiply-adds are unknown; the message has its name."""
 
 
 class _UnknownShapeError(UncountableError):
-    """A tensor whose shape is not known."""
+    """Error for a tensor of unknown shape."""
 
 
 def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
@@ -35,11 +35,11 @@ def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
         kwargs: its keyword arguments, likewise.
 
     Returns:
-        The outputs as `KerasTensor`s, and the multiply-adds. State and losses of the layer stay as
-        they are.
+        The outputs as `KerasTensor`s, and the multiply-adds. State and losses of the layer are not
+        changed.
 
     Raises:
-        UncountableError: if it makes an op, or a loop, whose cost is not known.
+        UncountableError: if it creates an op or a loop of unknown cost.
     """
     flat = keras.tree.flatten((args, kwargs))
     places = [i for i, x in enumerate(flat) if isinstance(x, keras.KerasTensor)]
@@ -55,7 +55,7 @@ def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
     function = _function_of(call, specs)
     try:
         cost = _of_graph(function.graph)
-    except _UnknownShapeError:  # of a `tf.function` inside, which was made for any batch
+    except _UnknownShapeError:  # in a nested `tf.function` that was traced for any batch size
         function = _function_of(call, specs, inline=True)
         cost = _of_graph(function.graph)
     if not all(x.shape.is_fully_defined() for x in function.outputs):
@@ -67,20 +67,20 @@ def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
 
 
 def _function_of(call: Callable[..., Any], specs: Sequence[Any], inline: bool = False) -> Any:
-    """The graph of a call; `inline` opens the functions that are called in it."""
+    """Trace the graph of a call; `inline` traces into the functions that it calls."""
     inference: Any = _Inference(call)
     infer = functools.partial(inference, training=False)
-    before = tf.config.functions_run_eagerly()
+    was_eager = tf.config.functions_run_eagerly()
     with keras.StatelessScope(collect_losses=True), ops.portable():
         tf.config.run_functions_eagerly(inline)
         try:
             return tf.function(infer, autograph=False).get_concrete_function(*specs)
         finally:
-            tf.config.run_functions_eagerly(before)
+            tf.config.run_functions_eagerly(was_eager)
 
 
 class _Inference(keras.layers.Layer):
-    """Calls a function as a model calls its layers after training."""
+    """Layer that calls a function in inference mode."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(name="inference", autocast=False)
@@ -91,15 +91,15 @@ class _Inference(keras.layers.Layer):
 
 
 def _of_graph(graph: Any) -> int:
-    """The multiply-adds of what the outputs of a graph depend on."""
-    seen: dict[str, Any] = {}
-    waiting = [x.op for x in graph.outputs]
-    while waiting:
-        op = waiting.pop()
-        if op.name not in seen:
-            seen[op.name] = op
-            waiting += [x.op for x in op.inputs]
-    return sum(map(_of_op, seen.values()))
+    """Count the multiply-adds of the ops that the outputs of a graph depend on."""
+    visited: dict[str, Any] = {}
+    stack = [x.op for x in graph.outputs]
+    while stack:
+        op = stack.pop()
+        if op.name not in visited:
+            visited[op.name] = op
+            stack += [x.op for x in op.inputs]
+    return sum(map(_of_op, visited.values()))
 
 
 def _of_op(op: Any) -> int:
@@ -112,7 +112,7 @@ def _of_op(op: Any) -> int:
 
 
 def _size(tensor: Any) -> int:
-    """The number of elements."""
+    """Return the number of elements."""
     if not tensor.shape.is_fully_defined():
         raise _UnknownShapeError(f"the shape of {tensor.name} is not known: {tensor.shape}")
     return math.prod(tensor.shape)
@@ -152,7 +152,7 @@ def _transposed_convolution(op: Any) -> int:
 
 
 def _product(op: Any) -> int:
-    """An element-wise product is free; two tensors whose product is summed at once are not."""
+    """Count an element-wise product of two tensors if it is summed immediately."""
     first, second = op.inputs
     is_inner = first.name != second.name and min(_size(first), _size(second)) > 1
     is_summed = any(reader.type in ("Sum", "Mean") for reader in op.outputs[0].consumers())
@@ -174,7 +174,7 @@ def _loop(op: Any) -> int:
 
 
 def _number(tensor: Any) -> int | None:
-    """The value of an integer that is known when the graph is made."""
+    """Return the value of an integer that is constant in the graph, else `None`."""
     value = tf.get_static_value(tensor)
     if value is None and tensor.op.type in ("Identity", "Cast", "Max", "Min"):
         return _number(tensor.op.inputs[0])
@@ -189,13 +189,14 @@ def _branch(op: Any) -> int:
 
 
 _RULES: dict[str, Callable[[Any], int]] = {
-    "MatMul": _matmul, "BatchMatMul": _matmul, "BatchMatMulV2": _matmul, "BatchMatMulV3": _matmul,
-    "Einsum": _einsum, "Mul": _product,
-    "Conv2D": _convolution, "Conv3D": _convolution, "DepthwiseConv2dNative": _convolution,
+    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul),
+    "Einsum": _einsum,
+    "Mul": _product,
+    **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2dNative"), _convolution),
     "Conv2DBackpropInput": _transposed_convolution,
     "Conv3DBackpropInputV2": _transposed_convolution,
     "DepthwiseConv2dNativeBackpropInput": _transposed_convolution,
-    "While": _loop, "StatelessWhile": _loop, "If": _branch, "StatelessIf": _branch,
-    "PartitionedCall": lambda op: _body(op, "f"),
-    "StatefulPartitionedCall": lambda op: _body(op, "f"),
-}  # fmt: skip
+    **dict.fromkeys(("While", "StatelessWhile"), _loop),
+    **dict.fromkeys(("If", "StatelessIf"), _branch),
+    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), lambda op: _body(op, "f")),
+}

@@ -1,4 +1,4 @@
-"""Reusable pieces of networks, one per file."""
+"""Reusable layers and blocks, one per file."""
 
 from mtl_tf.layers.affinity_propagation import AffinityPropagation
 from mtl_tf.layers.atrous_convolution import AtrousConv2D, atrous_conv2d

@@ -1,9 +1,9 @@
-"""Convolution with spaced taps, computed where it lies.
+"""Dilated convolution without `SpaceToBatchND`.
 
-Keras sends a dilated convolution over `SpaceToBatchND`, which pads the features by the dilation on
-every side and cuts them into a batch of small maps: at the dilations of a DeepLab head the padding
-outweighs the features by far. Here the convolution is TensorFlow's own, which knows dilations, and
-taps that lie so far out that they see nothing but padding take no part.
+Keras computes a dilated convolution through `SpaceToBatchND`, which pads the features by the
+dilation on every side and splits them into a batch of small maps: at the dilations of a DeepLab
+head most of these are padding. Here TensorFlow's dilated convolution is called directly, and taps
+that only see padding are removed.
 """
 
 import functools
@@ -15,13 +15,13 @@ import tensorflow as tf
 _SUPPORTED = ("same", (1, 1), "channels_last", 1)
 
 
-def atrous_conv2d(x: Any, kernel: Any, dilation: tuple[int, int]) -> Any:
-    """Convolution of stride 1 whose taps are `dilation` apart, padded to the size of its input.
+def atrous_conv2d(x: tf.Tensor, kernel: Any, dilation: tuple[int, int]) -> tf.Tensor:
+    """Convolve with stride 1 and dilated taps, padded to the size of the input.
 
     Args:
         x: features `[B, H, W, C]`.
         kernel: `[h, w, C, F]` with odd `h` and `w`.
-        dilation: vertical and horizontal spacing of the taps.
+        dilation: vertical and horizontal spacing of the taps, in pixels.
 
     Returns:
         Features `[B, H, W, F]`.
@@ -38,20 +38,26 @@ def atrous_conv2d(x: Any, kernel: Any, dilation: tuple[int, int]) -> Any:
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class AtrousConv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` by `atrous_conv2d`.
+    """`keras.layers.Conv2D` computed by `atrous_conv2d`.
 
     Args:
         filters: output channels.
         kernel_size: odd height and width of the kernel.
-        **arguments: those of `keras.layers.Conv2D`, with padding `"same"`, strides of 1 and
+        **kwargs: arguments of `keras.layers.Conv2D`, with padding `"same"`, strides of 1 and
             channels last.
 
     Raises:
         ValueError: for another padding, strides, order of axes, or an even kernel.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> layer = mtl.layers.AtrousConv2D(4, 3, dilation_rate=2, padding="same")
+        >>> layer(keras.ops.ones((1, 8, 8, 2))).shape
+        TensorShape([1, 8, 8, 4])
     """
 
-    def __init__(self, filters: int, kernel_size: int | tuple[int, int], **arguments: Any):
-        super().__init__(filters, kernel_size, **arguments)
+    def __init__(self, filters: int, kernel_size: int | tuple[int, int], **kwargs: Any):
+        super().__init__(filters, kernel_size, **kwargs)
         is_even = any(size % 2 == 0 for size in self.kernel_size)
         if is_even or (self.padding, self.strides, self.data_format, self.groups) != _SUPPORTED:
             raise ValueError(
@@ -62,12 +68,12 @@ class AtrousConv2D(keras.layers.Conv2D):
             )
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """`[B, H, W, C]` to `[B, H, W, filters]`."""
+        """Return features `[B, H, W, filters]` of `[B, H, W, C]`."""
         return atrous_conv2d(inputs, kernel, self.dilation_rate)
 
 
 def _taps_in_reach(taps: int, dilation: int, size: int | None) -> slice:
-    """Those of a row of taps that see anything of `size` positions."""
+    """Return the taps of a row that reach at least one of `size` positions."""
     centre = taps // 2
     reach = centre if size is None else min(centre, (size - 1) // dilation)
     return slice(centre - reach, centre + reach + 1)

@@ -1,7 +1,7 @@
 """Convolution, batch normalisation and activation, with the padding and constants of the survey.
 
 The published models come from PyTorch: strided windows are padded symmetrically (Keras' "same" pads
-even sizes on one side only), batch normalisation has epsilon 1e-5 and momentum 0.9.
+even sizes on one side only); batch normalisation has epsilon 1e-5 and momentum 0.9.
 """
 
 import math
@@ -17,16 +17,17 @@ KAIMING_NORMAL_FAN_OUT = keras.initializers.VarianceScaling(2.0, "fan_out", "unt
 
 
 def conv(
-    x: Any,
+    x: keras.KerasTensor,
     filters: int,
     kernel_size: int = 1,
     strides: int = 1,
+    *,
     dilation: int = 1,
     use_bias: bool = False,
     kernel_initializer: Any | None = None,
     name: str | None = None,
-) -> Any:
-    """Convolution padded by `dilation * (kernel_size // 2)` on every side.
+) -> keras.KerasTensor:
+    """Apply a convolution, padded by `dilation * (kernel_size // 2)` on every side.
 
     Args:
         x: features `[B, H, W, C]`.
@@ -35,8 +36,8 @@ def conv(
         strides: down-sampling factor.
         dilation: spacing of the kernel's taps.
         use_bias: whether to add a bias.
-        kernel_initializer: initializer of the kernel; PyTorch's default, uniform within
-            ±1/sqrt(fan in), without it. The bias always takes that bound.
+        kernel_initializer: initializer of the kernel; by default PyTorch's, uniform in
+            ±1/sqrt(fan in), which is always that of the bias.
         name: name of the convolution layer.
 
     Returns:
@@ -52,7 +53,7 @@ def conv(
         x = layers.ZeroPadding2D(dilation * (kernel_size // 2))(x)
         padding = "valid"
     if kernel_initializer is not None:
-        # An initializer draws the same values whenever it is called: each kernel has its own.
+        # An initializer returns the same values at every call, so each kernel needs a copy.
         kernel_initializer = keras.initializers.get(kernel_initializer).clone()
     bound = 1.0 / math.sqrt(x.shape[-1] * kernel_size**2)
     layer = AtrousConv2D if dilation > 1 else layers.Conv2D
@@ -69,8 +70,8 @@ def conv(
     )(x)
 
 
-def dense(x: Any, units: int, name: str | None = None) -> Any:
-    """Dense layer with a bias, both initialised uniformly within ±1/sqrt(fan in).
+def dense(x: keras.KerasTensor, units: int, *, name: str | None = None) -> keras.KerasTensor:
+    """Apply a dense layer, kernel and bias initialised uniformly in ±1/sqrt(fan in).
 
     Args:
         x: features `[..., C]`.
@@ -89,12 +90,14 @@ def dense(x: Any, units: int, name: str | None = None) -> Any:
     )(x)
 
 
-def batch_norm(x: Any, momentum: float = 0.9, name: str | None = None) -> Any:
-    """Batch normalisation with epsilon 1e-5.
+def batch_norm(
+    x: keras.KerasTensor, *, momentum: float = 0.9, name: str | None = None
+) -> keras.KerasTensor:
+    """Apply batch normalisation with epsilon 1e-5.
 
     Args:
         x: features `[B, H, W, C]`.
-        momentum: of the moving mean and variance.
+        momentum: momentum of the moving mean and variance.
         name: name of the layer.
 
     Returns:
@@ -104,16 +107,17 @@ def batch_norm(x: Any, momentum: float = 0.9, name: str | None = None) -> Any:
 
 
 def conv_block(
-    x: Any,
+    x: keras.KerasTensor,
     filters: int,
     kernel_size: int = 1,
     strides: int = 1,
+    *,
     dilation: int = 1,
     kernel_initializer: Any | None = None,
     names: tuple[str | None, str | None] = (None, None),
     momentum: float = 0.9,
-) -> Any:
-    """Convolution without bias, batch normalisation, ReLU.
+) -> keras.KerasTensor:
+    """Apply a convolution without bias, batch normalisation and ReLU.
 
     Args:
         x: features `[B, H, W, C]`.
@@ -123,10 +127,18 @@ def conv_block(
         dilation: spacing of the kernel's taps.
         kernel_initializer: see `conv`.
         names: names of the convolution and the batch normalisation layer.
-        momentum: of the batch normalisation.
+        momentum: momentum of the batch normalisation.
 
     Returns:
         Features `[B, ceil(H / strides), ceil(W / strides), filters]`.
     """
-    x = conv(x, filters, kernel_size, strides, dilation, False, kernel_initializer, name=names[0])
-    return layers.ReLU()(batch_norm(x, momentum, names[1]))
+    x = conv(
+        x,
+        filters,
+        kernel_size,
+        strides,
+        dilation=dilation,
+        kernel_initializer=kernel_initializer,
+        name=names[0],
+    )
+    return layers.ReLU()(batch_norm(x, momentum=momentum, name=names[1]))

@@ -1,12 +1,12 @@
-"""Gradient reversal (Ganin and Lempitsky, ICML 2015): an adversary trained by one minimisation."""
+"""Gradient reversal layer of adversarial training (Ganin and Lempitsky, ICML 2015)."""
 
 from typing import Any
 
 import tensorflow as tf
 
 
-def reverse_gradient(x: tf.Tensor, factor: Any) -> tf.Tensor:
-    """`x` as it is; its gradient is multiplied by `-factor`.
+def reverse_gradient(x: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
+    """Return `x` unchanged and multiply its gradient by `-factor`.
 
     Source: Ganin, Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015.
 

@@ -1,4 +1,4 @@
-"""Affinities of positions with those in a window around them, and diffusion along them."""
+"""Affinities of each position with a window around it, and diffusion along them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class _Window(keras.layers.Layer):
-    """A layer that looks at `size` x `size` positions around each, `dilation` apart."""
+    """Base of layers on a window of `size` x `size` positions, `dilation` apart, around each."""
 
     def __init__(self, size: int = 5, dilation: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -18,7 +18,7 @@ class _Window(keras.layers.Layer):
         self.dilation = dilation
 
     def neighbours(self, x: tf.Tensor) -> Iterator[tf.Tensor]:
-        """`x` `[B, h, w, C]` as seen from each place of the window, zeros beyond the border."""
+        """Yield `x` `[B, h, w, C]` shifted to each position of the window, padded by zeros."""
         reach = self.dilation * (self.size // 2)
         height, width = x.shape[1:3]
         padded = tf.pad(x, [[0, 0], [reach, reach], [reach, reach], [0, 0]])
@@ -27,13 +27,16 @@ class _Window(keras.layers.Layer):
                 yield padded[:, i : i + height, j : j + width]
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
+        """Return the Keras configuration."""
         return {**super().get_config(), "size": self.size, "dilation": self.dilation}
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class LocalAffinity(_Window):
-    """`softmax_q <queries_p, keys_q>` over the positions q in a window around each p.
+    """`a_pq = softmax_q(<queries_p, keys_q> / sqrt(D))` over the window around each position.
+
+    where q runs over the `size²` positions of the window around position p; those beyond the border
+    have affinity 0.
 
     Source: the pattern structures of Zhou et al., "Pattern-Structure Diffusion for Multi-Task
     Learning", CVPR 2020, section 3.2.
@@ -43,12 +46,17 @@ class LocalAffinity(_Window):
         dilation: spacing of its positions.
         **kwargs: `name` and `dtype` of the layer.
 
-    Call arguments: `queries` and `keys` `[B, h, w, D]`. Returns `[B, h, w, size²]`; positions
-    beyond the border have no share.
+    Call arguments: `queries` and `keys` `[B, h, w, D]`. Returns `[B, h, w, size²]`.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> x = keras.ops.ones((1, 4, 4, 2))
+        >>> mtl.layers.LocalAffinity(size=3)(x, x).shape
+        TensorShape([1, 4, 4, 9])
     """
 
-    def call(self, queries: Any, keys: Any) -> Any:
-        """The affinities."""
+    def call(self, queries: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Return the affinities."""
         scores = [tf.reduce_sum(queries * y, axis=-1) for y in self.neighbours(keys)]
         inside = tf.concat(list(self.neighbours(tf.ones_like(keys[:, :, :, :1]))), axis=-1)
         scores = tf.stack(scores, axis=-1) / tf.sqrt(tf.cast(queries.shape[-1], queries.dtype))
@@ -56,13 +64,16 @@ class LocalAffinity(_Window):
         return tf.nn.softmax(tf.where(inside > 0, scores, lowest))
 
     def compute_output_shape(self, queries_shape: Any, keys_shape: Any) -> Any:
-        """`(B, h, w, size²)`."""
+        """Return `(B, h, w, size²)`."""
         return (*queries_shape[:-1], self.size**2)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class LocalDiffusion(_Window):
-    """`Σ_q a_pq x_q` over the positions q in a window around each p.
+    """`y_p = Σ_q a_pq x_q` over the window around each position.
+
+    where q runs over the `size²` positions of the window around position p, `a_pq` is the affinity
+    of p with q, and `x_q` are the features at q.
 
     Source: as `LocalAffinity`.
 
@@ -73,13 +84,19 @@ class LocalDiffusion(_Window):
 
     Call arguments: `affinities` `[B, h, w, size²]` and `features` `[B, h, w, C]`. Returns
     `[B, h, w, C]`.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> layer = mtl.layers.LocalDiffusion(size=3)
+        >>> layer(keras.ops.ones((1, 4, 4, 9)), keras.ops.ones((1, 4, 4, 2))).shape
+        TensorShape([1, 4, 4, 2])
     """
 
-    def call(self, affinities: Any, features: Any) -> Any:
-        """The diffused features."""
+    def call(self, affinities: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+        """Return the diffused features."""
         shares = tf.split(affinities, self.size**2, axis=-1)
         return tf.add_n([a * y for a, y in zip(shares, self.neighbours(features), strict=True)])
 
     def compute_output_shape(self, affinities_shape: Any, features_shape: Any) -> Any:
-        """The shape of the features."""
+        """Return the shape of the features."""
         return features_shape

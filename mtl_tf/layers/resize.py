@@ -1,8 +1,9 @@
-"""Bilinear resizing with half-pixel centres, as the survey's models resize everywhere."""
+"""Bilinear resizing with half-pixel centres, the resizing of the survey's models."""
 
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from mtl_tf.ops import bilinear
@@ -10,7 +11,7 @@ from mtl_tf.ops import bilinear
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class BilinearResize(layers.Layer):
-    """`mtl_tf.ops.reference.bilinear` as a layer.
+    """Bilinear resizing with half-pixel centres, as a layer.
 
     Args:
         height: new height.
@@ -18,6 +19,11 @@ class BilinearResize(layers.Layer):
         **kwargs: `name` and `dtype` of the layer.
 
     Call arguments: features `[B, h, w, C]`. Returns features `[B, height, width, C]`.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> mtl.layers.BilinearResize(8, 8)(keras.ops.ones((1, 4, 4, 2))).shape
+        TensorShape([1, 8, 8, 2])
     """
 
     def __init__(self, height: int, width: int, **kwargs: Any) -> None:
@@ -25,28 +31,29 @@ class BilinearResize(layers.Layer):
         self.height = height
         self.width = width
 
-    def call(self, x: Any) -> Any:
-        """The resized features."""
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the resized features."""
         return bilinear(x, self.height, self.width)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        """`(B, height, width, C)`."""
+        """Return `(B, height, width, C)`."""
         return (input_shape[0], self.height, self.width, input_shape[3])
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
+        """Return the Keras configuration."""
         return {**super().get_config(), "height": self.height, "width": self.width}
 
 
 def resize_to(
-    x: Any,
+    x: keras.KerasTensor,
     height: int,
     width: int,
+    *,
     name: str | None = None,
     dtype: Any = None,
     interpolation: str = "bilinear",
-) -> Any:
-    """Enlarges features `[B, h, w, C]` to `[B, height, width, C]`.
+) -> keras.KerasTensor:
+    """Upsample features `[B, h, w, C]` to `[B, height, width, C]`.
 
     Args:
         x: features `[B, h, w, C]`.
@@ -64,8 +71,9 @@ def resize_to(
     """
     if height % x.shape[1] or width % x.shape[2]:
         raise ValueError(
-            f"Features of {x.shape[1]}x{x.shape[2]} cannot be enlarged to {height}x{width}: choose "
-            "an input_shape whose height and width are multiples of the backbone's largest stride"
+            f"Features of {x.shape[1]}x{x.shape[2]} cannot be upsampled to {height}x{width}: "
+            "choose an input_shape whose height and width are multiples of the backbone's largest "
+            "stride"
         )
     if (height, width) == tuple(x.shape[1:3]):
         return layers.Activation("linear", name=name, dtype=dtype)(x)

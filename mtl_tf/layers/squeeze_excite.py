@@ -1,21 +1,23 @@
-"""Squeeze and excitation: channels scaled by what the whole image says of them."""
+"""Squeeze and excitation: channels rescaled by a function of their image means."""
 
-from typing import Any
-
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import dense
 
 
-def squeeze_excite(x: Any, name: str, reduction: int = 16) -> Any:
-    """`x` times a number in (0, 1) for each channel, from the channels' means.
+def squeeze_excite(x: keras.KerasTensor, name: str, *, reduction: int = 16) -> keras.KerasTensor:
+    """Return `x · sigmoid(W₂ ReLU(W₁ m))`.
+
+    where `m` are the means of the channels over the image, `W₁` and `W₂` dense layers; the product
+    is per channel.
 
     Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018, equation 3.
 
     Args:
         x: features `[B, h, w, C]`.
         name: prefix of the layers' names.
-        reduction: how many times fewer units than channels the layer between has.
+        reduction: ratio of the channels to the units of the hidden layer.
 
     Returns:
         Features `[B, h, w, C]`.

@@ -1,7 +1,6 @@
-"""Task attention: a task's soft mask on shared features."""
+"""Task attention: soft mask of one task on shared features."""
 
-from typing import Any
-
+import keras
 from keras import layers
 
 from mtl_tf.layers.conv_block import batch_norm, conv
@@ -9,8 +8,10 @@ from mtl_tf.layers.conv_block import batch_norm, conv
 _REDUCTION = 4
 
 
-def task_attention(x: Any, channels: int, name: str) -> Any:
-    """Two 1x1 convolutions with batch normalisation; ReLU between, a sigmoid at the end.
+def task_attention(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
+    """Return the soft attention mask of a task.
+
+    Two 1x1 convolutions with batch normalisation, a ReLU between and a sigmoid at the end.
 
     Source: Liu et al., "End-to-End Multi-Task Learning with Attention", CVPR 2019, equation 2, in
     the form for ResNets of Vandenhende et al., TPAMI 2021.

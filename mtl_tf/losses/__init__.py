@@ -10,8 +10,8 @@ class                         tasks                    per valid pixel
 ============================= ======================== ===============================
 
 All take `y_true [B, H, W, C]`, `y_pred [B, H, W, C]` and `sample_weight [B, H, W]` (the validity
-mask) and return a float32 scalar: the mean over valid pixels, 0 with zero gradient if there is
-none. What stands in an invalid pixel of `y_true` (255, NaN, infinity) has no influence.
+mask) and return a float32 scalar: the mean over valid pixels, 0 with zero gradient if there are
+none. The values of invalid pixels of `y_true` (255, NaN, infinity) have no effect.
 """
 
 from mtl_tf.losses.base import DenseLoss

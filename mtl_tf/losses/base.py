@@ -18,7 +18,7 @@ def shapes_fit(a: Any, b: Any) -> bool:
 
 
 def validity(y_true: Any, sample_weight: Any | None) -> Any:
-    """Weights `[B, H, W]` float32: `sample_weight`, or ones without it.
+    """Return weights `[B, H, W]` float32: `sample_weight`, or ones if it is `None`.
 
     Raises:
         ValueError: if `sample_weight` is not `[B, H, W]` for `y_true [B, H, W, C]`.
@@ -36,27 +36,44 @@ def validity(y_true: Any, sample_weight: Any | None) -> Any:
 
 
 def valid_or_zero(y_true: Any, weights: Any) -> Any:
-    """`y_true [B, H, W, C]` with 0 where `weights [B, H, W]` is 0."""
+    """Return `y_true [B, H, W, C]` with 0 where `weights [B, H, W]` is 0."""
     y_true = ops.convert_to_tensor(y_true)
     return ops.where(ops.expand_dims(weights, -1) > 0, y_true, ops.zeros_like(y_true))
 
 
 def weighted_mean(values: Any, weights: Any) -> Any:
-    """`sum(values * weights) / sum(weights)`, 0 if all weights are 0. Both `[B, H, W]` float32."""
+    """Return `sum(values * weights) / sum(weights)`, 0 if all weights are 0.
+
+    Args:
+        values: `[B, H, W]` float32.
+        weights: `[B, H, W]` float32.
+    """
     return ops.divide_no_nan(ops.sum(values * weights), ops.sum(weights))
 
 
 class DenseLoss(keras.losses.Loss, abc.ABC):
-    """Base of the dense losses: a scalar from `(y_true, y_pred, sample_weight)`."""
+    """Base of the dense losses: a scalar from `(y_true, y_pred, sample_weight)`.
+
+    Subclasses implement `masked`.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> class Squared(mtl.losses.DenseLoss):
+        ...     def masked(self, y_true, y_pred, weights):
+        ...         return keras.ops.mean(weights[..., None] * (y_pred - y_true) ** 2)
+        >>> y = keras.ops.ones((1, 4, 4, 1))
+        >>> Squared()(y, y).shape
+        TensorShape([])
+    """
 
     kind: ClassVar[TargetKind | None] = None
-    """The kind of target it is for, where there is only one."""
+    """Kind of the targets, if the loss is specific to one."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> Any:
-        """Mean loss over valid pixels, a float32 scalar."""
+        """Return the mean loss over valid pixels, a float32 scalar."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if not shapes_fit(y_true.shape[:-1], y_pred.shape[:-1]):
             raise ValueError(
@@ -67,30 +84,40 @@ class DenseLoss(keras.losses.Loss, abc.ABC):
         weights = validity(y_true, sample_weight)
         return self.masked(valid_or_zero(y_true, weights), ops.cast(y_pred, "float32"), weights)
 
-    def of_enlarged(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> Any:
-        """The loss of predictions `[B, h, w, C]` enlarged bilinearly to the size of `y_true`.
+    def of_upsampled(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> Any:
+        """Return the loss of predictions upsampled bilinearly to the size of `y_true`.
 
-        The same as enlarging first; a loss that can do it without storing the enlarged predictions
-        has `enlarged_and_masked`.
+        A loss that does not need to store the upsampled predictions overrides
+        `upsampled_and_masked`.
+
+        Args:
+            y_true: targets `[B, H, W, C]`.
+            y_pred: predictions `[B, h, w, C]`.
+            sample_weight: validity mask `[B, H, W]`; all pixels are valid without it.
+
+        Returns:
+            float32 scalar.
         """
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         y_pred = ops.cast(y_pred, "float32")
         weights = validity(y_true, sample_weight)
-        return self.enlarged_and_masked(valid_or_zero(y_true, weights), y_pred, weights)
+        return self.upsampled_and_masked(valid_or_zero(y_true, weights), y_pred, weights)
 
-    def enlarged_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
-        """`masked`, of float32 predictions of any size."""
+    def upsampled_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """Return `masked` of float32 predictions `[B, h, w, C]`, upsampled to the targets' size."""
         height, width = ops.shape(y_true)[1:3]
         return self.masked(y_true, bilinear(y_pred, height, width), weights)
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
-        return {"name": self.name}
+        """Return the Keras configuration."""
+        config = super().get_config()
+        del config["reduction"]  # always the mean over valid pixels
+        return config
 
     @abc.abstractmethod
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
-        """The loss of targets that are 0 wherever `weights [B, H, W]` is 0."""
+        """Return the loss of targets that are 0 where `weights [B, H, W]` is 0."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss with every pixel valid."""
+        """Return the loss with all pixels valid."""
         return self(y_true, y_pred)

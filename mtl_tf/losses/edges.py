@@ -12,7 +12,7 @@ from mtl_tf.targets import TargetKind
 def balanced_binary_cross_entropy(
     y_true: Any, y_pred: Any, weights: Any, positive_weight: float | None
 ) -> Any:
-    """Sigmoid cross-entropy with positives weighted by `w` and negatives by `1 - w`.
+    """Return the sigmoid cross-entropy, positives weighted by `w` and negatives by `1 - w`.
 
     Args:
         y_true: labels `[B, H, W, 1]`, positive where >= 0.5.
@@ -49,6 +49,12 @@ class BalancedBinaryCrossEntropy(DenseLoss):
 
     Raises:
         ValueError: if `positive_weight` is not in (0, 1), or shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> y_true = keras.ops.ones((1, 4, 4, 1))
+        >>> mtl.losses.BalancedBinaryCrossEntropy(positive_weight=0.95)(y_true, y_true).shape
+        TensorShape([])
     """
 
     kind = TargetKind.BINARY
@@ -65,9 +71,9 @@ class BalancedBinaryCrossEntropy(DenseLoss):
         self.positive_weight = positive_weight
 
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
-        """See `balanced_binary_cross_entropy`."""
+        """Return `balanced_binary_cross_entropy` of the batch."""
         return balanced_binary_cross_entropy(y_true, y_pred, weights, self.positive_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
-        return {"positive_weight": self.positive_weight, "name": self.name}
+        """Return the Keras configuration."""
+        return {**super().get_config(), "positive_weight": self.positive_weight}

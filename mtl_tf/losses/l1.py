@@ -1,4 +1,4 @@
-"""Absolute error: of depth in metres (survey, section 4), and of other maps of numbers."""
+"""Absolute error of depth in metres (survey, section 4) and of other real-valued maps."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from mtl_tf.ops import upsample_l1
 
 
 def l1(y_true: Any, y_pred: Any, weights: Any) -> Any:
-    """Mean absolute error over channels and valid pixels.
+    """Return the mean absolute error over channels and valid pixels.
 
     Args:
         y_true: targets `[B, H, W, C]` float32, depth in metres.
@@ -46,12 +46,18 @@ class L1(DenseLoss):
 
     Raises:
         ValueError: if shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> y_true = keras.ops.ones((1, 4, 4, 1))
+        >>> mtl.losses.L1()(y_true, y_true).shape
+        TensorShape([])
     """
 
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
-        """See `l1`."""
+        """Return `l1` of the batch."""
         return l1(y_true, y_pred, weights)
 
-    def enlarged_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
-        """See `mtl_tf.ops.upsample_l1`."""
+    def upsampled_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """Return `mtl_tf.ops.upsample_l1` of the batch."""
         return upsample_l1(y_pred, ops.cast(y_true, "float32"), weights)

@@ -12,14 +12,14 @@ _SQUARED_LENGTH_FLOOR = 1e-12
 
 
 def unit_vectors(vectors: Any) -> Any:
-    """Vectors `[..., 3]` of length 1; shorter than 1e-6 are left, for finite gradients."""
+    """Normalise vectors `[..., 3]`; those shorter than 1e-6 stay, for finite gradients."""
     squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
     is_long = squared > _SQUARED_LENGTH_FLOOR
     return vectors * ops.where(is_long, ops.rsqrt(ops.where(is_long, squared, 1.0)), 1.0)
 
 
 def normals_l1(y_true: Any, y_pred: Any, weights: Any) -> Any:
-    """Mean absolute error of the components of the normalised prediction over valid pixels.
+    """Return the mean absolute error of the normalised prediction over valid pixels.
 
     Args:
         y_true: unit normals `[B, H, W, 3]` float32.
@@ -47,12 +47,18 @@ class NormalsL1(DenseLoss):
 
     Raises:
         ValueError: if shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> y_true = keras.ops.ones((1, 4, 4, 3))
+        >>> mtl.losses.NormalsL1()(y_true, y_true).shape
+        TensorShape([])
     """
 
     kind = TargetKind.DIRECTION
 
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
-        """See `normals_l1`."""
+        """Return `normals_l1` of the batch."""
         if y_true.shape[-1] != y_pred.shape[-1]:
             raise ValueError(
                 "NormalsL1 needs y_true and y_pred [B, H, W, 3]. Received: "

@@ -11,7 +11,7 @@ from mtl_tf.targets import TargetKind
 
 
 def segmentation_cross_entropy(y_true: Any, y_pred: Any, weights: Any) -> Any:
-    """Mean softmax cross-entropy over valid pixels.
+    """Return the mean softmax cross-entropy over valid pixels.
 
     Args:
         y_true: class ids `[B, H, W, 1]`, integers in 0..C-1.
@@ -40,15 +40,22 @@ class SegmentationCrossEntropy(DenseLoss):
 
     Raises:
         ValueError: if shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> y_true = keras.ops.ones((1, 4, 4, 1))
+        >>> y_pred = keras.ops.ones((1, 4, 4, 3))
+        >>> mtl.losses.SegmentationCrossEntropy()(y_true, y_pred).shape
+        TensorShape([])
     """
 
     kind = TargetKind.CLASSES
 
     def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
-        """See `segmentation_cross_entropy`."""
+        """Return `segmentation_cross_entropy` of the batch."""
         return segmentation_cross_entropy(y_true, y_pred, weights)
 
-    def enlarged_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
-        """See `mtl_tf.ops.upsample_cross_entropy`."""
+    def upsampled_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+        """Return `mtl_tf.ops.upsample_cross_entropy` of the batch."""
         labels = ops.cast(ops.squeeze(y_true, -1), "int32")
         return upsample_cross_entropy(y_pred, labels, weights)

@@ -11,15 +11,21 @@ class                  task                results
 `RegressionMetrics`    keypoints, ..       abs_error, rmse
 ====================== =================== ==================================================
 
-`edge_benchmark` judges edges as the tables in papers do: thinned, matched one to one, at 99
-thresholds. Shares are fractions, depth is in metres, angles are in degrees. The classes take
+`edge_benchmark` evaluates edges with the protocol of published tables: thinned, matched one to one,
+at 99 thresholds. Ratios are fractions, depth is in metres, angles are in degrees. The classes take
 `y_true [B, H, W, C]`, raw predictions `y_pred [B, H, W, C]` and the validity mask `sample_weight
-[B, H, W]`, and pool over pixels or images as the survey does (Vandenhende et al., TPAMI 2021,
-section 4). Sums are float64.
+[B, H, W]`, and pool over pixels or images as the survey (Vandenhende et al., TPAMI 2021, section
+4). Sums are float64.
 """
 
 from mtl_tf.metrics.base import DenseMetric, MetricInfo, resized
-from mtl_tf.metrics.boundaries import EdgeMetrics
+from mtl_tf.metrics.delta_m import (
+    HIGHER_IS_BETTER,
+    MAIN_METRICS,
+    delta_m,
+    delta_m_of_seeds,
+    task_deltas,
+)
 from mtl_tf.metrics.depth import DepthMetrics
 from mtl_tf.metrics.edge_benchmark import (
     count_in_processes,
@@ -27,13 +33,7 @@ from mtl_tf.metrics.edge_benchmark import (
     edge_counts,
     edge_scores,
 )
-from mtl_tf.metrics.multi_task import (
-    HIGHER_IS_BETTER,
-    MAIN_METRICS,
-    delta_m,
-    delta_m_of_seeds,
-    task_deltas,
-)
+from mtl_tf.metrics.edges import EdgeMetrics
 from mtl_tf.metrics.normals import NormalsMetrics
 from mtl_tf.metrics.regression import RegressionMetrics
 from mtl_tf.metrics.saliency import SaliencyMetrics

@@ -19,9 +19,14 @@ class MetricInfo:
     Source: this library.
 
     Attributes:
-        higher_is_better: its direction; `None` where it is unknown.
-        unit: `"%"` for fractions that people write in percent, `"m"`, `"°"`, or `""`.
-        digits: after the point, of values without a unit or in metres.
+        higher_is_better: direction of improvement; `None` if unknown.
+        unit: `"%"` for fractions that are reported in percent, `"m"`, `"°"`, or `""`.
+        digits: decimal places of values without a unit or in metres.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> mtl.metrics.DepthMetrics.info["rmse"]
+        MetricInfo(higher_is_better=False, unit='m', digits=3)
     """
 
     higher_is_better: bool | None
@@ -30,13 +35,21 @@ class MetricInfo:
 
 
 class DenseMetric(keras.metrics.Metric, abc.ABC):
-    """Base of the dense metrics: `update_state` checks and masks, `add` accumulates."""
+    """Base of the dense metrics: `update_state` checks and masks, `add` accumulates.
+
+    Subclasses implement `add` and `result`.
+
+    Example:
+        >>> import mtl_tf as mtl
+        >>> issubclass(mtl.metrics.DepthMetrics, mtl.metrics.DenseMetric)
+        True
+    """
 
     info: ClassVar[Mapping[str, MetricInfo]] = {}
-    """How to read each result, by name."""
+    """Direction, unit and digits of each result, by name."""
 
     kind: ClassVar[TargetKind | None] = None
-    """The kind of target it judges, where there is only one."""
+    """Kind of the targets, if the metric is specific to one."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name=name, dtype="float32")
@@ -47,16 +60,16 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
         return 1
 
     def add_sum(self, name: str, shape: tuple[int, ...] = ()) -> Any:
-        """A float64 sum `shape`, zero at the start."""
+        """Add a float64 sum of the given shape, initially zero."""
         return self.add_variable(shape=shape, initializer="zeros", dtype="float64", name=name)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> None:
-        """Adds a batch.
+        """Add a batch.
 
         Args:
             y_true: targets `[B, H, W, C]`.
             y_pred: raw predictions `[B, H, W, C]`.
-            sample_weight: validity mask `[B, H, W]`; every pixel is valid without it.
+            sample_weight: validity mask `[B, H, W]`; all pixels are valid without it.
 
         Raises:
             ValueError: if shapes do not fit together.
@@ -82,22 +95,24 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
 
     @abc.abstractmethod
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
-        """Adds a batch whose targets are 0 wherever `valid [B, H, W] bool` is false."""
+        """Add a batch whose targets are 0 where `valid [B, H, W] bool` is false."""
 
     @abc.abstractmethod
     def result(self) -> dict[str, tf.Tensor]:
-        """The metrics by name."""
+        """Return the metrics by name."""
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
-        return {"name": self.name}
+        """Return the Keras configuration."""
+        config = super().get_config()
+        del config["dtype"]  # sums are float64
+        return config
 
 
 def resized(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """Brings a raw prediction to the size of its target, bilinearly.
+    """Resize a raw prediction bilinearly to the size of its target.
 
     Args:
-        prediction: `[B, h, w, C]`; one of whole images, `[B, C]`, stays as it is.
+        prediction: `[B, h, w, C]`; predictions of whole images `[B, C]` are returned unchanged.
         target: `[B, H, W, C']`.
 
     Returns:
@@ -112,6 +127,6 @@ def resized(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def sum_where(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
-    """float64 sum of `values [...]` where `valid [...]`; others may be NaN."""
+    """Return the float64 sum of `values [...]` where `valid [...]`; others may be NaN."""
     values = tf.cast(values, tf.float64)
     return tf.reduce_sum(tf.where(valid, values, tf.zeros_like(values)))

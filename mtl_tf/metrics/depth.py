@@ -1,7 +1,7 @@
 """Errors of depth (survey, section 4; delta thresholds: Eigen et al. 2014).
 
-Metres, pooled over all valid pixels of all images. Predictions are clipped from below at 1e-9 m,
-not from above; no crop.
+In metres, pooled over all valid pixels of all images. Predictions below 1e-9 m are clipped, large
+ones are not; no crop.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ import tensorflow as tf
 from mtl_tf.metrics.base import DenseMetric, MetricInfo, sum_where
 from mtl_tf.targets import TargetKind
 
-_SMALLEST_DEPTH_M = 1e-9
+_MIN_DEPTH_M = 1e-9
 _SUMS = ("square", "log_square", "absolute", "relative", "delta1", "delta2", "delta3")
 
 
@@ -22,8 +22,8 @@ class DepthMetrics(DenseMetric):
     """Depth errors in metres, pooled over valid pixels.
 
     Results: `rmse` and `abs_error` (metres), `log_rmse` (natural logarithm), `abs_rel` (fraction of
-    the target), `delta1`, `delta2`, `delta3` (share of pixels whose larger ratio of prediction and
-    target is below 1.25, 1.25², 1.25³).
+    the target), `delta1`, `delta2`, `delta3` (fraction of pixels with `max(p / t, t / p)` below
+    1.25, 1.25², 1.25³, where p is the prediction and t the target).
 
     `y_true` and `y_pred` are metres `[B, H, W, 1]`; pixels whose target is not above 0 are invalid.
 
@@ -34,6 +34,13 @@ class DepthMetrics(DenseMetric):
 
     Raises:
         ValueError: if shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> metric = mtl.metrics.DepthMetrics()
+        >>> metric.update_state(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((1, 8, 8, 1)))
+        >>> sorted(metric.result())
+        ['abs_error', 'abs_rel', 'delta1', 'delta2', 'delta3', 'log_rmse', 'rmse']
     """
 
     kind = TargetKind.DISTANCE
@@ -51,11 +58,11 @@ class DepthMetrics(DenseMetric):
         self.sums = {key: self.add_sum(key) for key in _SUMS}
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
-        """Adds a batch to the sums."""
+        """Add a batch to the sums."""
         target = tf.cast(y_true[..., 0], tf.float32)
         valid &= target > 0
         target = tf.where(valid, target, 1.0)
-        predicted = tf.maximum(y_pred[..., 0], _SMALLEST_DEPTH_M)
+        predicted = tf.maximum(y_pred[..., 0], _MIN_DEPTH_M)
         error = tf.abs(predicted - target)
         ratio = tf.maximum(predicted / target, target / predicted)
         values = {
@@ -72,7 +79,7 @@ class DepthMetrics(DenseMetric):
         self.count.assign_add(sum_where(tf.ones_like(target), valid))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """The errors by name."""
+        """Return the errors by name."""
         count = tf.convert_to_tensor(self.count)
         mean = {
             key: tf.math.divide_no_nan(tf.convert_to_tensor(s), count)

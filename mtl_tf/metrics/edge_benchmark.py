@@ -1,9 +1,9 @@
-"""The boundary benchmark: F of edges over thresholds, each pixel matched to one other at most.
+"""Boundary benchmark: F of edges over thresholds with one-to-one matching.
 
-A prediction is binarised at 99 thresholds and thinned. Its pixels are matched one to one with the
-thinned pixels of the truth that are nearer than a fraction of the image diagonal, as many as can be
-at once. Precision is the share of predicted pixels that some annotator's pixel was matched to,
-recall the share of all annotators' pixels that were.
+A prediction is binarised at 99 thresholds and thinned. Its pixels are matched one to one, by a
+maximum matching, with the thinned annotated pixels that are closer than a fraction of the image
+diagonal. Precision is the fraction of predicted pixels that are matched for some annotator, recall
+the fraction of matched pixels of all annotators.
 """
 
 import collections
@@ -22,7 +22,7 @@ THRESHOLDS = np.arange(1, 100) / 100
 """The 99 thresholds of the benchmark."""
 
 Edges = tuple[np.ndarray, Sequence[np.ndarray], np.ndarray | None]
-"""Scores `[H, W]` in 0..1, the annotators' maps `[H, W]` bool, and which pixels are valid."""
+"""Scores `[H, W]` in 0..1, the annotators' maps `[H, W]` bool, and the validity mask."""
 
 
 def edge_counts(
@@ -31,19 +31,19 @@ def edge_counts(
     valid: np.ndarray | None = None,
     max_distance: float = 0.0075,
 ) -> np.ndarray:
-    """Count the matches of an image for precision and recall at each threshold.
+    """Count predicted, annotated and matched edge pixels of an image at each threshold.
 
     Source: Martin, Fowlkes and Malik, "Learning to detect natural image boundaries", TPAMI 2004.
 
     Args:
         scores: `[H, W]` in 0..1.
-        annotations: one map `[H, W]` bool or more, an annotator's edges each.
-        valid: `[H, W]` bool; elsewhere there are no edges, neither predicted nor true.
-        max_distance: how far matched pixels may be apart, as a fraction of the image diagonal.
+        annotations: one or more maps `[H, W]` bool, the edges of one annotator each.
+        valid: `[H, W]` bool; predicted and annotated edges of other pixels are ignored.
+        max_distance: maximum distance of matched pixels, as a fraction of the image diagonal.
 
     Returns:
-        `[99, 4]` int64: predicted pixels, those matched to some annotator's, pixels of all
-        annotators, those matched.
+        `[99, 4]` int64: predicted pixels, predicted pixels matched for some annotator, annotated
+        pixels, matched annotated pixels; the latter two summed over annotators.
 
     Raises:
         ValueError: if there is no annotation, shapes differ, or `max_distance` is not positive.
@@ -59,60 +59,60 @@ def edge_counts(
     if not max_distance > 0:
         raise ValueError(f"max_distance must be positive. Received: {max_distance}")
     valid = np.ones(shape, bool) if valid is None else valid
-    truths = thin_edges(np.stack([a & valid for a in annotations]))
-    reached = np.searchsorted(THRESHOLDS, scores, side="right").astype(np.uint8) * valid
+    annotated = thin_edges(np.stack([a & valid for a in annotations]))
+    num_exceeded = np.searchsorted(THRESHOLDS, scores, side="right").astype(np.uint8) * valid
     levels = np.arange(len(THRESHOLDS), dtype=np.uint8)
-    predicted = thin_edges(reached > levels[:, None, None])
+    predicted = thin_edges(num_exceeded > levels[:, None, None])
     is_right = np.zeros_like(predicted)
     counts = np.zeros((len(THRESHOLDS), 4), np.int64)
-    for truth in truths:
-        is_matched = match_edges(predicted, truth, max_distance * np.hypot(*shape))
+    for edges in annotated:
+        is_matched = match_edges(predicted, edges, max_distance * np.hypot(*shape))
         is_right |= is_matched
-        counts[:, 2] += np.count_nonzero(truth)
-        counts[:, 3] += _sizes(is_matched)
-    counts[:, 0], counts[:, 1] = _sizes(predicted), _sizes(is_right)
+        counts[:, 2] += np.count_nonzero(edges)
+        counts[:, 3] += _num_true(is_matched)
+    counts[:, 0], counts[:, 1] = _num_true(predicted), _num_true(is_right)
     return counts
 
 
-def _sizes(maps: np.ndarray) -> list[int]:
-    """True pixels of each map (much faster than with `axis`)."""
-    return [int(np.count_nonzero(one)) for one in maps]
+def _num_true(maps: np.ndarray) -> list[int]:
+    """Count the true pixels of each map (much faster than with `axis`)."""
+    return [int(np.count_nonzero(x)) for x in maps]
 
 
 def edge_scores(counts: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
-    """The numbers of the benchmark.
+    """Compute the metrics of the benchmark from counts.
 
     Args:
         counts: `[N, 99, 4]` of N images, see `edge_counts`.
-        weights: `[N]`, how often each image counts; once without it.
+        weights: `[N]`, multiplicity of each image; 1 by default.
 
     Returns:
-        `ods_f`: F at the one threshold that is best for the pooled counts of all images; `ois_f`:
-        F of the counts pooled at each image's own best threshold; `ap`: the mean of precision over
-        recalls 0, 0.01 .. 1, 0 where it is not reached; `threshold`: that of `ods_f`.
+        `ods_f`: F at the threshold that maximises it for the pooled counts of all images; `ois_f`:
+        F of the counts pooled at the best threshold of each image; `ap`: mean precision over the
+        recalls 0, 0.01 .. 1, 0 at recalls that are not attained; `threshold`: that of `ods_f`.
     """
     weights = np.ones(len(counts)) if weights is None else weights
     pooled = np.tensordot(weights, counts, axes=1)
     precision, recall, f = _precision_recall_f(pooled)
     best = int(np.argmax(f))
-    own = np.argmax(_precision_recall_f(counts)[2], axis=1)
-    at_own = weights @ counts[np.arange(len(counts)), own]
+    best_per_image = np.argmax(_precision_recall_f(counts)[2], axis=1)
+    pooled_at_best = weights @ counts[np.arange(len(counts)), best_per_image]
     order = np.argsort(recall, kind="stable")
     recalls, first = np.unique(recall[order], return_index=True)
-    at = np.linspace(0, 1, 101)
-    precisions = np.interp(at, recalls, precision[order][first], left=0, right=0)
+    recall_levels = np.linspace(0, 1, 101)
+    precisions = np.interp(recall_levels, recalls, precision[order][first], left=0, right=0)
     return {
         "ods_f": float(f[best]),
-        "ois_f": float(_precision_recall_f(at_own)[2]),
+        "ois_f": float(_precision_recall_f(pooled_at_best)[2]),
         "ap": float(precisions.mean()),
         "threshold": float(THRESHOLDS[best]),
     }
 
 
 def _precision_recall_f(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    predicted, right, true, found = np.moveaxis(counts.astype(np.float64), -1, 0)
+    predicted, right, annotated, matched = np.moveaxis(counts.astype(np.float64), -1, 0)
     precision = right / np.maximum(predicted, 1)
-    recall = found / np.maximum(true, 1)
+    recall = matched / np.maximum(annotated, 1)
     return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-300)
 
 
@@ -122,47 +122,47 @@ def edge_benchmark(
     num_workers: int = 1,
     verbose: bool = False,
 ) -> dict[str, float]:
-    """Judges edges as the boundary benchmark does, without MATLAB.
+    """Evaluate edges with the protocol of the boundary benchmark.
 
     Source: Martin, Fowlkes and Malik, TPAMI 2004; Arbelaez et al., TPAMI 2011.
 
     Args:
         images: `(scores, annotations, valid)` of each image, see `edge_counts`.
-        max_distance: how far matched pixels may be apart, as a fraction of the image diagonal:
+        max_distance: maximum distance of matched pixels, as a fraction of the image diagonal:
             0.0075 for BSDS and PASCAL-Context, 0.011 for NYUD.
-        num_workers: processes that work at the same time.
-        verbose: whether to show progress.
+        num_workers: number of processes.
+        verbose: whether to show a progress bar.
 
     Returns:
         `ods_f`, `ois_f`, `ap`, fractions, and `threshold`; see `edge_scores`.
 
     Raises:
-        ValueError: if there is no image, or one is not as it should be.
+        ValueError: if there is no image, or an image is invalid, see `edge_counts`.
     """
-    shown = keras.utils.Progbar(None) if verbose else None
+    progress = keras.utils.Progbar(None) if verbose else None
     counts = []
-    for found in count_in_processes(images, max_distance, num_workers):
-        counts.append(found)
-        if shown is not None:
-            shown.update(len(counts))
+    for count in count_in_processes(images, max_distance, num_workers):
+        counts.append(count)
+        if progress is not None:
+            progress.update(len(counts))
     if not counts:
-        raise ValueError("There is no image to judge")
+        raise ValueError("There is no image to evaluate")
     return edge_scores(np.stack(counts))
 
 
 def count_in_processes(
     images: Iterable[Edges], max_distance: float, num_workers: int = 1
 ) -> Iterator[np.ndarray]:
-    """`edge_counts` of images as they come, in order, several at once.
+    """Yield `edge_counts` of a stream of images, in order, computed in parallel processes.
 
     Source: this library.
 
     Args:
         images: as for `edge_benchmark`.
         max_distance: as for `edge_counts`.
-        num_workers: processes; 1 counts in this one.
+        num_workers: number of processes; 1 counts in the calling process.
 
-    Returns:
+    Yields:
         `[99, 4]` of each image.
     """
     with EdgeQueue(max_distance, num_workers) as queue:
@@ -241,7 +241,7 @@ class EdgeQueue:
 
 
 def _end_with_parent() -> None:
-    """In a worker: when the process that it works for is killed, it ends too, and not never."""
+    """Exit this worker process when its parent process ends, also if that was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,7 +1,8 @@
 """Angular errors of surface normals (survey, section 4).
 
-Degrees, pooled over all valid pixels of all images; both vectors are normalised first. The median
-comes from a histogram of 0.01° bins, so it is exact to 0.005° for any number of pixels. No crop.
+In degrees, pooled over all valid pixels of all images; both vectors are normalised first. The
+median is computed from a histogram of 0.01° bins, exact to 0.005° for any number of pixels. No
+crop.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,10 @@ _THRESHOLDS_DEG = {"within_11_25": 11.25, "within_22_5": 22.5, "within_30": 30.0
 
 
 def angle_deg(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Angle `[...]` float32 between vectors `[..., 3]`, from 0° to 180°; exact for small angles."""
+    """Return the angles `[...]` float32 between vectors `[..., 3]`, 0° to 180°.
+
+    The arctangent is accurate for small angles, where an arccosine is not.
+    """
     cross = tf.norm(tf.linalg.cross(a, b), axis=-1)
     dot = tf.reduce_sum(a * b, axis=-1)
     return tf.atan2(cross, dot) * (180.0 / 3.141592653589793)
@@ -42,6 +46,13 @@ class NormalsMetrics(DenseMetric):
 
     Raises:
         ValueError: if shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> metric = mtl.metrics.NormalsMetrics()
+        >>> metric.update_state(keras.ops.ones((1, 8, 8, 3)), keras.ops.ones((1, 8, 8, 3)))
+        >>> sorted(metric.result())
+        ['mean', 'median', 'rmse', 'within_11_25', 'within_22_5', 'within_30']
     """
 
     kind = TargetKind.DIRECTION
@@ -64,7 +75,7 @@ class NormalsMetrics(DenseMetric):
         return 3
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
-        """Adds a batch to the sums and the histogram."""
+        """Add a batch to the sums and the histogram."""
         target = tf.cast(y_true, tf.float32)
         valid &= tf.reduce_any(target != 0, axis=-1)
         has_direction = tf.reduce_any(y_pred != 0, axis=-1)
@@ -79,7 +90,7 @@ class NormalsMetrics(DenseMetric):
             self.within[key].assign_add(sum_where(angle < threshold, valid))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """The errors by name."""
+        """Return the errors by name."""
         count = tf.convert_to_tensor(self.count)
         below = tf.cumsum(tf.convert_to_tensor(self.histogram))
         median_bin = tf.reduce_sum(tf.cast(below < count / 2, tf.float64))

@@ -1,4 +1,4 @@
-"""Errors of maps of numbers: heat maps of key points, principal curvature.
+"""Errors of real-valued maps: heat maps of key points, principal curvature.
 
 Pooled over all channels and all valid pixels of all images.
 """
@@ -25,6 +25,13 @@ class RegressionMetrics(DenseMetric):
 
     Raises:
         ValueError: if `num_channels` is below 1, or shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> metric = mtl.metrics.RegressionMetrics(num_channels=2)
+        >>> metric.update_state(keras.ops.ones((1, 8, 8, 2)), keras.ops.ones((1, 8, 8, 2)))
+        >>> sorted(metric.result())
+        ['abs_error', 'rmse']
     """
 
     info = dict.fromkeys(("abs_error", "rmse"), MetricInfo(False, digits=4))
@@ -44,14 +51,14 @@ class RegressionMetrics(DenseMetric):
         return self.num_channels
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
-        """Adds a batch to the sums."""
+        """Add a batch to the sums."""
         error = tf.abs(y_pred - tf.cast(y_true, tf.float32))
         self.absolute.assign_add(sum_where(tf.reduce_mean(error, -1), valid))
         self.square.assign_add(sum_where(tf.reduce_mean(tf.square(error), -1), valid))
         self.count.assign_add(sum_where(tf.ones_like(error[..., 0]), valid))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """`abs_error` and `rmse`."""
+        """Return `abs_error` and `rmse`."""
         count = tf.convert_to_tensor(self.count)
         absolute, square = (
             tf.math.divide_no_nan(tf.convert_to_tensor(total), count)
@@ -60,5 +67,5 @@ class RegressionMetrics(DenseMetric):
         return {"abs_error": absolute, "rmse": tf.sqrt(square)}
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
-        return {"num_channels": self.num_channels, "name": self.name}
+        """Return the Keras configuration."""
+        return {**super().get_config(), "num_channels": self.num_channels}

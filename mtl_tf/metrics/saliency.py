@@ -1,12 +1,12 @@
 """Mean IoU and F of saliency maps over thresholds, in both conventions in use.
 
-The survey's (section 4): the sigmoid of the prediction is binarised at 15 thresholds from 0.2 to
-0.9. Per image: Jaccard index (1 where prediction and target are both empty), precision and recall,
-then their means over images. `miou` is the largest mean Jaccard over thresholds, `max_f` the
-largest F1 (beta² = 1) of mean precision and mean recall.
+Survey (section 4): the sigmoid of the prediction is binarised at 15 thresholds from 0.2 to 0.9. The
+Jaccard index (1 where prediction and target are both empty), precision and recall are computed per
+image and averaged over images. `miou` is the maximum mean Jaccard index over thresholds, `max_f`
+the maximum F1 (beta² = 1) of mean precision and mean recall.
 
-That of ATRC and InvPT: 19 thresholds from 0.05 to 0.95, pixels of all images pooled, beta² = 0.3.
-`max_f_pooled` is much larger than `max_f`: do not compare the two.
+ATRC and InvPT: 19 thresholds from 0.05 to 0.95, pixels of all images pooled, beta² = 0.3.
+`max_f_pooled` is much larger than `max_f`: the two are not comparable.
 """
 
 import keras
@@ -22,12 +22,12 @@ _BETA_SQUARED = 0.3
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class SaliencyMetrics(DenseMetric):
-    """Largest mean IoU and largest F over thresholds, as fractions.
+    """Maximum mean IoU and maximum F over thresholds, as fractions.
 
     Results: `miou`, `max_f`, `max_f_pooled`.
 
     `y_true` is `[B, H, W, 1]`, salient where >= 0.5; `y_pred` holds logits `[B, H, W, 1]`. Images
-    without a valid pixel are left out.
+    without a valid pixel are excluded.
 
     Source: Vandenhende et al., TPAMI 2021, section 4; Brüggemann et al., "Exploring Relational
     Context for Multi-Task Dense Prediction", ICCV 2021 (`max_f_pooled`).
@@ -37,6 +37,13 @@ class SaliencyMetrics(DenseMetric):
 
     Raises:
         ValueError: if shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> metric = mtl.metrics.SaliencyMetrics()
+        >>> metric.update_state(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((1, 8, 8, 1)))
+        >>> sorted(metric.result())
+        ['max_f', 'max_f_pooled', 'miou']
     """
 
     kind = TargetKind.BINARY
@@ -45,17 +52,17 @@ class SaliencyMetrics(DenseMetric):
     def __init__(self, name: str = "saliency_metrics") -> None:
         super().__init__(name=name)
         self.num_images = self.add_sum("num_images")
-        number = len(_THRESHOLDS[_SURVEY])
-        self.jaccard = self.add_sum("jaccard", (number,))
-        self.precision = self.add_sum("precision", (number,))
-        self.recall = self.add_sum("recall", (number,))
+        num_thresholds = len(_THRESHOLDS[_SURVEY])
+        self.jaccard = self.add_sum("jaccard", (num_thresholds,))
+        self.precision = self.add_sum("precision", (num_thresholds,))
+        self.recall = self.add_sum("recall", (num_thresholds,))
         self.num_hits = self.add_sum("num_hits", (len(_THRESHOLDS),))
         self.num_predicted = self.add_sum("num_predicted", (len(_THRESHOLDS),))
         self.num_target = self.add_sum("num_target")
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
-        """Adds pixels, and each image's Jaccard index, precision and recall, at every threshold."""
-        if len(valid.shape) == 1:  # of whole images, which have one pixel
+        """Add pixels, and each image's Jaccard index, precision and recall, at every threshold."""
+        if len(valid.shape) == 1:  # one pixel per image
             y_true, y_pred, valid = (x[:, None, None] for x in (y_true, y_pred, valid))
         target = ((tf.cast(y_true, tf.float32) >= 0.5) & valid[..., None])[..., 0]
         score = tf.sigmoid(y_pred[..., 0])
@@ -79,7 +86,7 @@ class SaliencyMetrics(DenseMetric):
         self.num_images.assign_add(tf.reduce_sum(has_label))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """`miou`, `max_f` and `max_f_pooled`, fractions."""
+        """Return `miou`, `max_f` and `max_f_pooled`, fractions."""
         jaccard, precision, recall = (
             tf.math.divide_no_nan(
                 tf.convert_to_tensor(total), tf.convert_to_tensor(self.num_images)
@@ -99,10 +106,10 @@ class SaliencyMetrics(DenseMetric):
 
 
 def _f(precision: tf.Tensor, recall: tf.Tensor, beta_squared: float) -> tf.Tensor:
-    above = (1 + beta_squared) * precision * recall
-    return tf.math.divide_no_nan(above, beta_squared * precision + recall)
+    numerator = (1 + beta_squared) * precision * recall
+    return tf.math.divide_no_nan(numerator, beta_squared * precision + recall)
 
 
 def _count(mask: tf.Tensor) -> tf.Tensor:
-    """Number of true pixels of each image and threshold, `[B, T]` float64."""
+    """Count the true pixels of each image and threshold, `[B, T]` float64."""
     return tf.reduce_sum(tf.cast(mask, tf.float64), axis=(1, 2))

@@ -14,7 +14,11 @@ from mtl_tf.targets import TargetKind
 
 
 def iou_per_class(confusion: tf.Tensor) -> tf.Tensor:
-    """Intersection over union `[C]` float64 of a confusion matrix `[C target, C predicted]`."""
+    """Return the intersection over union `[C]` float64 of a confusion matrix.
+
+    Args:
+        confusion: `[C, C]`, targets in rows, predictions in columns.
+    """
     intersection = tf.linalg.diag_part(confusion)
     union = tf.reduce_sum(confusion, 0) + tf.reduce_sum(confusion, 1) - intersection
     return tf.math.divide_no_nan(intersection, union)
@@ -31,12 +35,19 @@ class SegmentationMetrics(DenseMetric):
     Args:
         num_classes: number of classes C; `y_pred` holds logits `[B, H, W, C]`, `y_true` class ids
             `[B, H, W, 1]`.
-        skip_background_images: leave out images in which no valid pixel has a class above 0, as the
+        skip_background_images: exclude images in which no valid pixel has a class above 0, as the
             survey does for human parts.
         name: name of the metric.
 
     Raises:
         ValueError: if `num_classes` is below 2, or shapes do not fit together.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> metric = mtl.metrics.SegmentationMetrics(num_classes=3)
+        >>> metric.update_state(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((1, 8, 8, 3)))
+        >>> sorted(metric.result())
+        ['miou', 'pixel_accuracy']
     """
 
     kind = TargetKind.CLASSES
@@ -61,7 +72,7 @@ class SegmentationMetrics(DenseMetric):
         return self.num_classes
 
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:
-        """Adds a batch to the confusion matrix."""
+        """Add a batch to the confusion matrix."""
         target = tf.cast(y_true[..., 0], tf.int32)
         predicted = tf.argmax(y_pred, axis=-1, output_type=tf.int32)
         if self.skip_background_images:
@@ -75,7 +86,7 @@ class SegmentationMetrics(DenseMetric):
         self.confusion.assign_add(tf.cast(counts, tf.float64))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """`miou` and `pixel_accuracy`, fractions."""
+        """Return `miou` and `pixel_accuracy`, fractions."""
         confusion = tf.convert_to_tensor(self.confusion)
         correct = tf.linalg.trace(confusion)
         return {
@@ -84,9 +95,9 @@ class SegmentationMetrics(DenseMetric):
         }
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
+        """Return the Keras configuration."""
         return {
+            **super().get_config(),
             "num_classes": self.num_classes,
             "skip_background_images": self.skip_background_images,
-            "name": self.name,
         }

@@ -6,6 +6,7 @@ op                       computes
 `gramian`                `G[i, j] = <g_i, g_j>` of K tasks' gradients
 `weighted_sum`           `d = Σ_k w_k g_k`
 `balance`                the weights `w` of a Gramian: MGDA, UPGrad, CAGrad, Nash-MTL, ...
+`balance_report`         the same with the solver's status and residual
 `gradient_projection`    PCGrad end to end: Gramian, projections, weighted sum
 `grad_drop`              the sum of the gradients of one sign per element
 `attention_distillation` features plus messages of other tasks through gates
@@ -29,7 +30,7 @@ from mtl_tf.ops._balance import BalanceReport, BalanceStatus
 from mtl_tf.ops._library import NativeStatus, native_status, portable
 from mtl_tf.ops.affinity_diffusion import affinity_diffusion
 from mtl_tf.ops.attention_distillation import ChannelSlice, attention_distillation
-from mtl_tf.ops.balance import balance
+from mtl_tf.ops.balance import balance, balance_report
 from mtl_tf.ops.cross_stitch import cross_stitch
 from mtl_tf.ops.edges import match_edges, thin_edges
 from mtl_tf.ops.grad_drop import grad_drop
@@ -47,6 +48,7 @@ __all__ = [
     "affinity_diffusion",
     "attention_distillation",
     "balance",
+    "balance_report",
     "bilinear",
     "cross_stitch",
     "grad_drop",

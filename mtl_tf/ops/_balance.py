@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from mtl_tf.ops._gradients import as_float, check_order, check_range
 
-# Parameters of each method, with the value that stands for "not given".
+# Parameters of each method, with the value that stands for "not given"; methods and scales in the
+# order of the enumerations of `ops/kernels/solvers/balance.h`.
 METHODS: dict[str, dict[str, Any]] = {
     "mgda": {},
     "upgrad": {"preference": None},
@@ -31,7 +32,7 @@ class BalanceStatus(enum.IntEnum):
     Attributes:
         CONVERGED: the weights are exact: `residual <= 1e-8`.
         FALLBACK: the method has no solution for this Gramian, and its fallback was returned.
-        NOT_CONVERGED: `residual > 1e-8`; the best weights found were returned.
+        NOT_CONVERGED: `residual > 1e-8`; the best weights so far were returned.
         NOT_FINITE: the Gramian has a NaN or an infinity; the weights are NaN.
     """
 
@@ -60,7 +61,7 @@ class BalanceReport(NamedTuple):
 
 
 def prepare(gramian: Any, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The checked arguments of a solver: `gramian`, `method`, `scale`, and four tensors.
+    """Return the checked arguments of a solver: `gramian`, `method`, `scale`, and four tensors.
 
     A parameter that was not given, or that the method does not have, is `None`; the number among
     them (c, alpha or beta) is called `parameter`.
@@ -91,7 +92,7 @@ def prepare(gramian: Any, method: str, parameters: dict[str, Any]) -> dict[str, 
 
 
 def _method_name(method: str) -> str:
-    """The canonical name: `"NashMTL"`, `"nash-mtl"` and `"nash_mtl"` are one method."""
+    """Return the key of `METHODS` for a name: `"FairGrad"` and `"fair-grad"` give `"fairgrad"`."""
     squeezed = str(method).lower().replace("_", "").replace("-", "")
     for name in METHODS:
         if name.replace("_", "") == squeezed:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def check_maps(name: str, maps: Sequence[Any]) -> list[tf.Tensor]:
-    """`maps` as tensors.
+    """Return `maps` as tensors.
 
     Raises:
         ValueError: if there is none, or they differ in shape or dtype, or are not floating point.
@@ -33,7 +33,7 @@ def differentiate_twice(
     upstream: Sequence[tf.Tensor],
     vectors: Sequence[tf.Tensor],
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """The gradient of a gradient, by TensorFlow's own ops.
+    """Return the gradient of a gradient, by TensorFlow's own ops.
 
     Args:
         function: inputs to results.
@@ -50,10 +50,10 @@ def differentiate_twice(
             inner.watch(inputs)
             results = function(*inputs)
         gradients = inner.gradient(results, inputs, output_gradients=upstream)
-    found = outer.gradient(
+    gradients = outer.gradient(
         gradients,
         [*upstream, *inputs],
         output_gradients=vectors,
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    return found[: len(upstream)], found[len(upstream) :]
+    return gradients[: len(upstream)], gradients[len(upstream) :]

@@ -64,19 +64,19 @@ class Group:
         """Return whether the compiled ops support this dtype and number of tasks."""
         return self.dtype in NATIVE_DTYPES and num_tasks <= MAX_NATIVE_TASKS
 
-    def attributes(self, num_tasks: int) -> dict[str, object]:
-        """The attributes all native ops on task gradients have."""
-        return {"slots": self.slots, "num_tasks": num_tasks, "num_tensors": len(self.tensors)}
+    def numbers(self, num_tasks: int) -> list[int]:
+        """Return the numbers of all native ops on task gradients: K, V, and the slots."""
+        return [num_tasks, len(self.tensors), *self.slots]
 
 
 def groups(rows: Rows) -> list[Group]:
-    """The tensors that at least one task has, by dtype."""
+    """Return the tensors that at least one task has, by dtype."""
     by_dtype: dict[tf.DType, list[int]] = {}
     for v, column in enumerate(zip(*rows, strict=True)):
         dtype = next((g.dtype for g in column if g is not None), None)
         if dtype is not None:
             by_dtype.setdefault(dtype, []).append(v)
-    found = []
+    all_groups = []
     for dtype, tensors in by_dtype.items():
         gradients, slots = [], []
         for k, row in enumerate(rows):
@@ -85,24 +85,24 @@ def groups(rows: Rows) -> list[Group]:
                 if gradient is not None:
                     gradients.append(gradient)
                     slots.append(k * len(tensors) + position)
-        found.append(Group(dtype, tensors, gradients, slots))
-    return found
+        all_groups.append(Group(dtype, tensors, gradients, slots))
+    return all_groups
 
 
 def part(rows: Rows, group: Group) -> Rows:
-    """The rows with the group's tensors alone."""
+    """Return the rows with the group's tensors alone."""
     return [[row[v] for v in group.tensors] for row in rows]
 
 
 def weighted_upstream(
     op: tf.Operation, weights: tf.Tensor, upstream: Sequence[tf.Tensor]
 ) -> list[tf.Tensor]:
-    """The gradient of `d_v = Σ_k w_k g_kv` with respect to every `g_kv` of a native op."""
-    num_tensors = op.get_attr("num_tensors")
+    """Return the gradient of `d_v = Σ_k w_k g_kv` with respect to every `g_kv` of a native op."""
+    _, num_tensors, *slots = op.get_attr("numbers")
     return [
         tf.cast(weights[slot // num_tensors], upstream[slot % num_tensors].dtype)
         * upstream[slot % num_tensors]
-        for slot in op.get_attr("slots")
+        for slot in slots
     ]
 
 
@@ -177,7 +177,7 @@ def check_order(order: object, num_tasks: int | None) -> tf.Tensor:
 
 
 def check_order_values(order: tf.Tensor) -> tf.Tensor:
-    """Raises `InvalidArgumentError` when it runs, unless row i of `order` lists all others once."""
+    """Raise `InvalidArgumentError` when it runs, unless row i of `order` lists all others once."""
     num_tasks = tf.shape(order)[0]
     own = tf.range(num_tasks)[:, None]
     complete = tf.sort(tf.concat([own, order], axis=1), axis=1)

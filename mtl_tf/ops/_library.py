@@ -26,7 +26,7 @@ class NativeStatus:
 
     Attributes:
         available: whether ops run compiled code.
-        reason: why not, and how to mend it; empty when available.
+        reason: why not, and how to fix it; empty when available.
         mode: the value of `MTL_TF_NATIVE`: `"auto"`, `"on"` or `"off"`.
         library: path of the TensorFlow op library, or `None`.
         built_for: TensorFlow version the ops were compiled against, or `None`.
@@ -50,7 +50,7 @@ class NativeStatus:
 
 
 def native_mode() -> str:
-    """The value of `MTL_TF_NATIVE`; `ValueError` for anything but auto, on and off."""
+    """Return the value of `MTL_TF_NATIVE`; `ValueError` for anything but auto, on and off."""
     mode = os.environ.get("MTL_TF_NATIVE", "auto").lower()
     if mode not in _CHOICES:
         raise ValueError(f"MTL_TF_NATIVE must be one of {_CHOICES}. Received: {mode!r}")
@@ -84,7 +84,7 @@ def native_status() -> NativeStatus:
 
 
 def tensorflow_ops() -> Any | None:
-    """The module of compiled TensorFlow ops, or `None` where the reference is to be used."""
+    """Return the module of compiled TensorFlow ops, or `None` where the reference is to be used."""
     mode = native_mode()
     if mode == "off" or _portable.get():
         return None
@@ -97,7 +97,7 @@ def tensorflow_ops() -> Any | None:
 
 
 def loaded_ops() -> Any:
-    """The module of compiled TensorFlow ops, for the gradients of ops that are already in use."""
+    """Return the module of compiled TensorFlow ops, for gradients of ops in use."""
     return _load()[0]
 
 
@@ -141,7 +141,7 @@ def _bindings() -> ModuleType | None:
 
 
 def kernels() -> ModuleType | None:
-    """The module of kernels on NumPy arrays, or `None` where the reference is to be used."""
+    """Return the module of kernels on NumPy arrays, or `None` where the reference is to be used."""
     return None if native_mode() == "off" else _bindings()
 
 
@@ -151,7 +151,7 @@ def _cuda_architectures() -> tuple[str, ...]:
 
 
 def _driver_version() -> int:
-    """The newest CUDA that NVIDIA's driver runs, as 1000 major + 10 minor; 0 without a driver."""
+    """Return the newest CUDA that the driver runs, 1000 major + 10 minor; 0 without one."""
     version = ctypes.c_int(0)
     try:
         ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
@@ -172,9 +172,9 @@ def _why_not_on_gpu(bindings: ModuleType) -> str:
         )
     runtime, driver = bindings.CUDA_VERSION, _driver_version()
     if driver // 1000 < runtime // 1000:
-        found = f"runs CUDA up to {_text(driver)}" if driver else "has no libcuda.so.1"
+        limit = f"runs CUDA up to {_text(driver)}" if driver else "has no libcuda.so.1"
         return (
-            f"the ops were compiled with CUDA {_text(runtime)}, but the GPU's driver {found}. "
+            f"the ops were compiled with CUDA {_text(runtime)}, but the GPU's driver {limit}. "
             "Update the driver, reinstall with an older nvcc on PATH, or hide the GPU "
             "(CUDA_VISIBLE_DEVICES=-1)"
         )
@@ -187,7 +187,7 @@ def _text(cuda_version: int) -> str:
 
 @functools.cache
 def _load() -> tuple[Any | None, str]:
-    """(module of ops, "") or (None, why not).
+    """Return (module of ops, "") or (None, why not).
 
     A library built for another TensorFlow is not opened: its symbols may be missing or, worse, have
     another meaning.

@@ -68,7 +68,7 @@ def affinity_diffusion(
 @tf.RegisterGradient("Mtl>AffinityDiffusion")
 def _gradient(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor]:
     queries, keys, values, mix = _parts(op.inputs, op.get_attr("num_sources"))
-    found = _library.loaded_ops().mtl_affinity_diffusion_grad(
+    gradients = _library.loaded_ops().mtl_affinity_diffusion_grad(
         queries=queries,
         keys=keys,
         values=values,
@@ -77,10 +77,10 @@ def _gradient(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Te
         upstream=upstream,
     )
     return [
-        *found.query_gradients,
-        *found.key_gradients,
-        found.value_gradients,
-        found.mix_gradients,
+        *gradients.query_gradients,
+        *gradients.key_gradients,
+        gradients.value_gradients,
+        gradients.mix_gradients,
     ]
 
 
@@ -98,7 +98,7 @@ def _gradient_of_gradient(op: tf.Operation, *vectors: tf.Tensor) -> list[Any]:
 
 
 def _parts(inputs: Sequence[tf.Tensor], num_sources: int) -> tuple[Any, Any, Any, Any]:
-    """Queries, keys, values and mix."""
+    """Return queries, keys, values and mix."""
     tensors = list(inputs)
     values, mix = tensors[2 * num_sources : 2 * num_sources + 2]
     return tensors[:num_sources], tensors[num_sources : 2 * num_sources], values, mix

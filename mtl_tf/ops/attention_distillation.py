@@ -90,7 +90,7 @@ class _Sources:
         self._starts: list[list[int]] = []
 
     def place(self, part: Any) -> tuple[int, int]:
-        """(number of the source, first channel) of a tensor or `ChannelSlice`."""
+        """Return (number of the source, first channel) of a tensor or `ChannelSlice`."""
         given, first = (part.source, part.first) if isinstance(part, ChannelSlice) else (part, 0)
         if id(given) not in self._numbers:
             self._numbers[id(given)] = len(self.tensors)
@@ -126,7 +126,7 @@ class _Sources:
 def _by_numbers(
     features: Sequence[tf.Tensor], sources: Sequence[tf.Tensor], numbers: Sequence[int]
 ) -> list[tf.Tensor]:
-    """The reference, with gates and values as the native op names them."""
+    """Return the reference, with gates and values as the native op names them."""
     gates: list[list[ChannelSlice]] = [[] for _ in features]
     values: list[list[ChannelSlice]] = [[] for _ in features]
     for i in range(1, len(numbers), 5):
@@ -138,7 +138,7 @@ def _by_numbers(
 
 @tf.RegisterGradient("Mtl>AttentionDistillation")
 def _gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor]:
-    """The features pass on what they get; the sources' gradients are made in one pass."""
+    """Return the features pass on what they get; the sources' gradients are made in one pass."""
     gradients = _library.loaded_ops().mtl_attention_distillation_grad(
         upstream=upstream,
         sources=list(op.inputs)[len(upstream) :],

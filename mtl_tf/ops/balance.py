@@ -5,14 +5,12 @@ from typing import Any
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
-from mtl_tf.ops._balance import BalanceReport, prepare
+from mtl_tf.ops._balance import METHODS, SCALES, BalanceReport, prepare
 from mtl_tf.ops._gradients import MAX_NATIVE_TASKS
 
 
-def balance(
-    gramian: Any, method: str, with_report: bool = False, **parameters: Any
-) -> tf.Tensor | BalanceReport:
-    """Weights `[K]` of K tasks from the Gramian of their gradients.
+def balance(gramian: Any, method: str, **parameters: Any) -> tf.Tensor:
+    """Solve for the weights `[K]` of K tasks, given the Gramian of their gradients.
 
     Everything is solved in float64 on the cosines between the gradients, exactly (a residual of the
     optimality conditions of at most 1e-8, usually 1e-14), whatever the scale of the gradients.
@@ -45,7 +43,6 @@ def balance(
     Args:
         gramian: `[K, K]` symmetric floating point, best the float64 of `mtl_tf.ops.gramian`.
         method: one of the names above.
-        with_report: whether to return a `BalanceReport` instead of the weights alone.
         **parameters: of the method. `preference`: `[K]`, by default `1 / K`; `order`: `[K, K-1]`
             int32, row i lists the other tasks in the order in which i meets them, ascending by
             default; `c` ≥ 0, 0.4 by default; `alpha` from 0.05 to 100, 1 by default; `beta`: the
@@ -54,11 +51,31 @@ def balance(
             scaled to, `"min"` (default), `"median"` (the lower of two) or `"mean"`.
 
     Returns:
-        Tensor `[K]` in the dtype of `gramian`, or a `BalanceReport`.
+        Tensor `[K]` in the dtype of `gramian`.
 
     Raises:
         ValueError: if the method or a parameter is unknown, or a shape or value is wrong.
         tf.errors.InvalidArgumentError: if a row of `order` does not list each other task once.
+    """
+    return balance_report(gramian, method, **parameters).weights
+
+
+def balance_report(gramian: Any, method: str, **parameters: Any) -> BalanceReport:
+    """Solve as `balance` does, and return the solver's status with the weights.
+
+    Source: as for `balance`.
+
+    Args:
+        gramian: as for `balance`.
+        method: as for `balance`.
+        **parameters: as for `balance`.
+
+    Returns:
+        Weights, status, residual and target cosines; the weights in the dtype of `gramian`.
+
+    Raises:
+        ValueError: as for `balance`.
+        tf.errors.InvalidArgumentError: as for `balance`.
     """
     arguments = prepare(gramian, method, parameters)
     if not tf.is_tensor(gramian):
@@ -66,16 +83,16 @@ def balance(
     library = _library.tensorflow_ops()
     num_tasks = arguments["gramian"].shape[0]
     if library is None or (num_tasks is not None and num_tasks > MAX_NATIVE_TASKS):
-        return reference.balance(gramian, method, with_report, **parameters)
+        return reference.balance_report(gramian, method, **parameters)
     absent = {
         "preference": tf.zeros([0], tf.float64),
         "order": tf.zeros([0, 0], tf.int32),
         "targets": tf.zeros([0, 0], tf.float64),
     }
+    numbers = [list(METHODS).index(arguments.pop("method")), SCALES.index(arguments.pop("scale"))]
     given = {name: value for name, value in arguments.items() if value is not None}
-    report = BalanceReport(*library.mtl_balance(**{**absent, **given}))
-    report = report._replace(weights=tf.cast(report.weights, gramian.dtype))
-    return report if with_report else report.weights
+    report = BalanceReport(*library.mtl_balance(**{**absent, **given}, numbers=numbers))
+    return report._replace(weights=tf.cast(report.weights, gramian.dtype))
 
 
 tf.no_gradient("Mtl>Balance")

@@ -55,8 +55,7 @@ def grad_drop(
                 task_gradients=group.gradients,
                 uniform=own_numbers,
                 leak=leak,
-                slots=group.slots,
-                num_tasks=num_tasks,
+                numbers=group.numbers(num_tasks),
             )
         else:
             results = reference.grad_drop(part(rows, group), own_numbers, leak)
@@ -68,8 +67,7 @@ def grad_drop(
 @tf.RegisterGradient("Mtl>GradDrop")
 def _grad_drop_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[Any]:
     """Each gradient gets the share that was kept of it; what is kept is held constant."""
-    slots, num_tasks = op.get_attr("slots"), op.get_attr("num_tasks")
-    num_tensors = op.get_attr("num_tensors")
+    num_tasks, num_tensors, *slots = op.get_attr("numbers")
     inputs = list(op.inputs)
     uniform, leak = inputs[len(slots) : -1], inputs[-1]
     rows: list[list[tf.Tensor | None]] = [[None] * num_tensors for _ in range(num_tasks)]

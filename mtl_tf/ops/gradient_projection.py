@@ -47,11 +47,14 @@ def gradient_projection(
     num_tasks = len(rows)
     order = check_order(order, num_tasks)
     library = _library.tensorflow_ops()
-    found = groups(rows)
-    if library is not None and len(found) == 1 and found[0].is_native(num_tasks):
-        (group,) = found
+    by_dtype = groups(rows)
+    if library is not None and len(by_dtype) == 1 and by_dtype[0].is_native(num_tasks):
+        (group,) = by_dtype
         projected = library.mtl_gradient_projection(
-            task_gradients=group.gradients, order=order, **group.attributes(num_tasks)
+            task_gradients=group.gradients,
+            order=order,
+            numbers=group.numbers(num_tasks),
+            num_tensors=len(group.tensors),
         )
         directions: list[tf.Tensor | None] = [None] * len(rows[0])
         for v, result in zip(group.tensors, projected.directions, strict=True):

@@ -30,7 +30,7 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
     num_tasks = len(rows)
     library = _library.tensorflow_ops()
     parts = [
-        library.mtl_gramian(task_gradients=group.gradients, **group.attributes(num_tasks))
+        library.mtl_gramian(task_gradients=group.gradients, numbers=group.numbers(num_tasks))
         if library is not None and group.is_native(num_tasks)
         else reference.gramian(part(rows, group))
         for group in groups(rows)
@@ -42,15 +42,14 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
 def _gramian_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor]:
     """`G = J Jᵀ`, so `dJ = (dG + dGᵀ) J`: one weighted sum per task."""
     library: Any = _library.tensorflow_ops()
-    slots, num_tasks = op.get_attr("slots"), op.get_attr("num_tasks")
-    num_tensors = op.get_attr("num_tensors")
+    numbers = op.get_attr("numbers")
+    num_tasks, num_tensors, *slots = numbers
     symmetric = upstream + tf.transpose(upstream)
     sums = [
         library.mtl_weighted_sum(
             task_gradients=op.inputs,
             weights=symmetric[k],
-            slots=slots,
-            num_tasks=num_tasks,
+            numbers=numbers,
             num_tensors=num_tensors,
         )
         for k in range(num_tasks)

@@ -66,7 +66,7 @@ def upsample_l1(predictions: Any, targets: Any, weights: Any = None) -> tf.Tenso
 
 
 def _check(small: tf.Tensor, targets: tf.Tensor, name: str, rank: int, weights: Any) -> tf.Tensor:
-    """The weights `[B, H, W]`; `ValueError` for what does not fit."""
+    """Return the weights `[B, H, W]`; `ValueError` for what does not fit."""
     if not small.dtype.is_floating or small.shape.rank != 4:
         raise ValueError(
             "Predictions must be floating point [B, h, w, C]. Received: "

@@ -39,7 +39,10 @@ def weighted_sum(task_gradients: TaskGradients, weights: Any) -> list[tf.Tensor 
     for group in groups(rows):
         if library is not None and group.is_native(num_tasks):
             results = library.mtl_weighted_sum(
-                task_gradients=group.gradients, weights=weights, **group.attributes(num_tasks)
+                task_gradients=group.gradients,
+                weights=weights,
+                numbers=group.numbers(num_tasks),
+                num_tensors=len(group.tensors),
             )
         else:
             results = reference.weighted_sum(part(rows, group), weights)
@@ -51,8 +54,7 @@ def weighted_sum(task_gradients: TaskGradients, weights: Any) -> list[tf.Tensor 
 @tf.RegisterGradient("Mtl>WeightedSum")
 def _weighted_sum_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor]:
     """`dg_kv = w_k dd_v` and `dw_k = Σ_v <dd_v, g_kv>`, the latter a row of a Gramian."""
-    slots, num_tasks = op.get_attr("slots"), op.get_attr("num_tasks")
-    num_tensors = op.get_attr("num_tensors")
+    num_tasks, num_tensors, *slots = op.get_attr("numbers")
     weights = op.inputs[-1]
     gradients = weighted_upstream(op, weights, upstream)
     if num_tasks == MAX_NATIVE_TASKS:
@@ -66,8 +68,11 @@ def _weighted_sum_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Te
     library: Any = _library.tensorflow_ops()
     products = library.mtl_gramian(
         task_gradients=[*op.inputs[:-1], *upstream],
-        slots=[*slots, *range(num_tasks * num_tensors, (num_tasks + 1) * num_tensors)],
-        num_tasks=num_tasks + 1,
-        num_tensors=num_tensors,
+        numbers=[
+            num_tasks + 1,
+            num_tensors,
+            *slots,
+            *range(num_tasks * num_tensors, (num_tasks + 1) * num_tensors),
+        ],
     )
     return [*gradients, products[num_tasks, :num_tasks]]

@@ -16,7 +16,7 @@ from mtl_tf.experiments.best_epoch import single_task_results
 from mtl_tf.experiments.config import Config, make_config
 from mtl_tf.experiments.from_config import load_tasks
 from mtl_tf.experiments.terminal import say
-from mtl_tf.optional_packages import needed
+from mtl_tf.optional_packages import optional_import
 from mtl_tf.surveys.grid import Cell
 from mtl_tf.surveys.processes import run_cells
 
@@ -62,7 +62,7 @@ def tune(
         ImportError: if Optuna is not installed.
         ValueError: if there is nothing to search, or no trial has finished.
     """
-    optuna = needed("optuna", "The search")
+    optuna = optional_import("optuna", "The search")
     journal = optuna.storages.journal
     searched = tuple(search)
     if not searched or set(searched) - set(SEARCHED) or trials < 1:

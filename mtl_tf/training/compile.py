@@ -141,6 +141,6 @@ def _asynchronous(
     if has_loss_scale or optimizer.use_ema or replicas.num_replicas() > 1:
         raise ValueError(
             "update_every works with one replica and an optimizer without loss scaling and EMA "
-            f"(use mixed_bfloat16 in the place of mixed_float16). Received: {optimizer}"
+            f"(use mixed_bfloat16 instead of mixed_float16). Received: {optimizer}"
         )
     return AsynchronousUpdates(tasks, update_every, own_variables(model, tasks))

@@ -12,14 +12,14 @@ _KIB_A_UNIT = 1 / 1024 if sys.platform == "darwin" else 1.0  # macOS counts byte
 
 
 def peak_memory_mib() -> float | None:
-    """The largest resident memory of this process so far, MiB; `None` if the platform hides it."""
+    """Return the peak resident memory of this process, MiB; `None` if unknown."""
     if resource is None:
         return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB_A_UNIT / 1024
 
 
 def resident_mib(pid: int) -> float | None:
-    """The resident memory of a process now, MiB; `None` if it has ended or there is no `/proc`.
+    """Return the current resident memory of a process, MiB; `None` if it is unknown.
 
     Args:
         pid: of the process.
@@ -28,5 +28,5 @@ def resident_mib(pid: int) -> float | None:
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return None
-    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
-    return int(found[0]) / 1024 if found else None
+    values = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
+    return int(values[0]) / 1024 if values else None

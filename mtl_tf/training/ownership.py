@@ -9,7 +9,7 @@ _owners: "weakref.WeakKeyDictionary[Any, weakref.ref[Any]]" = weakref.WeakKeyDic
 
 
 def owned(state: Any, owner: Any) -> Any:
-    """The object itself, or a fresh one with the same arguments if another trainer used it.
+    """Return the object itself, or a fresh one with the same arguments if another trainer used it.
 
     Args:
         state: a balancing method or gradient penalty; names and `None` have no state.
@@ -34,7 +34,7 @@ def owned(state: Any, owner: Any) -> Any:
 
 
 def claim(callback: Any, owner: Any) -> None:
-    """Makes a callback `owner`'s; `ValueError` if another trainer has used it."""
+    """Make a callback `owner`'s; `ValueError` if another trainer has used it."""
     if _is_of_another(callback, owner):
         kind = type(callback).__name__
         raise ValueError(

@@ -28,10 +28,13 @@ from mtl_tf.training.step.plan import StepPlan
 class MultiTaskTrainer(keras.Model):
     """Trains a multi-task model: `compile`, `fit`, `evaluate` and `predict` as in Keras.
 
-        trainer = mtl.MultiTaskTrainer(model, tasks=data.tasks)
-        trainer.compile(optimizer=keras.optimizers.Adam(1e-4), balancing="uncertainty")
-        trainer.fit(data.train(), validation_data=data.val(), epochs=100)
-        trainer.model.save("model.keras")
+    Example:
+        >>> tasks = {"semseg": 13, "depth": 1}
+        >>> network = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3))
+        >>> trainer = mtl.MultiTaskTrainer(network, tasks)
+        >>> trainer.compile(keras.optimizers.Adam(1e-4), balancing="uncertainty")
+        >>> trainer.fit(data.train(), validation_data=data.val(), epochs=100)  # doctest: +SKIP
+        >>> trainer.network.save("model.keras")  # doctest: +SKIP
 
     A batch is `(image [B, H, W, 3], {task: target [B, H, W, C]}, {task: validity mask [B, H, W]})`.
     A task without a valid pixel in a batch takes no part in that step. The logs hold `loss` (what
@@ -43,7 +46,7 @@ class MultiTaskTrainer(keras.Model):
     Source: the frame of Vandenhende et al., TPAMI 2021, section 3.
 
     Args:
-        model: functional model with outputs `{task: [B, H, W, C]}`, and optionally
+        network: functional model with outputs `{task: [B, H, W, C]}`, and optionally
             `{task/...: [B, h, w, C]}` for deeply supervised predictions, whose losses are added.
         tasks: `{task: channels}`, names, or `mtl_tf.Task` objects; each needs an output.
         name: name of the trainer.
@@ -53,15 +56,15 @@ class MultiTaskTrainer(keras.Model):
     """
 
     def __init__(
-        self, model: keras.Model, tasks: Any, name: str | None = "multi_task_trainer"
+        self, network: keras.Model, tasks: Any, name: str | None = "multi_task_trainer"
     ) -> None:
         super().__init__(name=name)
-        self.model = model
+        self.network = network
         self.tasks: tuple[Task, ...] = as_tasks(tasks)
-        outputs = symbolic_outputs(model)
-        if outputs is None and not model.built:
+        outputs = symbolic_outputs(network)
+        if outputs is None and not network.built:
             raise ValueError(
-                f"The network {model.name!r} is neither functional nor built: call it on a batch "
+                f"The network {network.name!r} is neither functional nor built: call it on a batch "
                 "of images first, so that its variables exist"
             )
         names = [task.name for task in self.tasks]
@@ -77,6 +80,7 @@ class MultiTaskTrainer(keras.Model):
     def compile(
         self,
         optimizer: Any = "adam",
+        *,
         balancing: "str | Balancing | None" = None,
         level: Level = "parameters",
         loss: Mapping[str, Any] | None = None,
@@ -91,7 +95,7 @@ class MultiTaskTrainer(keras.Model):
         diagnostics: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Configures training.
+        """Configure training.
 
         Args:
             optimizer: a Keras optimizer or its name.
@@ -110,14 +114,14 @@ class MultiTaskTrainer(keras.Model):
                 shared features into something minimised beside the losses.
             weight_own_variables: whether the weights of a weighting also scale the gradients of
                 the variables that one task alone has; without it they get that task's gradient.
-            micro_batches: run a batch in so many equal parts, one after another, and balance the
+            micro_batches: number of equal parts a batch is run in, one after another; balances the
                 sums of their task gradients: K gradients of all variables are kept, but only one
                 part's activations. Batch normalisation sees the parts.
             update_every: `{task: steps}`: the variables that this task alone has are updated only
-                every so many steps with its labels, by the mean of their gradients (asynchronous
+                every n-th step with its labels, by the mean of their gradients (asynchronous
                 updates); 1 where missing.
-            weight_decay: coupled decay: add so many times every variable of the network to its
-                gradient before the optimizer sees it, as PyTorch's optimizers do. (A Keras
+            weight_decay: L2 coefficient added to every gradient (coupled weight decay), before the
+                optimizer sees it, as PyTorch's optimizers do. (A Keras
                 optimizer's own `weight_decay` is decoupled.)
             diagnostics: also log norms, cosines and conflicts of the task gradients. A scalarizer
                 then takes K backward passes.
@@ -142,8 +146,8 @@ class MultiTaskTrainer(keras.Model):
                 balancing, level, loss, metrics, loss_weights, initial_weight, gradient_penalties,
                 weight_own_variables, micro_batches, update_every, weight_decay, diagnostics,
             )  # fmt: skip
-            self._plan = make_plan(self.model, self.tasks, options, self.optimizer)
-            apply_learning_rate_multipliers(self.optimizer, self.model.trainable_variables)
+            self._plan = make_plan(self.network, self.tasks, options, self.optimizer)
+            apply_learning_rate_multipliers(self.optimizer, self.network.trainable_variables)
             own = [v for layer in self._plan.layers for v in layer.trainable_variables]
             inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
             if own and not inner.built:
@@ -182,7 +186,7 @@ class MultiTaskTrainer(keras.Model):
         return self._plan.asynchronous if self._plan else None
 
     def _saved_layers(self) -> list[Any]:
-        return [self.model, *(self._plan.layers if self._plan else [])]
+        return [self.network, *(self._plan.layers if self._plan else [])]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -192,42 +196,42 @@ class MultiTaskTrainer(keras.Model):
     # === Steps ===
 
     def call(self, image: Any, training: bool | None = None) -> dict[str, Any]:
-        """The wrapped model's outputs."""
-        return self.model(image, training=training)
+        """Return the wrapped model's outputs."""
+        return self.network(image, training=training)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One update: losses of all tasks, balancing, gradients, optimizer."""
+        """Run one update: losses of all tasks, balancing, gradients, optimizer."""
         plan = self.plan
         batch = self._checked(data)
-        if not self.model.trainable_variables:
+        if not self.network.trainable_variables:
             return self._step_without_update(batch, training=True)
-        update = plan.strategy(plan, self.model, self.optimizer, batch)
+        update = plan.strategy(plan, self.network, self.optimizer, batch)
         variables = self.trainable_variables
         if plan.weight_decay:
-            update = with_l2(update, plan.weight_decay, self.model, self.optimizer)
+            update = with_l2(update, plan.weight_decay, self.network, self.optimizer)
         if plan.asynchronous is None:
             self.optimizer.apply_gradients(zip(update.gradients, variables, strict=True))
         else:
             plan.asynchronous.apply(self.optimizer, update.gradients, variables, update.is_used)
         if plan.balancing.sees_losses_after_update:
-            report_losses_after_update(plan, self.model, batch, update)
+            report_losses_after_update(plan, self.network, batch, update)
         plan.logs.update(update)
         return plan.logs.results(is_training=True)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Losses and metrics of a batch, without an update."""
+        """Compute losses and metrics of a batch, without an update."""
         return self._step_without_update(self._checked(data), training=False)
 
     def _step_without_update(self, batch: Batch, training: bool) -> dict[str, Any]:
         plan = self.plan
-        outputs = self.model(batch.image, training=training)
+        outputs = self.network(batch.image, training=training)
         losses, is_present = losses_of_outputs(plan, outputs, batch)
         factored = losses * tf.constant(plan.loss_factors)
         if isinstance(plan.balancing, Scalarizer):
             loss = plan.balancing(factored, is_present, training=False)
         else:
             loss = tf.reduce_sum(factored)
-        plan.logs.update_losses(tf.add_n([loss, *self.model.losses]), losses, is_present)
+        plan.logs.update_losses(tf.add_n([loss, *self.network.losses]), losses, is_present)
         plan.logs.update_metrics(outputs, batch)
         return plan.logs.results(is_training=False)
 
@@ -237,8 +241,8 @@ class MultiTaskTrainer(keras.Model):
         return checked_batch(image, targets, masks, self.tasks, plan.outputs, plan.loss_functions)
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """The logs of the epoch so far."""
-        return self.plan.logs.results(is_training=bool(self.model.trainable_variables))
+        """Return the logs of the epoch so far."""
+        return self.plan.logs.results(is_training=bool(self.network.trainable_variables))
 
     def last_gradients(self) -> dict[str, float]:
         """Return the gradient diagnostics of the last step; empty without `diagnostics=True`."""
@@ -259,10 +263,10 @@ class MultiTaskTrainer(keras.Model):
         validation_data: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """`keras.Model.fit`; tells a data set of `mtl_tf.data` which epoch begins.
+        """Train as `keras.Model.fit` does, and set the epoch of a data set of `mtl_tf.data`.
 
-        So the order and augmentation of an epoch depend on its number alone, and a resumed run sees
-        what the uninterrupted one would have seen.
+        Order and augmentation of an epoch depend only on its number, so a resumed run sees the same
+        batches as an uninterrupted one.
 
         Args:
             x: a data set of batches, or the images.
@@ -288,10 +292,10 @@ class MultiTaskTrainer(keras.Model):
         if isinstance(x, tf.data.Dataset | types.GeneratorType):
             kwargs.setdefault("shuffle", False)
         with self.distribute_strategy.scope():
-            if self.model.trainable_variables and not self.optimizer.built:
+            if self.network.trainable_variables and not self.optimizer.built:
                 # Variables plan by the first step would make it trace twice.
                 self.optimizer.build(self.trainable_variables)
-        if not self.model.trainable_variables:
+        if not self.network.trainable_variables:
             warnings.warn("The network has no trainable variable: fit only logs", stacklevel=2)
         announce = AnnounceEpoch(getattr(x, "set_epoch", None))  # after callbacks that skip steps
         try:
@@ -311,7 +315,10 @@ class MultiTaskTrainer(keras.Model):
             self._steps_to_skip = 0  # some are left if it was stopped among them
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`: losses and metrics at the size of the targets in the batches.
+        """Return losses and metrics as `keras.Model.evaluate`, at the size of the targets in `x`.
+
+        For the benchmark protocol of the survey, image by image at the original size of the
+        targets, use `mtl_tf.evaluation.evaluate`.
 
         Args:
             x: a data set of batches, or the images.
@@ -332,7 +339,7 @@ class MultiTaskTrainer(keras.Model):
                 entry(given, task.name, kind)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.predict`: `{task: raw predictions}`.
+        """Predict as `keras.Model.predict` does: `{task: raw predictions}`.
 
         Args:
             x: a data set of batches, or the images.
@@ -343,7 +350,7 @@ class MultiTaskTrainer(keras.Model):
             return super().predict(without_autotuning(x), *args, **kwargs)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.train_on_batch`.
+        """Train on one batch as `keras.Model.train_on_batch` does.
 
         Args:
             *args: as in `keras.Model.train_on_batch`.
@@ -353,7 +360,7 @@ class MultiTaskTrainer(keras.Model):
             return super().train_on_batch(*args, **kwargs)
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.test_on_batch`.
+        """Evaluate one batch as `keras.Model.test_on_batch` does.
 
         Args:
             *args: as in `keras.Model.test_on_batch`.
@@ -363,9 +370,9 @@ class MultiTaskTrainer(keras.Model):
             return super().test_on_batch(*args, **kwargs)
 
     def skip_steps(self, count: int) -> None:
-        """Lets the next steps of `fit` take their batches without training on them.
+        """Let the next steps of `fit` take their batches without training on them.
 
-        So a run goes on in the middle of an epoch: see `mtl_tf.training.Backup`.
+        This resumes a run in the middle of an epoch: see `mtl_tf.training.Backup`.
 
         Args:
             count: number of steps.
@@ -378,7 +385,7 @@ class MultiTaskTrainer(keras.Model):
         return self._steps_to_skip
 
     def make_train_function(self, force: bool = False) -> Any:
-        """`keras.Model.make_train_function`, whose steps can be skipped.
+        """Make the train function as `keras.Model` does, with steps that can be skipped.
 
         Args:
             force: make it again.
@@ -404,25 +411,25 @@ class MultiTaskTrainer(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Keras configuration: the wrapped model and the tasks."""
         return {
-            "model": keras.saving.serialize_keras_object(self.model),
+            "network": keras.saving.serialize_keras_object(self.network),
             "tasks": [task_config(task) for task in self.tasks],
             "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "MultiTaskTrainer":
-        """Builds the trainer again from `get_config`."""
+        """Build the trainer again from `get_config`."""
         known = known_classes(config) | (custom_objects or {})
-        model = keras.saving.deserialize_keras_object(config["model"], known)
-        return cls(model, tasks_from_config(config["tasks"]), name=config["name"])
+        network = keras.saving.deserialize_keras_object(config["network"], known)
+        return cls(network, tasks_from_config(config["tasks"]), name=config["name"])
 
     def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile`, and learning-rate multipliers of single variables."""
+        """Return the arguments of `compile`, and learning-rate multipliers of single variables."""
         if not self._arguments:
             return {}
         multipliers = {
             variable.path: variable.learning_rate_multiplier
-            for variable in self.model.trainable_variables
+            for variable in self.network.trainable_variables
             if getattr(variable, "learning_rate_multiplier", 1.0) != 1.0
         }
         return {
@@ -433,12 +440,12 @@ class MultiTaskTrainer(keras.Model):
         }
 
     def save_own_variables(self, store: Any) -> None:
-        """Saves the states of random generators, such as dropout's, which Keras leaves out."""
+        """Save the states of random generators, such as dropout's, which Keras leaves out."""
         for i, state in enumerate(self._random_states()):
             store[f"random_{i}"] = state
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads the states of random generators, if the file has them."""
+        """Load the states of random generators, if the file has them."""
         for i, state in enumerate(self._random_states()):
             if f"random_{i}" in store.keys():  # noqa: SIM118  # it is no dictionary
                 state.assign(store[f"random_{i}"])
@@ -448,13 +455,13 @@ class MultiTaskTrainer(keras.Model):
         return [variable for variable in self.variables if id(variable) not in weights]
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as `get_compile_config` says; the optimizer is ready for its state."""
+        """Compile from `get_compile_config`, and build the optimizer for its state."""
         if not config:
             return
         arguments = keras.saving.deserialize_keras_object(config, known_classes(config))
         multipliers = arguments.pop("learning_rate_multipliers")
         has_state = arguments.pop("optimizer_has_state")
-        for variable in self.model.trainable_variables:
+        for variable in self.network.trainable_variables:
             if variable.path in multipliers:
                 variable.learning_rate_multiplier = multipliers[variable.path]
         self.compile(**arguments)

@@ -1,7 +1,7 @@
-"""Published weights in Keras models.
+"""Published weights for Keras models.
 
 ================== =======================================================================
-`load_pretrained`  fill a backbone with weights of torchvision, timm, HRNet's authors, Keras
+`load_pretrained`  load weights of torchvision, timm, the authors of HRNet, or Keras
 ================== =======================================================================
 """
 

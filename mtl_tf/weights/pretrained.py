@@ -1,4 +1,4 @@
-"""Published weights for backbones: torchvision's, timm's, HRNet's authors', and Keras' own."""
+"""Published weights of backbones: from torchvision, timm, the authors of HRNet, and Keras."""
 
 import pathlib
 from typing import Any
@@ -6,37 +6,36 @@ from typing import Any
 import keras
 import numpy as np
 
+from mtl_tf.images import IMAGENET_MEAN, IMAGENET_STD
 from mtl_tf.weights.torch_state import Slot, fill, leaf_layers, read_state_dict, slots
 
-# What published classifiers and segmenters have behind their backbone.
+# Prefixes of the tensors of published classifiers and segmentation models after the backbone.
 _CLASSIFIERS = (
-    "fc.", "classifier.", "head.", "incre_modules.", "downsamp_modules.", "final_layer.",
-    "last_layer.", "cls_head.", "ocr_", "conv3x3_ocr.", "aux_head.",
-)  # fmt: skip
+    *("fc.", "classifier.", "head.", "incre_modules.", "downsamp_modules.", "final_layer."),
+    *("last_layer.", "cls_head.", "ocr_", "conv3x3_ocr.", "aux_head."),
+)
 _KERAS_EPSILON = 1.001e-5
 _EPSILON = 1e-5
-_IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
-_IMAGENET_STD = np.array([0.229, 0.224, 0.225])
 _CAFFE_MEAN = np.array([123.68, 116.779, 103.939])
 
 
 def load_pretrained(model: keras.Model, source: Any) -> None:
-    """Fills the backbone of a model, or every copy of it, with published weights.
+    """Load published weights into the backbone of a model, or every copy of it.
 
-    Nothing is downloaded but with `source="imagenet"`, by Keras with its progress bar.
+    Only `source="imagenet"` downloads weights, through Keras with a progress bar.
 
     Args:
         model: a backbone of `build`, or an architecture with a named backbone.
-        source: path of a checkpoint of torchvision (ResNet), timm (ResNet, HRNet) or HRNet's
-            authors, `.safetensors` or `.pth` (the latter needs PyTorch); or, for `resnet50_v1`,
-            `"imagenet"` or a `keras.applications.ResNet50`, whose preprocessing is folded into the
-            first convolution, so that images are normalised as everywhere here. What belongs to
-            the published model's classifier is left out.
+        source: path of a checkpoint of torchvision (ResNet), timm (ResNet, HRNet) or the authors of
+            HRNet, `.safetensors` or `.pth` (the latter needs PyTorch); or, for `resnet50_v1`,
+            `"imagenet"` or a `keras.applications.ResNet50`. The preprocessing of the latter is
+            folded into the first convolution, so that images are normalised as everywhere in this
+            library. Tensors of the published model's classifier are ignored.
 
     Raises:
-        ValueError: naming tensors that are missing, extra or of another shape; nothing is changed
-            then.
-        ImportError: if PyTorch is needed and not installed.
+        ValueError: with the names of tensors that are missing, unexpected or of another shape; the
+            model is not changed then.
+        ImportError: if PyTorch is needed but not installed.
     """
     if isinstance(source, str) and source == "imagenet":
         _check_strides(model)
@@ -46,23 +45,21 @@ def load_pretrained(model: keras.Model, source: Any) -> None:
         state, what = _state_of_keras_resnet50(source), source.name
     else:
         state, what = read_state_dict(source), pathlib.Path(source).name
-    state = {
-        name: value for name, value in state.items() if not name.startswith(_CLASSIFIERS)
-    }  # fmt: skip
+    state = {name: x for name, x in state.items() if not name.startswith(_CLASSIFIERS)}
     fill(_backbone_slots(model, state), state, what)
 
 
 def _backbone_slots(model: keras.Model, state: dict[str, Any]) -> list[tuple[str, Slot]]:
     """Map the tensors of a published model to the backbone's variables, by name."""
     layers = leaf_layers(model)
-    inside = [layer for layer in layers if layer.name.startswith("backbone.")] or layers
-    places = []
-    for name, slot in slots(inside):
-        own = name.removeprefix("backbone.")
-        if own not in state and own.partition(".")[2] in state:
-            own = own.partition(".")[2]  # the copy of a task: backbone.<task>.conv1.weight
-        places.append((own, slot))
-    return places
+    backbone_layers = [x for x in layers if x.name.startswith("backbone.")] or layers
+    named_slots = []
+    for name, slot in slots(backbone_layers):
+        published = name.removeprefix("backbone.")
+        if published not in state and published.partition(".")[2] in state:
+            published = published.partition(".")[2]  # of a task: backbone.<task>.conv1.weight
+        named_slots.append((published, slot))
+    return named_slots
 
 
 def _check_strides(model: keras.Model) -> None:
@@ -75,7 +72,7 @@ def _check_strides(model: keras.Model) -> None:
 
 
 def _state_of_keras_resnet50(model: keras.Model) -> dict[str, np.ndarray]:
-    """Keras' ResNet-50 under torchvision's names, for images normalised as here."""
+    """Return the tensors of Keras' ResNet-50 under torchvision's names, for normalised images."""
     state: dict[str, np.ndarray] = {}
     for layer in model.layers:
         if layer.name.endswith("_conv"):
@@ -94,7 +91,7 @@ def _state_of_keras_resnet50(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def _torchvision_names(name: str) -> tuple[str, str]:
-    """`conv3_block1_2_conv` -> `layer2.0.conv2`, `layer2.0.bn2`; 0 is the shortcut."""
+    """Map `conv3_block1_2_conv` to `layer2.0.conv2`, `layer2.0.bn2`; 0 is the shortcut."""
     if name == "conv1_conv":
         return "conv1", "bn1"
     stage, block, index, _ = name.split("_")
@@ -107,8 +104,8 @@ def _torchvision_names(name: str) -> tuple[str, str]:
 
 
 def _for_normalised_rgb(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A first convolution of BGR minus Caffe's mean as one of RGB normalised as here."""
+    """Convert a first convolution of BGR minus Caffe's mean to one of normalised RGB."""
     kernel = kernel[:, :, ::-1]
-    offset = 255.0 * _IMAGENET_MEAN - _CAFFE_MEAN
+    offset = 255.0 * IMAGENET_MEAN - _CAFFE_MEAN
     bias = bias + np.einsum("hwio,i->o", kernel, offset)
-    return kernel * (255.0 * _IMAGENET_STD)[:, None], bias
+    return kernel * (255.0 * IMAGENET_STD)[:, None], bias

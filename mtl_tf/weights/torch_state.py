@@ -1,4 +1,4 @@
-"""Weights of PyTorch models: read from files, and put into Keras layers of the same names.
+"""State dictionaries of PyTorch: reading, and assignment to Keras layers of the same names.
 
 A convolution kernel `[O, I, h, w]` becomes `[h, w, I, O]`, a dense one `[O, I]` becomes `[I, O]`;
 batch normalisation's weight, bias, running mean and variance become gamma, beta, moving mean and
@@ -13,12 +13,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from mtl_tf.optional_packages import needed
+from mtl_tf.optional_packages import optional_import
 
 _SUFFIXES = {
-    "kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias",
-    "moving_mean": "running_mean", "moving_variance": "running_var",
-}  # fmt: skip
+    "kernel": "weight",
+    "gamma": "weight",
+    "bias": "bias",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 _NESTED = ("model", "state_dict", "model_state_dict")
 _COUNTER = "num_batches_tracked"
 
@@ -29,7 +33,11 @@ class Slot:
 
     Attributes:
         variable: the Keras variable.
-        index: the part of it that the tensor is, all of it without.
+        index: index of the part of it that the tensor is assigned to; the whole variable if empty.
+
+    Example:
+        >>> Slot(keras.Variable(np.zeros((3, 3, 8, 16)))).shape
+        (16, 8, 3, 3)
     """
 
     variable: Any
@@ -37,24 +45,24 @@ class Slot:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the tensor in PyTorch."""
+        """Shape of the tensor in PyTorch."""
         shape = np.broadcast_to(0, self.variable.shape)[self.index].shape
         return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 
 def read_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
-    """The tensors of a checkpoint by name, without `module.` in front and without counters.
+    """Read the tensors of a checkpoint, without batch counters and the prefix `module.`.
 
     Args:
-        path: a `.safetensors` file, or one that `torch.save` wrote, which needs PyTorch to be read
-            (only tensors are: `weights_only=True`).
+        path: a `.safetensors` file, or one of `torch.save`, which needs PyTorch (it is loaded with
+            `weights_only=True`).
 
     Returns:
         `{name: array}`.
 
     Raises:
-        ValueError: if the file does not exist or holds something else.
-        ImportError: if PyTorch is needed and not installed.
+        ValueError: if the file does not exist or is not a checkpoint.
+        ImportError: if PyTorch is needed but not installed.
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
@@ -87,7 +95,7 @@ def _read_safetensors(path: pathlib.Path) -> Any:
 
 
 def _read_torch(path: pathlib.Path) -> Any:
-    torch = needed("torch", f"Reading {path.name}", ", or convert it to .safetensors")
+    torch = optional_import("torch", f"Reading {path.name}", ", or convert it to .safetensors")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -96,7 +104,7 @@ def _read_torch(path: pathlib.Path) -> Any:
 
 
 def _as_arrays(loaded: Any, torch: Any) -> Any:
-    """Tensors, in dictionaries or not, as arrays; NumPy has no bfloat16."""
+    """Convert tensors, nested in dictionaries, to arrays; bfloat16 to float32."""
     if isinstance(loaded, Mapping):
         return {name: _as_arrays(value, torch) for name, value in loaded.items()}
     if not isinstance(loaded, torch.Tensor):
@@ -115,46 +123,46 @@ def slots(layers: Iterable[Any]) -> list[tuple[str, Slot]]:
     ]
 
 
-def fill(places: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], what: str) -> None:
-    """Puts tensors where they belong, all or none.
+def fill(named_slots: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], what: str) -> None:
+    """Assign the tensors of a state dictionary to variables, all or none.
 
     Args:
-        places: name and slot; a name may come more than once.
-        state: the tensors; it must hold all those names and no other.
-        what: what the tensors are, for the error.
+        named_slots: name and slot; a name may occur more than once.
+        state: the tensors; its names must be exactly those of the slots.
+        what: description of the tensors, for the error.
 
     Raises:
-        ValueError: naming tensors that are missing, extra or of another shape.
+        ValueError: with the names of tensors that are missing, unexpected or of another shape.
     """
-    names = {name for name, _ in places}
+    names = {name for name, _ in named_slots}
     problems = [f"{name} is missing" for name in sorted(names - set(state))]
-    problems += [f"{name} has no place" for name in sorted(set(state) - names)]
+    problems += [f"{name} is unexpected" for name in sorted(set(state) - names)]
     problems += [
         f"{name} must be {slot.shape}, is {state[name].shape}"
-        for name, slot in places
+        for name, slot in named_slots
         if name in state and tuple(state[name].shape) != slot.shape
     ]
     if problems:
         more = f", and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise ValueError(f"{what} does not fit the model: {'; '.join(problems[:5])}{more}")
     values: dict[int, tuple[Any, np.ndarray]] = {}
-    for name, slot in places:
+    for name, slot in named_slots:
         tensor = np.asarray(state[name])
-        own = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+        value = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
         if slot.index:
             _, whole = values.setdefault(
                 id(slot.variable), (slot.variable, slot.variable.numpy().copy())
             )
-            whole[slot.index] = own
+            whole[slot.index] = value
         else:
-            values[id(slot.variable)] = (slot.variable, own)
+            values[id(slot.variable)] = (slot.variable, value)
     for variable, value in values.values():
         variable.assign(value)
 
 
 def leaf_layers(model: keras.Model) -> list[Any]:
-    """The layers of a model and of the models inside it."""
-    found = []
+    """Return the layers of a model and of the models nested in it."""
+    leaves = []
     for layer in model.layers:
-        found += leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
-    return found
+        leaves += leaf_layers(layer) if isinstance(layer, keras.Model) else [layer]
+    return leaves

@@ -1,4 +1,14 @@
-// What every binding on NumPy arrays needs: checked task gradients, results, threads.
+// What the bindings of all ops share, whatever memory their arrays are in.
+//
+// A `Memory` says how arrays of Python enter and results leave; HostMemory (numpy.cc) and
+// DeviceMemory (cuda.cc) have the same members:
+//
+//   Any, Typed<T>          an argument of any type; one of a known type
+//   Array                  a result
+//   Memory(where)          `where` is a number of threads, or a stream
+//   View(Any) -> Input     an argument in place; Scalar(double) -> Input
+//   Make(ArraySpec) -> Array, Data(Array), ToScalar<T>(Array)
+//   Run(op, call, buffers)
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -6,133 +16,225 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cctype>
+#include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "kernels/parallel_for.h"
-#include "kernels/task_gradients.h"
+#include "kernels/balance_names.h"
+#include "kernels/gradients/task_gradients.h"
+#include "kernels/op_table.h"
 
 namespace mtl {
 
 namespace py = pybind11;
 
-using Arrays = std::vector<std::optional<py::array>>;
+struct Input {
+  ArraySpec spec;
+  const void* data = nullptr;
+};
 
-inline void Require(const std::string& what_is_wrong) {
-  if (!what_is_wrong.empty()) throw py::value_error(what_is_wrong);
+inline void Require(const Error& error) {
+  if (error) throw py::value_error(error.text);
 }
 
-inline ElementType ElementTypeNamed(const std::string& name) {
-  if (name == "float32") return ElementType::float32;
-  if (name == "float16") return ElementType::float16;
-  if (name == "bfloat16") return ElementType::bfloat16;
-  throw py::value_error("task_gradients: expected float32, bfloat16 or float16 arrays, received " +
-                        name);
-}
-
-inline void RequireContiguous(const py::array& array, const std::string& name) {
-  const auto address = reinterpret_cast<uintptr_t>(array.data());
-  if (!(array.flags() & py::array::c_style) || address % array.itemsize() != 0) {
-    throw py::value_error(name + ": expected C-contiguous, aligned arrays");
-  }
-}
-
-// K lists of V arrays as the kernels receive them. Keeps the arrays alive.
-class ArrayGradients {
+// One call of an op of the table: inputs one by one, then `Results`.
+template <typename Memory>
+class OpCall {
  public:
-  explicit ArrayGradients(const std::vector<Arrays>& tasks) : tasks_(tasks) {
+  using Any = typename Memory::Any;
+  using Array = typename Memory::Array;
+
+  OpCall(const char* op, int64_t where) : op_(FindOp(op)), memory_(where) {}
+
+  Memory& memory() { return memory_; }
+  void AddNumbers(const std::vector<int64_t>& numbers) {
+    spec_.numbers.insert(spec_.numbers.end(), numbers.begin(), numbers.end());
+  }
+  void Add(const Input& input) {
+    spec_.inputs.push_back(input.spec);
+    buffers_.inputs.push_back(input.data);
+  }
+  void Add(const Any& array) { Add(memory_.View(array)); }
+  void AddOptional(const std::optional<Any>& array, DType dtype) {
+    array ? Add(*array) : Add(Input{{dtype, {0}}, nullptr});
+  }
+
+  // K lists of V arrays, of which None stands for zero. A tensor that no task has takes no part.
+  void AddTaskGradients(const std::vector<std::vector<std::optional<Any>>>& tasks) {
     Require(CheckNumTasks(tasks.size()));
-    const size_t num_tensors = tasks[0].size();
-    shapes_.resize(num_tensors);
+    num_tasks_ = static_cast<int64_t>(tasks.size());
+    is_present_.assign(tasks[0].size(), false);
     for (size_t k = 0; k < tasks.size(); ++k) {
-      if (tasks[k].size() != num_tensors) {
-        throw py::value_error("task_gradients: expected " + std::to_string(num_tensors) +
+      if (tasks[k].size() != is_present_.size()) {
+        throw py::value_error("task_gradients: expected " + std::to_string(is_present_.size()) +
                               " tensors for every task, received " +
                               std::to_string(tasks[k].size()) + " for task " + std::to_string(k));
       }
-      for (const auto& array : tasks[k]) {
-        if (!array) continue;
-        if (!dtype_) dtype_ = array->dtype();
-        if (!dtype_->equal(array->dtype())) {
-          throw py::value_error("task_gradients: expected one dtype for all gradients");
+      for (size_t v = 0; v < tasks[k].size(); ++v) is_present_[v] = is_present_[v] || tasks[k][v];
+    }
+    const int64_t num_tensors = std::count(is_present_.begin(), is_present_.end(), true);
+    std::vector<int64_t> numbers = {num_tasks_, num_tensors};
+    for (int64_t k = 0; k < num_tasks_; ++k) {
+      int64_t slot = k * num_tensors;
+      for (size_t v = 0; v < is_present_.size(); ++v) {
+        if (!is_present_[v]) continue;
+        if (tasks[k][v]) {
+          numbers.push_back(slot);
+          Add(*tasks[k][v]);
         }
+        ++slot;
       }
     }
-    const ElementType type = dtype_ ? ElementTypeNamed(py::str(*dtype_)) : ElementType::float32;
-    table_.emplace(static_cast<int>(tasks.size()), static_cast<int>(num_tensors), type);
-    for (size_t k = 0; k < tasks.size(); ++k) {
-      for (size_t v = 0; v < num_tensors; ++v) {
-        const auto& array = tasks[k][v];
-        if (!array) continue;
-        RequireContiguous(*array, "task_gradients");
-        const std::vector<py::ssize_t> shape(array->shape(), array->shape() + array->ndim());
-        if (shapes_[v] && *shapes_[v] != shape) {
-          throw py::value_error("task_gradients: expected one shape for tensor " +
-                                std::to_string(v) + " of all tasks");
-        }
-        shapes_[v] = shape;
-        Require(table_->Set(k * num_tensors + v, array->data(), array->size()));
-      }
+    AddNumbers(numbers);
+  }
+
+  // An array for every tensor that a task has.
+  void AddPerTensor(const std::vector<std::optional<Any>>& arrays, const char* name) {
+    if (arrays.size() != is_present_.size()) {
+      throw py::value_error(std::string(name) + ": expected " + std::to_string(is_present_.size()) +
+                            " arrays, received " + std::to_string(arrays.size()));
+    }
+    for (size_t v = 0; v < arrays.size(); ++v) {
+      if (is_present_[v]) AddOptional(arrays[v], DType::float32);
     }
   }
 
-  TaskGradients View() { return table_->View(); }
-  int num_tasks() const { return static_cast<int>(tasks_.size()); }
-
-  // One new array per tensor that any task has, None for the others.
-  Arrays NewResults() const {
-    Arrays results;
-    for (const auto& shape : shapes_) {
-      results.push_back(shape ? std::optional<py::array>(py::array(*dtype_, *shape))
-                              : std::nullopt);
+  std::vector<Array> Results() {
+    std::unique_ptr<const PreparedCall> call;
+    Require(op_->prepare(spec_, &call));
+    std::vector<Array> results;
+    for (const ArraySpec& spec : call->results()) {
+      results.push_back(memory_.Make(spec));
+      buffers_.results.push_back(memory_.Data(results.back()));
     }
+    memory_.Run(*call, buffers_);
     return results;
   }
 
+  // The first results as one for every tensor, None for those that no task has.
+  std::vector<std::optional<Array>> PerTensor(const std::vector<Array>& results) const {
+    std::vector<std::optional<Array>> all;
+    size_t next = 0;
+    for (const bool is_present : is_present_) {
+      all.push_back(is_present ? std::optional<Array>(results[next++]) : std::nullopt);
+    }
+    return all;
+  }
+
  private:
-  const std::vector<Arrays>& tasks_;
-  std::optional<py::dtype> dtype_;
-  std::optional<TaskGradientTable> table_;
-  std::vector<std::optional<std::vector<py::ssize_t>>> shapes_;
+  const Op* op_;
+  Memory memory_;
+  CallSpec spec_;
+  Buffers buffers_;
+  int64_t num_tasks_ = 0;
+  std::vector<bool> is_present_;  // the tensors that a task has
 };
 
-inline std::vector<void*> Pointers(Arrays& arrays) {
-  std::vector<void*> pointers;
-  for (auto& array : arrays) pointers.push_back(array ? array->mutable_data() : nullptr);
-  return pointers;
+// "CrossStitchGrad" as "cross_stitch_grad".
+inline std::string PythonName(const std::string& name) {
+  std::string snake;
+  for (const char letter : name) {
+    if (std::isupper(letter) && !snake.empty()) snake += '_';
+    snake += static_cast<char>(std::tolower(letter));
+  }
+  return snake;
 }
 
-// [K, K-1] int32, each row a permutation of the other tasks.
-using Order = py::array_t<int32_t, py::array::c_style>;
+// Binds all ops of the table. `where`: name of the last argument, `num_threads` or `stream`.
+template <typename Memory>
+void BindOps(py::module_& module, const char* where, int64_t usual) {
+  using Any = typename Memory::Any;
+  using Array = typename Memory::Array;
+  using Optional = std::optional<Any>;
+  using Tasks = std::vector<std::vector<Optional>>;
+  using Doubles = typename Memory::template Typed<double>;
+  using Floats = typename Memory::template Typed<float>;
+  using Ints = typename Memory::template Typed<int32_t>;
 
-inline void RequireOrder(const Order& order, int num_tasks) {
-  if (order.ndim() != 2 || order.shape(0) != num_tasks || order.shape(1) != num_tasks - 1) {
-    throw py::value_error("order: expected shape [" + std::to_string(num_tasks) + ", " +
-                          std::to_string(num_tasks - 1) + "]");
+  module.def(
+      "gramian",
+      [](const Tasks& task_gradients, int64_t where) {
+        OpCall<Memory> call("Gramian", where);
+        call.AddTaskGradients(task_gradients);
+        return call.Results()[0];
+      },
+      py::arg("task_gradients"), py::arg(where) = usual,
+      "Inner products [K, K] float64 of K lists of V arrays (float32, bfloat16 or float16); None"
+      " stands for zero.");
+  module.def(
+      "weighted_sum",
+      [](const Tasks& task_gradients, const Doubles& weights, int64_t where) {
+        OpCall<Memory> call("WeightedSum", where);
+        call.AddTaskGradients(task_gradients);
+        call.Add(Any(weights));
+        return call.PerTensor(call.Results());
+      },
+      py::arg("task_gradients"), py::arg("weights"), py::arg(where) = usual,
+      "Sum of K lists of V arrays with weights [K] float64: a list of V arrays.");
+  module.def(
+      "gradient_projection",
+      [](const Tasks& task_gradients, const Ints& order, int64_t where) {
+        OpCall<Memory> call("GradientProjection", where);
+        call.AddTaskGradients(task_gradients);
+        call.Add(Any(order));
+        std::vector<Array> results = call.Results();
+        return std::make_pair(call.PerTensor(results), results.back());
+      },
+      py::arg("task_gradients"), py::arg("order"), py::arg(where) = usual,
+      "PCGrad: (list of V arrays, weights [K]) for the order [K, K-1] int32 of projections.");
+  module.def(
+      "grad_drop",
+      [](const Tasks& task_gradients, const std::vector<std::optional<Floats>>& uniform,
+         const Floats& leak, int64_t where) {
+        OpCall<Memory> call("GradDrop", where);
+        call.AddTaskGradients(task_gradients);
+        call.AddPerTensor(std::vector<Optional>(uniform.begin(), uniform.end()), "uniform");
+        call.Add(Any(leak));
+        return call.PerTensor(call.Results());
+      },
+      py::arg("task_gradients"), py::arg("uniform"), py::arg("leak"), py::arg(where) = usual,
+      "GradDrop with the random numbers `uniform` (V arrays float32) and the leak [K] float32.");
+  module.def(
+      "balance",
+      [](const Doubles& gramian, const std::string& method, double parameter,
+         const std::string& scale, const std::optional<Doubles>& preference,
+         const std::optional<Ints>& order, const std::optional<Doubles>& targets, int64_t where) {
+        BalanceMethod parsed_method;
+        AlignedScale parsed_scale;
+        Require(ParseBalanceMethod(method, &parsed_method));
+        Require(ParseAlignedScale(scale, &parsed_scale));
+        Require(CheckBalanceParameter(parsed_method, parameter));
+        OpCall<Memory> call("Balance", where);
+        call.AddNumbers({static_cast<int64_t>(parsed_method), static_cast<int64_t>(parsed_scale)});
+        call.Add(Any(gramian));
+        call.AddOptional(preference, DType::float64);
+        call.AddOptional(order, DType::int32);
+        call.AddOptional(targets, DType::float64);
+        call.Add(call.memory().Scalar(parameter));
+        const std::vector<Array> results = call.Results();
+        return py::make_tuple(results[0], Memory::template ToScalar<int32_t>(results[1]),
+                              Memory::template ToScalar<double>(results[2]), results[3]);
+      },
+      py::arg("gramian"), py::arg("method"), py::arg("parameter") = 1.0, py::arg("scale") = "min",
+      py::arg("preference") = py::none(), py::arg("order") = py::none(),
+      py::arg("targets") = py::none(), py::arg(where) = usual,
+      "(weights [K], status, residual, new targets [K, K]) of a Gramian [K, K] float64.");
+  for (const Op& op : Ops()) {
+    const std::string name = PythonName(op.name);
+    if (py::hasattr(module, name.c_str())) continue;
+    module.def(
+        name.c_str(),
+        [&op](const std::vector<Any>& arrays, const std::vector<int64_t>& numbers, int64_t where) {
+          OpCall<Memory> call(op.name, where);
+          call.AddNumbers(numbers);
+          for (const Any& array : arrays) call.Add(array);
+          return call.Results();
+        },
+        py::arg("arrays"), py::arg("numbers") = std::vector<int64_t>{}, py::arg(where) = usual,
+        "A list of arrays from a list of arrays; see ops/kernels/*_op.cc.");
   }
-  Require(CheckOrder(order.data(), num_tasks));
-}
-
-// Threads of the binding's own, for benchmarks and tests without TensorFlow.
-inline ParallelFor Threads(int num_threads) {
-  if (num_threads < 1) {
-    throw py::value_error("num_threads: expected at least 1, received " +
-                          std::to_string(num_threads));
-  }
-  return [num_threads](int64_t count, int64_t /*cost_ns*/,
-                       const std::function<void(int64_t)>& body) {
-    const int64_t available = std::max<int64_t>(1, std::thread::hardware_concurrency());
-    const int64_t used = std::max<int64_t>(1, std::min({int64_t{num_threads}, count, available}));
-    std::vector<std::thread> threads;
-    const auto run = [&](int64_t t) {
-      for (int64_t i = t * count / used; i < (t + 1) * count / used; ++i) body(i);
-    };
-    for (int64_t t = 1; t < used; ++t) threads.emplace_back(run, t);
-    run(0);
-    for (std::thread& thread : threads) thread.join();
-  };
 }
 
 }  // namespace mtl

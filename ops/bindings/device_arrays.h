@@ -13,11 +13,11 @@
 
 #include "bindings/arrays.h"
 #include "bindings/dlpack.h"
-#include "kernels/stream.h"
+#include "kernels/cuda/stream.h"
 
 namespace mtl {
 
-using Shape = std::vector<int64_t>;
+using Shape = Dims;
 
 inline cudaStream_t ToStream(uintptr_t stream) { return reinterpret_cast<cudaStream_t>(stream); }
 
@@ -28,14 +28,8 @@ inline bool IsSameStream(uintptr_t a, uintptr_t b) {
 
 inline void Check(CudaStatus status) {
   if (status == 0) return;
-  cudaGetLastError();  // told here, not again by the next launch
+  cudaGetLastError();  // reported here, not again by the next launch
   throw std::runtime_error(std::string("CUDA: ") + CudaErrorText(status));
-}
-
-inline int64_t NumElements(const Shape& shape) {
-  int64_t count = 1;
-  for (const int64_t extent : shape) count *= extent;
-  return count;
 }
 
 // An array of another library, seen in place. `owner` keeps the memory alive.
@@ -122,14 +116,6 @@ inline DeviceView ViewOf(const py::object& array, uintptr_t stream) {
       std::string(py::str(py::type::of(array))));
 }
 
-inline void RequireLike(const DeviceView& view, const char* name, const Shape& shape,
-                        const std::string& dtype) {
-  if (view.shape == shape && view.dtype == dtype) return;
-  throw py::value_error(std::string(name) + ": expected " + dtype + " of shape " +
-                        std::string(py::str(py::cast(shape))) + ", received " + view.dtype +
-                        " of shape " + std::string(py::str(py::cast(view.shape))));
-}
-
 // What a call reads. Its results keep it until somebody has waited for one of them: an owner that
 // does not know of the call's stream could give the memory to others meanwhile. What reads a result
 // keeps its memory alone, so that a loop of calls does not keep all that went before.
@@ -152,6 +138,13 @@ class DeviceArray {
     Check(cudaMallocAsync(&data, bytes, ToStream(stream)));
     memory_ = std::shared_ptr<void>(
         data, [stream](void* address) { cudaFreeAsync(address, ToStream(stream)); });
+  }
+
+  // The same memory in another shape of as many elements.
+  DeviceArray Reshaped(Shape shape) const {
+    DeviceArray reshaped = *this;
+    reshaped.shape_ = std::move(shape);
+    return reshaped;
   }
 
   void* data() const { return memory_.get(); }
@@ -250,7 +243,6 @@ class DeviceCall {
   DeviceArray Make(Shape shape, std::string dtype, int64_t item_bytes) const {
     return DeviceArray(std::move(shape), std::move(dtype), item_bytes, stream_, sources_);
   }
-  DeviceArray Float64(Shape shape) const { return Make(std::move(shape), "float64", 8); }
 
  private:
   uintptr_t stream_;

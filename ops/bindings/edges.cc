@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "bindings/arrays.h"
-#include "kernels/edge_benchmark.h"
+#include "kernels/edges/edge_benchmark.h"
 
 namespace mtl {
 namespace {

@@ -1,7 +1,7 @@
 // The Python module mtl_tf.ops._kernels: kernels on NumPy arrays, and what they were built with.
 #include <pybind11/pybind11.h>
 
-#include "kernels/cpu_dispatch.h"
+#include "kernels/cpu/cpu_dispatch.h"
 #if defined(MTL_WITH_CUDA)
 #include <cuda_runtime_api.h>  // CUDART_VERSION
 #else
@@ -9,9 +9,7 @@
 #endif
 
 namespace mtl {
-void BindGradients(pybind11::module_& module);
-void BindBalance(pybind11::module_& module);
-void BindFeatures(pybind11::module_& module);
+void BindNumPy(pybind11::module_& module);
 void BindEdges(pybind11::module_& module);
 #if defined(MTL_WITH_CUDA)
 void BindCuda(pybind11::module_& module);
@@ -28,9 +26,7 @@ PYBIND11_MODULE(_kernels, module) {
   module.def(
       "cpu_isa", [] { return mtl::CpuIsaName(mtl::SelectedCpuIsa()); },
       "The instruction set chosen for this CPU: baseline, avx2 or avx512.");
-  mtl::BindGradients(module);
-  mtl::BindBalance(module);
-  mtl::BindFeatures(module);
+  mtl::BindNumPy(module);
   mtl::BindEdges(module);
 #if defined(MTL_WITH_CUDA)
   mtl::BindCuda(module);

@@ -276,3 +276,34 @@ def test_a_backbone_given_as_a_model_is_saved_too(tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     image = batch()[0]
     np.testing.assert_array_equal(model(image)["depth"], again(image)["depth"])
+
+
+def test_a_frozen_model_is_frozen_after_reloading(tmp_path):
+    model = small_model({"depth": 1})
+    assert mtl.architectures.SharedTrunk.from_config(model.get_config()).trainable_variables
+    frozen = mtl.architectures.SharedTrunk(
+        tiny_backbone(), {"depth": 1}, (*SIZE, 3), name="frozen", trainable=False
+    )
+    frozen.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert (again.name, again.trainable, again.trainable_variables) == ("frozen", False, [])
+
+
+def test_a_frozen_backbone_stays_frozen_after_reloading(tmp_path):
+    backbone = tiny_backbone()
+    backbone.trainable = False
+    model = mtl.architectures.SharedTrunk(backbone, {"depth": 1}, (*SIZE, 3))
+    assert 0 < len(model.trainable_variables) < len(model.variables)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [v.path for v in again.trainable_variables] == [
+        v.path for v in model.trainable_variables
+    ]
+
+
+@pytest.mark.parametrize("name", ["shared_trunk", "mti_net"])
+def test_unknown_and_positional_options_are_errors(name):
+    with pytest.raises(TypeError, match="has no argument 'activation'"):
+        make(name, activation="relu")
+    with pytest.raises(TypeError, match="positional"):
+        mtl.architectures.TABLE[name].cls(tiny_backbone(), TASKS, (*SIZE, 3), "conv")

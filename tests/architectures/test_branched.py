@@ -129,8 +129,8 @@ def test_without_a_tree_only_the_last_stage_is_split():
         ([SHARED, [(A, B), (B, C)], SPLIT], "must hold each of the tasks.*'stage2'"),
         ([SHARED, [(A, B), (C, "edges")], SPLIT], "must hold each of the tasks"),
         ([SHARED, SHARED, [(A, B, C), ()]], "must hold each of the tasks"),
-        ([SPLIT, SHARED, SPLIT], r"parted cannot meet again.*'stage2'"),
-        ([SHARED, [(A, B), (C,)], [(A, C), (B,)]], r"parted cannot meet again.*'stage3'"),
+        ([SPLIT, SHARED, SPLIT], r"cannot merge again.*'stage2'"),
+        ([SHARED, [(A, B), (C,)], [(A, C), (B,)]], r"cannot merge again.*'stage3'"),
     ],
 )
 def test_what_is_not_a_tree_is_told(tree, message):

@@ -213,7 +213,7 @@ class Watch(keras.callbacks.Callback):
         self.seen = []
 
     def on_epoch_end(self, epoch, logs=None):
-        choices = self.model.model.choices
+        choices = self.model.network.choices
         self.seen.append((epoch, float(choices.is_mixing), float(choices.temperature)))
 
 

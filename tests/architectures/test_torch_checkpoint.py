@@ -162,7 +162,7 @@ def with_many_less(state):
     ("damage", "message"),
     [
         (without_the_last, "decoders.depth.last_layer.3.bias is missing"),
-        (with_one_more, "backbone.fc.weight has no place"),
+        (with_one_more, "backbone.fc.weight is unexpected"),
         (
             with_another_shape,
             r"last_layer.3.weight must be \(40, 270, 1, 1\), is \(39, 270, 1, 1\)",

@@ -167,7 +167,7 @@ def test_distillation_with_a_shared_state():
         place
         for layer in model.layers
         if "self_attention" in layer.name
-        for place in mtl.architectures.torch_checkpoint._messages(layer, list(TASKS))
+        for place in mtl.architectures.torch_checkpoint._message_slots(layer, list(TASKS))
     ]
     fill(places, {f"module.{name}": x for name, x in state.items()}, "distillation")
     expected = module({task: nchw(x) for task, x in features.items()})
@@ -176,13 +176,13 @@ def test_distillation_with_a_shared_state():
 
 
 def test_propagation_with_a_shared_state():
-    from mtl_tf.architectures.mti_net import _propagated
+    from mtl_tf.architectures.mti_net import _feature_propagation
     from tests.helpers.torch_decoders import Propagation
 
     module, state = with_weights(Propagation(TASKS, 16))
     features = {task: maps((16,), (4, 6), seed=i)[0] for i, task in enumerate(TASKS)}
     inputs = {task: keras.Input(x.shape[1:], name=task) for task, x in features.items()}
-    model = keras.Model(inputs, _propagated(inputs, "official", "fpm"))
+    model = keras.Model(inputs, _feature_propagation(inputs, "official", "fpm"))
     fill(slots(leaf_layers(model)), {f"fpm.{name}": x for name, x in state.items()}, "fpm")
     expected = module({task: nchw(x) for task, x in features.items()})
     for task, found in model(features).items():

@@ -1,4 +1,4 @@
-"""Files that do not fit, or are no checkpoints, are told and change nothing."""
+"""Files that do not match, or are not checkpoints, raise an error and change nothing."""
 
 import sys
 
@@ -32,7 +32,7 @@ def damaged(state, kind):
     ("kind", "message"),
     [
         ("missing", r"layer3\.1\.conv2\.weight is missing"),
-        ("extra", r"layer3\.2\.conv1\.weight has no place"),
+        ("extra", r"layer3\.2\.conv1\.weight is unexpected"),
         (
             "misshaped",
             r"layer3\.1\.conv2\.weight must be \(256, 256, 3, 3\), is \(256, 256, 3, 1\)",
@@ -56,7 +56,7 @@ def test_another_depth_is_told_with_a_few_names_only(tmp_path):
     model = mtl.backbones.build("resnet18", (32, 32, 3))
     before = values(model)
     path = save_safetensors(published(50), tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"has no place.*and \d+ more") as error:
+    with pytest.raises(ValueError, match=r"is unexpected.*and \d+ more") as error:
         mtl.backbones.load_pretrained(model, path)
     assert len(str(error.value)) < 600
     check_same(before, values(model))

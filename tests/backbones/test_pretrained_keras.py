@@ -96,6 +96,6 @@ def test_other_keras_models_are_refused():
     with pytest.raises(ValueError, match="does not fit the model"):
         mtl.backbones.load_pretrained(model, other)
     other = keras.applications.ResNet101(weights=None, input_shape=(32, 32, 3), include_top=False)
-    with pytest.raises(ValueError, match=r"layer3\.\d+\..* has no place"):
+    with pytest.raises(ValueError, match=r"layer3\.\d+\..* is unexpected"):
         mtl.backbones.load_pretrained(model, other)
     check_same(before, values(model))

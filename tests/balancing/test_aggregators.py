@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from mtl_tf.balancing.aggregators import random_like
+from mtl_tf.balancing.aggregators.graddrop import random_like
 from mtl_tf.ops import BalanceStatus
 from tests.helpers import ops as truth
 
@@ -24,7 +24,7 @@ def test_graddrop_keeps_one_sign_per_element(leak, num_tasks):
     method, generator = b.GradDrop(leak, seed=5), keras.random.SeedGenerator(5)
     drawn = []
     for _ in range(2):
-        directions, status = method.combine(rows)
+        directions, status = method.compute_direction(rows)
         assert status == BalanceStatus.CONVERGED
         numbers = random_like(rows, generator.next())
         leaks = np.full(num_tasks, leak)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import mtl_tf as mtl
 from mtl_tf.balancing import Scalarizer, Weighting
-from mtl_tf.balancing.scalarizers import random_weights
+from mtl_tf.balancing.scalarizers.rlw import random_weights
 from mtl_tf.ops import _library
 from tests.helpers.ops import J2, J3, hard_jacobians, random_jacobian
 
@@ -19,14 +19,14 @@ GRADIENTS = [n for n in NAMES if n not in SCALARIZERS]
 WEIGHTINGS = [n for n in GRADIENTS if mtl.balancing.TABLE[n].kind == "weighting"]
 RANDOM = ("rlw", "pcgrad", "gradvac", "graddrop")
 STATE = {
-    "inverse_magnitude": {"first_losses", "counts"},
+    "inverse_magnitude": {"initial_losses", "counts"},
     "uncertainty": {"log_variances"},
     "dwa": {"loss_sums", "loss_counts", "last", "before"},
     "dtp": {"kpis"},
     "imtl_l": {"log_scales"},
     "stch": {"loss_sums", "loss_counts", "nadir", "epochs"},
     "famo": {"logits", "adam_momentum", "adam_velocity", "adam_step"},
-    "gradnorm": {"task_weights", "first_losses"},
+    "gradnorm": {"task_weights", "initial_losses"},
     "gradvac": {"targets"},
 }
 LOSSES = np.array([1.5, 0.5, 2.0])

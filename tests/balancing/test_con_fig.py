@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from mtl_tf.balancing.weightings import config_weights
+from mtl_tf.balancing.weightings.con_fig import config_weights
 from mtl_tf.ops import BalanceStatus
 from tests.helpers import ops as truth
 from tests.helpers.ops import J3, hard_jacobians, random_jacobian
@@ -33,7 +33,7 @@ def direction(J):
 
 def step(task_gradients):
     """The direction as a training step gets it, and the status."""
-    report = mtl.balancing.ConFIG().weigh(mtl.ops.gramian(task_gradients))
+    report = mtl.balancing.ConFIG().report(mtl.ops.gramian(task_gradients))
     return mtl.ops.weighted_sum(task_gradients, report.weights), report.status
 
 

@@ -1,11 +1,10 @@
-"""The page of methods in the docs is that of the table."""
+"""The docs page of the methods is generated from the table."""
 
-import pathlib
-
-from mtl_tf.balancing.__main__ import markdown
-
-PAGE = pathlib.Path(__file__).parent.parent.parent / "docs" / "balancing.md"
+from mtl_tf.balancing import TABLE
+from tests.helpers.docs import page
 
 
-def test_the_docs_hold_the_table_as_it_is():
-    assert markdown() in PAGE.read_text(), "copy the output of: python -m mtl_tf.balancing"
+def test_the_docs_list_every_method():
+    text = page("balancing.md")
+    for name, info in TABLE.items():
+        assert f"| `{name}`, `{info.cls.__name__}` |" in text

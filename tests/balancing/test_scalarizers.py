@@ -9,7 +9,8 @@ import scipy.stats
 import tensorflow as tf
 
 import mtl_tf as mtl
-from mtl_tf.balancing.scalarizers import famo_gradient, random_weights
+from mtl_tf.balancing.scalarizers.famo import famo_gradient
+from mtl_tf.balancing.scalarizers.rlw import random_weights
 
 LOSSES = np.array([1.0, 0.5, 2.0])
 LATER = np.array([0.9, 0.1, 1.9])
@@ -144,7 +145,7 @@ def test_learned_exponents_converge_and_stay_within_ten(name, optimum):
 # === Statistics of steps ===
 
 
-def test_inverse_magnitude_makes_the_first_losses_equal():
+def test_inverse_magnitude_makes_the_initial_losses_equal():
     method = mtl.balancing.InverseMagnitude()
     weights = weights_of(method, training=True)
     np.testing.assert_allclose(weights * LOSSES, LOSSES.mean())
@@ -253,7 +254,7 @@ def test_stch_becomes_the_maximum_and_an_unknown_task_is_relative_to_one():
 
 
 def test_famo_is_the_weighted_logarithm_over_its_slope():
-    method = mtl.balancing.FAMO(least_losses=0.05)
+    method = mtl.balancing.FAMO(min_losses=0.05)
     method.build((3,))
     method.logits.assign([0.3, -1.0, 0.5])
     z, excess = scipy.special.softmax([0.3, -1.0, 0.5]), LATER - 0.05

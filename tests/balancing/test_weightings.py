@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from mtl_tf.balancing.weightings import gradnorm_gradient
+from mtl_tf.balancing.weightings.gradnorm import gradnorm_gradient
 from mtl_tf.balancing.weightings.random_order import random_order
 from mtl_tf.ops import BalanceStatus
 from tests.helpers import ops as truth
@@ -60,7 +60,7 @@ ORACLES = [
 )
 def test_oracle_values(J, method, weights, direction):
     called = method(tf.constant(J @ J.T)).numpy()
-    report = method.weigh(tf.constant(J @ J.T))
+    report = method.report(tf.constant(J @ J.T))
     assert report.status == BalanceStatus.CONVERGED
     found = report.weights.numpy()
     np.testing.assert_array_equal(called, found)  # of two tasks there is but one order
@@ -232,13 +232,13 @@ def test_gradnorm_step_by_hand():
     w = np.ones(3) - 0.1 * np.sign(n - 3) * n / 3  # equal rates: every target is the mean norm
     w *= 3 / w.sum()
     np.testing.assert_allclose(method.task_weights, w, rtol=1e-12)
-    np.testing.assert_allclose(method.first_losses, [1, 2, 4])
+    np.testing.assert_allclose(method.initial_losses, [1, 2, 4])
     np.testing.assert_allclose(method(G, losses=[0.5, 2.0, 1.0], training=True), w, rtol=1e-12)
     rates = np.array([0.5, 1, 0.25])
     targets = np.mean(w * n) * (rates / rates.mean()) ** 1.5
     w -= 0.1 * np.sign(w * n - targets) * n / 3
     np.testing.assert_allclose(method.task_weights, w * 3 / w.sum(), rtol=1e-12)
-    np.testing.assert_allclose(method.first_losses, [1, 2, 4])
+    np.testing.assert_allclose(method.initial_losses, [1, 2, 4])
 
 
 def test_gradnorm_gradient_against_differences():
@@ -290,7 +290,7 @@ def test_a_gramian_that_is_not_finite_leaves_the_state_alone(name):
     method = b.get(name)
     weigh(method, J3, training=True)
     before = [np.array(v) for v in method.variables if "seed" not in v.name]
-    report = method.weigh(tf.fill([3, 3], np.float64(np.nan)), LOSSES[:3], training=True)
+    report = method.report(tf.fill([3, 3], np.float64(np.nan)), LOSSES[:3], training=True)
     after = [np.array(v) for v in method.variables if "seed" not in v.name]
     for one, two in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, two)

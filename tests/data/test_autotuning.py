@@ -60,7 +60,7 @@ PIPELINES = {
     "train": lambda _: list(rooms().train()),
     "val": lambda _: list(rooms().val()),
     "test": lambda _: list(rooms().test()),
-    "batches": lambda _: list(rooms().batches("train", native_targets=True).take(2)),
+    "batches": lambda _: list(rooms().batches("train", original_size=True).take(2)),
     "made of ours": lambda _: list(rooms().train().unbatch().batch(3).repeat(2).prefetch(2)),
     "packed": lambda folder: list(packed(folder).train()),
     "packed stream": lambda folder: list(packed(folder).stream("train", training=True)),

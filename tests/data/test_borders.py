@@ -10,6 +10,7 @@ def test_borders_are_on_both_sides_and_not_to_unlabelled() -> None:
     expected = [[0, 1, 1, 0], [0, 1, 1, 0], [1, 0, 1, 0], [1, 0, 0, 0]]
     edges = borders(labels, labels != 255)
     assert edges.tolist() == expected and edges.dtype == np.float32
+    assert borders(np.array([[1, 1, 2]])).tolist() == [[0, 1, 1]]
 
 
 def test_one_class_has_no_border() -> None:

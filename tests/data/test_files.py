@@ -135,11 +135,11 @@ def test_id_lists_are_stripped(tmp_path: pathlib.Path) -> None:
 
 def test_the_first_file_that_exists(tmp_path: pathlib.Path) -> None:
     array, picture = tmp_path / "7.npy", tmp_path / "7.png"
-    assert files.first_that_exists(array, picture) == array
+    assert files.first_existing(array, picture) == array
     picture.touch()
-    assert files.first_that_exists(array, picture) == picture
+    assert files.first_existing(array, picture) == picture
     array.touch()
-    assert files.first_that_exists(array, picture) == array
+    assert files.first_existing(array, picture) == array
 
 
 def test_missing_files_are_counted_and_the_first_are_named(tmp_path: pathlib.Path) -> None:
@@ -186,10 +186,10 @@ def test_classes_must_be_in_range_where_valid(label: int, fails: bool) -> None:
     labels, valid = np.array([[1, label], [2, 77]]), np.array([[True, True], [True, False]])
     if fails:
         with pytest.raises(DataError, match=rf"x\.png holds class {label}.*0\.\.12"):
-            files.checked_classes(labels, valid, 13, "x.png")
+            files.check_classes(labels, valid, 13, "x.png")
     else:
-        files.checked_classes(labels, valid, 13, "x.png")
-    files.checked_classes(labels, np.zeros_like(valid), 13, "x.png")
+        files.check_classes(labels, valid, 13, "x.png")
+    files.check_classes(labels, np.zeros_like(valid), 13, "x.png")
 
 
 @pytest.mark.parametrize(

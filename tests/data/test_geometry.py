@@ -60,8 +60,7 @@ def test_rendered_rooms_have_the_normals_of_their_depth() -> None:
     for index in range(3):
         rendered = render(0, index, 192, 256)
         scene = draw_scene(0, index, 192, 256)
-        focal = 256 / (2 * scene.camera.half_width)
-        camera = geometry.Intrinsics(focal, focal, 127.5, 95.5)
+        camera = scene.camera.intrinsics(192, 256)
         found, valid = geometry.normals_from_depth(rendered["depth"], camera, radius=3)
         errors.append(angles_deg(found, rendered["normals"])[valid])
         assert valid.mean() > 0.98

@@ -72,7 +72,7 @@ def test_palette_images_of_voc_hold_class_ids(layouts: pathlib.Path) -> None:
     paths = sorted((layouts / "VOCdevkit" / "VOC2012" / "SegmentationClass").iterdir())
     for path in paths:
         codes = files.read_map(path)
-        files.checked_classes(codes, codes != 255, 21, path)
+        files.check_classes(codes, codes != 255, 21, path)
         photo = files.read_image(path.parent.parent / "JPEGImages" / f"{path.stem}.jpg")
         assert photo.shape[:2] == codes.shape and codes.any()
     assert len(paths) == 3
@@ -81,7 +81,7 @@ def test_palette_images_of_voc_hold_class_ids(layouts: pathlib.Path) -> None:
 def test_camvid_maps(layouts: pathlib.Path) -> None:
     for path in sorted((layouts / "CamVid-segnet").glob("*annot/*.png")):
         codes = files.read_map(path)
-        files.checked_classes(codes, codes != 11, 11, path)
+        files.check_classes(codes, codes != 11, 11, path)
         assert files.read_image(path.parents[1] / path.parent.name[:-5] / path.name).shape == (
             360, 480, 3,
         )  # fmt: skip

@@ -192,7 +192,7 @@ def test_the_examples(model_path, tmp_path, capsys, file_format):
     capsys.readouterr()
     runpy.run_path("examples/run_exported.py")["main"](out, str(tmp_path / "a.jpg"))
     printed = capsys.readouterr().out
-    assert "normals: (1, 32, 64, 3)" in printed and "images a second" in printed
+    assert "normals: (1, 32, 64, 3)" in printed and "images per second" in printed
 
 
 def test_the_command_line(model_path, tmp_path, capsys):

@@ -117,4 +117,4 @@ def test_presets_have_the_published_parameters(name, parameters):
     config = config_of(name)
     channels = {"semseg": 21 if "pascal" in name else 40, "human_parts": 7, "normals": 3}
     trainer = build_trainer(config, {task: channels.get(task, 1) for task in config.tasks}, 1)
-    assert sum(v.numpy().size for v in trainer.model.trainable_variables) == parameters
+    assert sum(v.numpy().size for v in trainer.network.trainable_variables) == parameters

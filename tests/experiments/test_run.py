@@ -15,9 +15,9 @@ def trainer_of(**values):
 
 def test_auxiliary_tasks_are_trained_but_not_predicted_in_the_end():
     trainer = trainer_of(architecture="mti_net", auxiliary_tasks=("edges",), initial_weight=0.5)
-    final = [name for name in trainer.model.output if "/" not in name]
+    final = [name for name in trainer.network.output if "/" not in name]
     assert final == ["semseg", "depth"]
-    assert "edges/initial/0" in trainer.model.output
+    assert "edges/initial/0" in trainer.network.output
     assert [task.name for task in trainer.tasks] == list(TASKS)
     assert trainer.plan.initial_weight == 0.5
 

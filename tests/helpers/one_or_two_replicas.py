@@ -68,7 +68,7 @@ def steps(
         history = made.fit(dataset, epochs=2, verbose=0).history
     copies = [strategy.experimental_local_results(v.value) for v in made.variables]
     return {
-        "variables": {v.path: np.ravel(v).tolist() for v in made.model.trainable_variables},
+        "variables": {v.path: np.ravel(v).tolist() for v in made.network.trainable_variables},
         "state": {v.name: np.ravel(v).tolist() for v in method.variables},
         "history": history,
         "apart": {

@@ -141,7 +141,7 @@ def test_a_record_that_claims_another_length(length, packed):
     path = packed / "train-00000.tfrecord"
     claimed = struct.pack("<Q", length)
     path.write_bytes(claimed + masked_crc(claimed) + path.read_bytes()[12:])
-    with pytest.raises(data.DataError, match=r"train-00000\.tfrecord.*pack anew"):
+    with pytest.raises(data.DataError, match=r"train-00000\.tfrecord.*pack again"):
         data.PackedDataset(packed, batch_size=1).stream("train")
 
 

@@ -320,7 +320,7 @@ def test_no_count_without_a_size_or_a_graph():
         mtl.architectures.SharedTrunk("resnet18", {"depth": 1}, (32, 32, 3), head="conv"),
         {"depth": 1},
     )
-    with pytest.raises(ValueError, match=r"MultiTaskTrainer, use its \.model"):
+    with pytest.raises(ValueError, match=r"MultiTaskTrainer, use its \.network"):
         mtl.architectures.summary(trainer)
 
 

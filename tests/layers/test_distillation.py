@@ -94,7 +94,7 @@ def test_unknown_gates_are_told():
 def test_propagation_weighs_tasks(layout):
     """The mask of every position and channel sums to one over what the layout says."""
     inputs = {task: keras.Input((4, 6, 8), name=task) for task in TASKS}
-    model = keras.Model(inputs, mti_net._propagated(inputs, layout, "fpm"))
+    model = keras.Model(inputs, mti_net._feature_propagation(inputs, layout, "fpm"))
     (mask,) = (layer for layer in model.layers if isinstance(layer, keras.layers.Softmax))
     logits = keras.Model(inputs, mask.input)
     features = {task: draw(2, 4, 6, 8, seed=i) for i, task in enumerate(TASKS)}

@@ -71,8 +71,8 @@ def test_scores_by_hand():
     counts[0, :50], counts[0, 50:] = [10, 10, 10, 10], [2, 2, 10, 2]
     counts[1, :50], counts[1, 50:] = [40, 10, 10, 10], [5, 5, 10, 5]
     found = edge_scores(counts)
-    low = 2 * 0.4 * 1 / 1.4  # 20 of 50 right, 20 of 20 found
-    high = 2 * 1 * 0.35 / 1.35  # 7 of 7 right, 7 of 20 found
+    low = 2 * 0.4 * 1 / 1.4  # precision 20 of 50, recall 20 of 20
+    high = 2 * 1 * 0.35 / 1.35  # precision 7 of 7, recall 7 of 20
     assert found["ods_f"] == pytest.approx(max(low, high))
     precision, recall = 15 / 15, 15 / 20  # the first image at its low, the second at its high
     assert found["ois_f"] == pytest.approx(2 * precision * recall / (precision + recall))

@@ -65,5 +65,5 @@ def test_images_weigh_the_same_whatever_their_valid_area():
     y_true, y_pred = np.ones((2, 4, 4, 1)), np.full((2, 4, 4, 1), 9.0)
     y_pred[1, 0] = -9.0
     mask = np.ones((2, 4, 4))
-    mask[1, 2:] = 0  # 4 of the 8 valid pixels of image 2 are found
+    mask[1, 2:] = 0  # 4 of the 8 valid pixels of image 2 are detected
     assert feed(SaliencyMetrics(), y_true, y_pred, mask)["miou"] == 0.75

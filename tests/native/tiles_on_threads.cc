@@ -19,7 +19,7 @@ T FromFloat(float x) {
 }
 }  // namespace mtl
 
-#include "kernels/affinity_tiles.h"
+#include "kernels/features/affinity/affinity_tiles.h"
 
 template <>
 constexpr bool mtl::kHasUnits<_Float16> = true;

@@ -100,11 +100,11 @@ def balance(implementation, gramian, method, **parameters):
 
 @functools.cache
 def _balance_function(implementation, method, fixed, names):
-    function = mtl.ops.reference.balance if implementation == "reference" else mtl.ops.balance
+    ops = mtl.ops.reference if implementation == "reference" else mtl.ops
 
     def solve(gramian, *arrays):
         parameters = {**dict(fixed), **dict(zip(names, arrays, strict=True))}
-        return function(gramian, method, True, **parameters)
+        return ops.balance_report(gramian, method, **parameters)
 
     if implementation == "eager":
         return solve

@@ -185,7 +185,7 @@ def test_gramian_that_is_not_finite(implementation, bad):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_one_task(method):
-    # 4 w = 1 / w; and CAGrad goes on along the mean as far as it may.
+    # 4 w = 1 / w; CAGrad moves along the mean to its bound.
     expected = {"nash_mtl": 0.5, "fairgrad": 0.5, "cagrad": 1.4}.get(method, 1.0)
     for implementation in ALL:
         weights, status, _, _ = balance(implementation, np.array([[4.0]]), method)

@@ -58,7 +58,7 @@ def test_every_implementation_gives_one_answer(implementation, method, parameter
 def test_native_does_not_need_a_float64_gramian():
     for dtype in (tf.float32, tf.bfloat16, tf.float16):
         G = tf.cast(gram(J3), dtype)
-        report = mtl.ops.balance(G, "mgda", with_report=True)
+        report = mtl.ops.balance_report(G, "mgda")
         assert report.weights.dtype == dtype
         assert report.residual.dtype == report.targets.dtype == tf.float64
         np.testing.assert_allclose(

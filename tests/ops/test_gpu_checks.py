@@ -43,7 +43,7 @@ def test_a_wrong_kernel_is_named():
 
 
 class HostArrays:
-    """NumPy's arrays in the place of a library's."""
+    """NumPy arrays instead of the arrays of a GPU library."""
 
     stream = 0
 

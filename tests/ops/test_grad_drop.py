@@ -36,7 +36,7 @@ def case_of(num_tasks, shapes, dtype="float32", seed=0, none=0.0):
 
 
 def framework_sum(task_gradients, shares):
-    """The plain way, told what to keep: multiply and add in the gradients' dtype."""
+    """Multiply by the kept shares and add, in the dtype of the gradients."""
     sums = []
     for v, column in enumerate(zip(*task_gradients, strict=True)):
         terms = [

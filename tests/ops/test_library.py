@@ -1,4 +1,4 @@
-"""Loading of the compiled ops: every way it can fail is told, none crashes."""
+"""Loading of the compiled ops: every failure is reported, none crashes."""
 
 import ctypes
 import subprocess
@@ -16,7 +16,7 @@ ONES = [[[1.0, 2.0]], [[3.0, 4.0]]]
 
 @pytest.fixture
 def fresh(monkeypatch):
-    """Runs the loader anew in the test, and again after it."""
+    """Reset the loader before and after the test."""
     caches = (_library._load, _library._bindings, _library._warn_once)
     for cache in caches:
         cache.cache_clear()

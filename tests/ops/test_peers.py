@@ -1,4 +1,4 @@
-"""Weights equal TorchJD's on well-posed Gramians, as far as its defaults are exact."""
+"""Weights equal TorchJD's on well-posed Gramians, within the accuracy of its defaults."""
 
 import numpy as np
 import pytest
@@ -80,6 +80,6 @@ def test_gradvac_of_two_tasks_over_calls():
     for seed in range(5):
         J = random_jacobian(2, seed)
         expected = weighting(torch.tensor(J @ J.T)).numpy()
-        report = mtl.ops.balance(J @ J.T, "gradvac", True, beta=0.5, targets=targets)
+        report = mtl.ops.balance_report(J @ J.T, "gradvac", beta=0.5, targets=targets)
         np.testing.assert_allclose(report.weights, expected, rtol=1e-6)
         targets = report.targets

@@ -26,7 +26,7 @@ LINE_OF_TENSORFLOW = re.compile(r"[IWE]\d{4} |WARNING: All log|To enable the fol
 
 
 class Command:
-    """A process `mtl-tf ...` whose children, wherever they are, can be found by a mark."""
+    """A process `mtl-tf ...`; a mark in the environment identifies all its descendants."""
 
     def __init__(self, arguments, folder):
         self.mark = uuid.uuid4().hex

@@ -168,7 +168,7 @@ def test_famo_looks_at_the_losses_after_the_update_and_leaves_no_trace():
     logs = made.train_step((image, targets, masks))
     logits = made.balancing.logits.numpy()
     before = np.array([logs["depth_loss"], logs["normals_loss"]], np.float64)
-    outputs = made.model(image, training=True)
+    outputs = made.network(image, training=True)
     after = [mtl.TASKS[t].loss()(targets[t], outputs[t], masks[t]) for t in ("depth", "normals")]
     fall = np.log(before + 1e-8) - np.log(np.array(after, np.float64) + 1e-8)
     gradient = 0.5 * (fall - fall.mean())

@@ -21,10 +21,10 @@ def test_orthogonal_gradients_add_their_own_gradient():
 
     def penalty():
         with tf.GradientTape(persistent=True) as tape:
-            features = plain.model.get_layer("shared")(data[0])
+            features = plain.network.get_layer("shared")(data[0])
             tape.watch(features)
             losses = [
-                tf.reduce_mean((data[1][t] - plain.model.get_layer(f"head_{t}")(features)) ** 2)
+                tf.reduce_mean((data[1][t] - plain.network.get_layer(f"head_{t}")(features)) ** 2)
                 for t in ("depth", "normals")
             ]
         a, b = (np.ravel(tape.gradient(loss, features)).astype(np.float64) for loss in losses)
@@ -86,7 +86,7 @@ def test_asynchronous_updates_wait_for_labels():
     made = tiny_trainer("fixed_weights", update_every={"normals": 2})
     plain = tiny_trainer("fixed_weights", optimizer=keras.optimizers.SGD(0.0))
     data = tiny_batch()
-    head = made.model.get_layer("head_normals").kernel
+    head = made.network.get_layer("head_normals").kernel
     start = head.numpy()
     made.train_step(data)
     np.testing.assert_array_equal(head.numpy(), start)

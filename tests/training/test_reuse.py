@@ -1,4 +1,4 @@
-"""State is not carried into the next trainer: what is used again starts afresh or refuses."""
+"""State is not carried into the next trainer: a reused object is reset or raises an error."""
 
 import gc
 import inspect
@@ -98,7 +98,7 @@ class WithArgument(mtl.balancing.Scalarizer):
         super().__init__()
         self.share = share
 
-    def scalar(self, losses, is_present, training):
+    def compute_scalar(self, losses, is_present, training):
         return self.share * tf.reduce_sum(losses)
 
 
@@ -119,7 +119,7 @@ class Plain(mtl.balancing.Scalarizer):
     def make_state(self, num_tasks):
         self.steps = self.add_state("steps", ())
 
-    def scalar(self, losses, is_present, training):
+    def compute_scalar(self, losses, is_present, training):
         if training:
             self.steps.assign_add(1.0)
         return tf.reduce_sum(losses) * tf.cast(self.steps, losses.dtype)
@@ -154,10 +154,10 @@ def test_a_callback_used_again_refuses(kind, tmp_path):
     made.fit(image, targets, callbacks=callback, verbose=0)
     made.fit(image, targets, callbacks=callback, verbose=0)  # of the same trainer: goes on
     other = trainer(None)
-    before = other.model.get_layer("shared").kernel.numpy()
+    before = other.network.get_layer("shared").kernel.numpy()
     with pytest.raises(ValueError, match=f"{kind} was used with another trainer.*make a new"):
         other.fit(image, targets, callbacks=callback, verbose=0)
-    np.testing.assert_array_equal(other.model.get_layer("shared").kernel.numpy(), before)
+    np.testing.assert_array_equal(other.network.get_layer("shared").kernel.numpy(), before)
 
 
 def test_an_optimizer_used_again_is_refused_as_keras_does():

@@ -203,7 +203,7 @@ def test_a_frozen_network_comes_back(tmp_path):
     model = tiny_model(NAMES)
     model.get_layer("shared").trainable = False
     again = assert_goes_on(trainer(lambda: model), tmp_path / "a.keras")
-    assert not again.model.get_layer("shared").trainable
+    assert not again.network.get_layer("shared").trainable
 
 
 def rewritten(path, change):
@@ -232,7 +232,7 @@ def test_files_of_the_early_version_still_load(tmp_path):
 
     again = keras.saving.load_model(rewritten(tmp_path / "a.keras", change))
     assert [(task.name, task.channels) for task in again.tasks] == list(MADE.items())
-    for a, b in zip(values(made.model.variables), values(again.model.variables), strict=True):
+    for a, b in zip(values(made.network.variables), values(again.network.variables), strict=True):
         np.testing.assert_array_equal(a, b)
     again.compile("adam")
     fit(again)
@@ -257,7 +257,7 @@ class Worst(mtl.balancing.Scalarizer):
         super().__init__()
         self.share = share
 
-    def scalar(self, losses, is_present, training):
+    def compute_scalar(self, losses, is_present, training):
         return self.share * tf.reduce_max(losses) + tf.reduce_sum(losses)
 
 
@@ -293,7 +293,7 @@ class Hidden(mtl.balancing.Scalarizer):
         super().__init__()
         self._half = share / 2
 
-    def scalar(self, losses, is_present, training):
+    def compute_scalar(self, losses, is_present, training):
         return self._half * tf.reduce_sum(losses)
 
 
@@ -327,7 +327,7 @@ def test_a_subclassed_network_goes_on(tmp_path):
         return network
 
     again = assert_goes_on(trainer(model, balancing="upgrad"), tmp_path / "a.keras")
-    assert again.model.channels == 6
+    assert again.network.channels == 6
 
 
 def test_weights_alone_hold_the_state_of_random_generators(tmp_path):

@@ -51,7 +51,7 @@ def test_update_equals_the_gradient_of_the_weighted_sum():
     image, targets, masks = batch(tasks)
     before = [v.numpy() for v in made.trainable_variables]
     with tf.GradientTape() as tape:
-        outputs = made.model(image, training=True)
+        outputs = made.network(image, training=True)
         losses = {t: mtl.TASKS[t].loss()(targets[t], outputs[t], masks[t]) for t in tasks}
         total = tf.add_n([weights[t] * losses[t] for t in tasks])
     gradients = tape.gradient(total, made.trainable_variables)
@@ -77,14 +77,14 @@ def test_a_task_without_labels_takes_no_part(balancing):
     before = {v.path: v.numpy() for v in with_absent.trainable_variables}
     logs = with_absent.train_step((image, targets, masks))
     alone = tiny_trainer(makes(**options), two)
-    for layer in alone.model.layers:
-        same = with_absent.model.get_layer(layer.name) if layer.weights else layer
+    for layer in alone.network.layers:
+        same = with_absent.network.get_layer(layer.name) if layer.weights else layer
         layer.set_weights([before[v.path] for v in same.weights])
     alone.train_step((image, targets, masks))
     assert np.isfinite(logs["loss"])
     assert (logs["normals_loss"], logs["not_finite"]) == (0.0, 0.0)
-    expected = {v.path: v.numpy() for v in alone.model.trainable_variables}
-    for variable in with_absent.model.trainable_variables:
+    expected = {v.path: v.numpy() for v in alone.network.trainable_variables}
+    for variable in with_absent.network.trainable_variables:
         value = variable.numpy()
         if "normals" in variable.path:
             np.testing.assert_array_equal(value, before[variable.path])
@@ -110,10 +110,10 @@ def test_a_batch_without_any_label_changes_nothing(balancing):
 @pytest.mark.parametrize("balancing", METHODS)
 def test_one_task_alone_is_trained(balancing):
     made = tiny_trainer(balancing, ("depth",), optimizer=keras.optimizers.Adam(1e-2))
-    before = [v.numpy() for v in made.model.trainable_variables]
+    before = [v.numpy() for v in made.network.trainable_variables]
     logs = made.train_step(tiny_batch(("depth",)))
     assert np.isfinite(logs["loss"])
-    for old, variable in zip(before, made.model.trainable_variables, strict=True):
+    for old, variable in zip(before, made.network.trainable_variables, strict=True):
         assert np.any(old != variable.numpy()), variable.path
 
 
@@ -204,7 +204,7 @@ def test_mixed_precision_trains_with_float32_outputs():
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert isinstance(made.optimizer, keras.mixed_precision.LossScaleOptimizer)
-    assert all(output.dtype == "float32" for output in made.model.output.values())
+    assert all(output.dtype == "float32" for output in made.network.output.values())
     assert np.isfinite(history["loss"]).all()
     np.testing.assert_allclose(history["depth_weight"], 1.0, rtol=1e-3)
 

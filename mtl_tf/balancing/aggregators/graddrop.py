@@ -33,33 +33,37 @@ class GradDrop(Aggregator):
     `GradDrop()(jacobian [K, P])` -> direction `[P]`. The more the tasks agree on an element, the
     likelier their sign is kept.
 
+    Example:
+        >>> mtl.balancing.GradDrop(seed=0)(tf.constant([[1.0, -2.0], [3.0, 0.5]])).shape
+        TensorShape([2])
+
     Source: Chen et al., "Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign
     Dropout", NeurIPS 2020, Algorithm 1.
 
     Args:
         leak: share of every gradient that is always kept, 0 to 1.
         seed: of the signs; from Keras' global seed without it.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: if `leak` is out of range.
     """
 
-    def __init__(self, leak: float = 0.0, seed: int | None = None, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, leak: float = 0.0, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if not 0 <= leak <= 1:
             raise ValueError(f"leak must be from 0 to 1. Received: {leak}")
         self.leak = leak
         self.seed = seed
 
     def make_state(self, num_tasks: int) -> None:
-        """The generator of the signs."""
+        """Create the generator of the signs."""
         self.generator = keras.random.SeedGenerator(self.seed)
 
-    def combine(
+    def compute_direction(
         self, task_gradients: list[list[Any]], training: bool = False
     ) -> tuple[list[Any], tf.Tensor]:
-        """The sum of the gradients of one sign."""
+        """Return the sum of the gradients of one sign."""
         if not self.built:
             self.build((len(task_gradients),))
             self.built = True
@@ -69,4 +73,4 @@ class GradDrop(Aggregator):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"leak": self.leak, "seed": self.seed, "name": self.name}
+        return {**super().get_config(), "leak": self.leak, "seed": self.seed}

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Scalarizer
-from mtl_tf.balancing.masked import count, masked_softmax, moved
+from mtl_tf.balancing.masked import assign_where, count, masked_softmax
 from mtl_tf.balancing.scalarizers.epoch_means import EpochMeans
 from mtl_tf.balancing.scalarizers.fixed_weights import fixed_weights
 
@@ -29,30 +29,34 @@ class DWA(Scalarizer):
     epochs and add up to K; they are 1 in the first two epochs. They do not even out losses of
     different magnitude: combine with `loss_weights`.
 
+    Example:
+        >>> round(float(mtl.balancing.DWA()(tf.constant([1.0, 3.0]))), 3)
+        4.0
+
     Source: Liu, Johns, Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019, Eq. 7.
 
     Args:
         temperature: softness of the weights; large makes them equal.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: if `temperature` is not positive.
     """
 
-    def __init__(self, temperature: float = 2.0, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, temperature: float = 2.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if not temperature > 0:
             raise ValueError(f"temperature must be positive. Received: {temperature}")
         self.temperature = temperature
 
     def make_state(self, num_tasks: int) -> None:
-        """The running mean, and the means of the last two epochs."""
+        """Create the running mean, and the means of the last two epochs."""
         self.means = EpochMeans(self.add_state, num_tasks)
         self.last = self.add_state("last", (num_tasks,))
         self.before = self.add_state("before", (num_tasks,))
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The weighted sum of the present tasks' losses."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the weighted sum of the present tasks' losses."""
         if training:
             self.means.add(losses, is_present)
         last, before = tf.convert_to_tensor(self.last), tf.convert_to_tensor(self.before)
@@ -60,11 +64,11 @@ class DWA(Scalarizer):
         return fixed_weights(losses, tf.cast(weights, losses.dtype), is_present)
 
     def end_epoch(self) -> None:
-        """Takes the means of the epoch; a task without a label in it keeps its own."""
+        """Take the means of the epoch; a task without a label in it keeps its own."""
         means, is_known = self.means.take()
-        moved(self.before, tf.convert_to_tensor(self.last), is_known)
-        moved(self.last, means, is_known)
+        assign_where(self.before, tf.convert_to_tensor(self.last), is_known)
+        assign_where(self.last, means, is_known)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"temperature": self.temperature, "name": self.name}
+        return {**super().get_config(), "temperature": self.temperature}

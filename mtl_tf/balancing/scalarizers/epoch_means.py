@@ -18,7 +18,7 @@ class EpochMeans:
         self.counts = add_state("loss_counts", (num_tasks,))
 
     def add(self, losses: tf.Tensor, is_present: tf.Tensor) -> None:
-        """Adds the losses `[K]` of a step, those of present tasks."""
+        """Add the losses `[K]` of a step, those of present tasks."""
         self.sums.assign_add(tf.where(is_present, tf.cast(losses, tf.float64), 0.0))
         self.counts.assign_add(tf.cast(is_present, tf.float64))
 

@@ -12,44 +12,48 @@ from mtl_tf.balancing.masked import masked_softmax, masked_sum
 _EPSILON = 1e-8
 
 
-def famo(losses: Any, logits: Any, least_losses: Any, is_present: Any) -> Any:
+def famo(losses: Any, logits: Any, min_losses: Any, is_present: Any) -> Any:
     """`sum_i z_i log(l_i - m_i) / sum_i z_i / (l_i - m_i)`, `z = softmax(logits)`; all `[K]`.
 
     The denominator is constant for the gradient. Sums are over present tasks.
     """
     weights = masked_softmax(logits, is_present)
-    excess = _excess(losses, least_losses)
+    excess = _excess(losses, min_losses)
     total = masked_sum(weights / excess, is_present)
     terms = masked_sum(weights * tf.math.log(excess), is_present)
     return tf.math.divide_no_nan(terms, tf.stop_gradient(total))
 
 
-def famo_gradient(before: Any, after: Any, logits: Any, least_losses: Any, is_present: Any) -> Any:
-    """The gradient `[K]` for the logits: `J_softmax' (log l_before - log l_after)`."""
+def famo_gradient(before: Any, after: Any, logits: Any, min_losses: Any, is_present: Any) -> Any:
+    """Return the gradient `[K]` for the logits: `J_softmax' (log l_before - log l_after)`."""
     weights = masked_softmax(logits, is_present)
-    fall = tf.math.log(_excess(before, least_losses)) - tf.math.log(_excess(after, least_losses))
-    fall = tf.where(is_present, fall, tf.zeros_like(fall))
-    return weights * (fall - masked_sum(weights * fall, is_present))
+    decrease = tf.math.log(_excess(before, min_losses)) - tf.math.log(_excess(after, min_losses))
+    decrease = tf.where(is_present, decrease, tf.zeros_like(decrease))
+    return weights * (decrease - masked_sum(weights * decrease, is_present))
 
 
-def _excess(losses: Any, least_losses: Any) -> Any:
-    return tf.maximum(losses - least_losses, 0.0) + _EPSILON
+def _excess(losses: Any, min_losses: Any) -> Any:
+    return tf.maximum(losses - min_losses, 0.0) + _EPSILON
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class FAMO(Scalarizer):
-    """Weights learned so that the losses of all tasks fall at equal relative rates.
+    """Learned weights with which the losses of all tasks decrease at equal relative rates.
 
     `FAMO()(losses [K])` -> scalar. After each update the trainer evaluates the losses of the same
-    batch again, one forward pass more, and the logits of the weights follow the observed falls.
+    batch again, one more forward pass, and the logits of the weights follow the observed decreases.
+
+    Example:
+        >>> round(float(mtl.balancing.FAMO()(tf.constant([1.0, 3.0]))), 3)
+        0.824
 
     Source: Liu et al., "FAMO: Fast Adaptive Multitask Optimization", NeurIPS 2023, Algorithm 1.
 
     Args:
         learning_rate: of the logits, learned with Adam.
         weight_decay: of the logits.
-        least_losses: lower bound of every task's loss.
-        name: name of the layer.
+        min_losses: lower bound of every task's loss.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: if `learning_rate` or `weight_decay` is negative.
@@ -61,38 +65,40 @@ class FAMO(Scalarizer):
         self,
         learning_rate: float = 0.025,
         weight_decay: float = 1e-3,
-        least_losses: float = 0.0,
-        name: str | None = None,
+        min_losses: float = 0.0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(**kwargs)
         for key, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
             if not value >= 0:
                 raise ValueError(f"{key} must not be negative. Received: {value}")
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        self.least_losses = least_losses
+        self.min_losses = min_losses
 
     def make_state(self, num_tasks: int) -> None:
-        """The logits, and Adam's state."""
+        """Create the logits and Adam's state."""
         self.logits = self.add_state("logits", (num_tasks,))
         self.adam = Adam(self.add_state, self.logits, self.learning_rate, self.weight_decay)
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The weighted logarithms of the present tasks' losses."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the weighted logarithms of the present tasks' losses."""
         logits = tf.cast(tf.convert_to_tensor(self.logits), losses.dtype)
-        return famo(losses, logits, self.least_losses, is_present)
+        return famo(losses, logits, self.min_losses, is_present)
 
     def after_update(self, before: tf.Tensor, after: tf.Tensor, is_present: tf.Tensor) -> None:
-        """Moves the logits of present tasks towards those whose loss fell least."""
+        """Move the logits of present tasks towards those whose loss decreased slowest."""
         logits = tf.convert_to_tensor(self.logits)
         before, after = tf.cast(before, tf.float64), tf.cast(after, tf.float64)
         is_present &= tf.math.is_finite(before) & tf.math.is_finite(after)
-        gradient = famo_gradient(before, after, logits, self.least_losses, is_present)
+        gradient = famo_gradient(before, after, logits, self.min_losses, is_present)
         self.adam.apply(gradient, is_present)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {
-            "learning_rate": self.learning_rate, "weight_decay": self.weight_decay,
-            "least_losses": self.least_losses, "name": self.name,
-        }  # fmt: skip
+            **super().get_config(),
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "min_losses": self.min_losses,
+        }

@@ -21,24 +21,28 @@ class FixedWeights(Scalarizer):
 
     `FixedWeights()(losses [K])` -> scalar.
 
+    Example:
+        >>> round(float(mtl.balancing.FixedWeights()(tf.constant([1.0, 3.0]))), 3)
+        4.0
+
     Source: Vandenhende et al., TPAMI 2021, section 3.1.
 
     Args:
         weights: K positive numbers in the order of the tasks; all 1 without it.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: if a weight is negative or not finite, or their number is not K.
     """
 
-    def __init__(self, weights: Sequence[float] | None = None, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, weights: Sequence[float] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if weights is not None and not all(0.0 <= float(w) < float("inf") for w in weights):
             raise ValueError(f"weights must be finite and not negative. Received: {weights}")
         self.weights_of_tasks = None if weights is None else tuple(float(w) for w in weights)
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The weighted sum of the present tasks' losses."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the weighted sum of the present tasks' losses."""
         weights = self.weights_of_tasks
         if weights is None:
             weights = (1.0,) * losses.shape[0]
@@ -50,4 +54,4 @@ class FixedWeights(Scalarizer):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"weights": self.weights_of_tasks, "name": self.name}
+        return {**super().get_config(), "weights": self.weights_of_tasks}

@@ -20,13 +20,17 @@ class GeometricMean(Scalarizer):
 
     `GeometricMean()(losses [K])` -> scalar. Losses must be positive; one below 1e-8 counts as 1e-8.
 
+    Example:
+        >>> round(float(mtl.balancing.GeometricMean()(tf.constant([1.0, 3.0]))), 3)
+        1.732
+
     Source: Chennupati et al., "MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss
     Strategy for Multi-Task Learning", CVPR Workshops 2019, Eq. 3.
 
     Args:
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
     """
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The geometric mean of the present tasks' losses."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the geometric mean of the present tasks' losses."""
         return geometric_mean(losses, is_present)

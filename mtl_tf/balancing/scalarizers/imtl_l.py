@@ -22,16 +22,20 @@ class IMTLL(Scalarizer):
     `IMTLL()(losses [K])` -> scalar. The `s` start at 0, are trainable, updated by the trainer's
     optimizer without weight decay, and stay within ±10.
 
+    Example:
+        >>> round(float(mtl.balancing.IMTLL()(tf.constant([1.0, 3.0]))), 3)
+        4.0
+
     Source: Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021, Eq. 8.
 
     Args:
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
     """
 
     def make_state(self, num_tasks: int) -> None:
         """One log scale per task."""
         self.log_scales = add_exponents(self, num_tasks, "log_scales", 0.0)
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The sum of the present tasks' terms."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the sum of the present tasks' terms."""
         return imtl_l(losses, tf.cast(self.log_scales, losses.dtype), is_present)

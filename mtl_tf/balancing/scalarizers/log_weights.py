@@ -15,7 +15,7 @@ def check_initial(value: float, name: str) -> None:
 
 
 def add_exponents(layer: keras.layers.Layer, num_tasks: int, name: str, initial: float) -> Any:
-    """A trainable weight `[K]` of `layer`, kept within ±10: a loss near 0 cannot drive it away."""
+    """Create a trainable weight `[K]` of `layer`, constrained to ±10 for losses near 0."""
     return layer.add_weight(
         shape=(num_tasks,),
         initializer=keras.initializers.Constant(initial),

@@ -26,9 +26,13 @@ def random_weights(numbers: Any, is_present: Any, distribution: Distribution) ->
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class RLW(Scalarizer):
-    """Sum of the losses with weights drawn afresh in every call.
+    """Sum of the losses with weights sampled in every call.
 
     `RLW()(losses [K])` -> scalar. The weights add up to 1.
+
+    Example:
+        >>> mtl.balancing.RLW(seed=0)(tf.constant([1.0, 3.0])).shape
+        TensorShape([])
 
     Source: Lin et al., "Reasonable Effectiveness of Random Weighting", TMLR 2022, section 3.1.
 
@@ -36,7 +40,7 @@ class RLW(Scalarizer):
         distribution: `"normal"` or `"uniform"`, softmax of K such numbers, or `"dirichlet"`, even
             on the simplex.
         seed: of the random numbers; from Keras' global seed without it.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: for another distribution.
@@ -46,9 +50,9 @@ class RLW(Scalarizer):
         self,
         distribution: Distribution = "normal",
         seed: int | None = None,
-        name: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(**kwargs)
         if distribution not in get_args(Distribution):
             raise ValueError(
                 f"distribution must be one of {get_args(Distribution)}. Received: {distribution!r}"
@@ -57,11 +61,11 @@ class RLW(Scalarizer):
         self.seed = seed
 
     def make_state(self, num_tasks: int) -> None:
-        """The generator of the weights."""
+        """Create the generator of the weights."""
         self.generator = keras.random.SeedGenerator(self.seed)
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The randomly weighted sum of the present tasks' losses."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the randomly weighted sum of the present tasks' losses."""
         draw = keras.random.normal if self.distribution == "normal" else keras.random.uniform
         numbers = draw(losses.shape, dtype="float32", seed=self.generator)
         weights = random_weights(numbers, is_present, self.distribution)
@@ -69,4 +73,4 @@ class RLW(Scalarizer):
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"distribution": self.distribution, "seed": self.seed, "name": self.name}
+        return {**super().get_config(), "distribution": self.distribution, "seed": self.seed}

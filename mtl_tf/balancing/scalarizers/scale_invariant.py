@@ -21,13 +21,17 @@ class ScaleInvariant(Scalarizer):
     `ScaleInvariant()(losses [K])` -> scalar, negative for small losses. Losses must be positive;
     one below 1e-8 counts as 1e-8.
 
+    Example:
+        >>> round(float(mtl.balancing.ScaleInvariant()(tf.constant([1.0, 3.0]))), 3)
+        1.099
+
     Source: the scale-invariant baseline of Navon et al., "Multi-Task Learning as a Bargaining
     Game", ICML 2022, section 6.
 
     Args:
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
     """
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The sum of the logarithms of the present tasks' losses."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the sum of the logarithms of the present tasks' losses."""
         return scale_invariant(losses, is_present)

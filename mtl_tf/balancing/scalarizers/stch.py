@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.base import Scalarizer
-from mtl_tf.balancing.masked import count, masked_sum, moved, safe_log
+from mtl_tf.balancing.masked import assign_where, count, masked_sum, safe_log
 from mtl_tf.balancing.scalarizers.epoch_means import EpochMeans
 
 
@@ -26,20 +26,24 @@ class STCH(Scalarizer):
     `STCH()(losses [K])` -> scalar. Until the end of the warm-up it is the sum of the logarithms of
     the losses. A task without a label in the last epoch of the warm-up is taken relative to 1.
 
+    Example:
+        >>> round(float(mtl.balancing.STCH()(tf.constant([1.0, 3.0]))), 3)
+        1.099
+
     Source: Lin et al., "Smooth Tchebycheff Scalarization for Multi-Objective Optimization", ICML
     2024, Eq. 8, on the logarithms of the losses as in its multi-task experiments.
 
     Args:
         mu: smoothness; towards 0 the result is the maximum.
         warmup_epochs: number of epochs before the method begins; the last of them gives the means.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: if `mu` is not positive or `warmup_epochs` not at least 1.
     """
 
-    def __init__(self, mu: float = 1.0, warmup_epochs: int = 4, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, mu: float = 1.0, warmup_epochs: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if not mu > 0:
             raise ValueError(f"mu must be positive. Received: {mu}")
         if warmup_epochs < 1:
@@ -48,13 +52,13 @@ class STCH(Scalarizer):
         self.warmup_epochs = warmup_epochs
 
     def make_state(self, num_tasks: int) -> None:
-        """The running mean, its value at the end of the warm-up, and the number of epochs."""
+        """Create the running mean, its value at the end of the warm-up, and the epoch counter."""
         self.means = EpochMeans(self.add_state, num_tasks)
         self.nadir = self.add_state("nadir", (num_tasks,), initial=1.0)
         self.epochs = self.add_state("epochs", ())
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The smooth maximum, or the sum of logarithms during the warm-up."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the smooth maximum, or the sum of logarithms during the warm-up."""
         if training:
             self.means.add(losses, is_present)
         nadir = tf.cast(tf.convert_to_tensor(self.nadir), losses.dtype)
@@ -65,12 +69,12 @@ class STCH(Scalarizer):
         )
 
     def end_epoch(self) -> None:
-        """Takes the means of the last epoch of the warm-up."""
+        """Take the means of the last epoch of the warm-up."""
         means, is_known = self.means.take()
         self.epochs.assign_add(1.0)
         is_last = tf.equal(tf.convert_to_tensor(self.epochs), float(self.warmup_epochs))
-        moved(self.nadir, means, is_known & is_last)
+        assign_where(self.nadir, means, is_known & is_last)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"mu": self.mu, "warmup_epochs": self.warmup_epochs, "name": self.name}
+        return {**super().get_config(), "mu": self.mu, "warmup_epochs": self.warmup_epochs}

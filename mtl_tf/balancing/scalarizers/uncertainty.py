@@ -22,19 +22,23 @@ class Uncertainty(Scalarizer):
     `Uncertainty()(losses [K])` -> scalar. The log variances are trainable and updated by the
     trainer's optimizer, without weight decay; they stay within ±10. The scalar may be negative.
 
+    Example:
+        >>> round(float(mtl.balancing.Uncertainty()(tf.constant([1.0, 3.0]))), 3)
+        2.797
+
     Source: Kendall, Gal, Cipolla, "Multi-Task Learning Using Uncertainty to Weigh Losses", CVPR
     2018, Eq. 7, with one form for all losses.
 
     Args:
         initial_log_variance: start of `v`; -0.5 gives weights of 0.82.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: if `initial_log_variance` is beyond ±10.
     """
 
-    def __init__(self, initial_log_variance: float = -0.5, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, initial_log_variance: float = -0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         check_initial(initial_log_variance, "initial_log_variance")
         self.initial_log_variance = initial_log_variance
 
@@ -44,10 +48,10 @@ class Uncertainty(Scalarizer):
             self, num_tasks, "log_variances", self.initial_log_variance
         )
 
-    def scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
-        """The sum of the present tasks' terms."""
+    def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the sum of the present tasks' terms."""
         return uncertainty(losses, tf.cast(self.log_variances, losses.dtype), is_present)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"initial_log_variance": self.initial_log_variance, "name": self.name}
+        return {**super().get_config(), "initial_log_variance": self.initial_log_variance}

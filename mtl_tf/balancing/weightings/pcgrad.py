@@ -5,44 +5,49 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mtl_tf.balancing.base import Tasks, Weighting
+from mtl_tf.balancing.base import StepStatistics, Weighting
 from mtl_tf.balancing.weightings.random_order import random_order
-from mtl_tf.ops import BalanceReport, balance
+from mtl_tf.ops import BalanceReport, balance_report
 
 
 def pcgrad(gramian: tf.Tensor, order: tf.Tensor) -> BalanceReport:
-    """The weights of the sum of all task gradients, each without what conflicts with the others.
+    """Return the weights of the sum of the task gradients after their conflicts are projected out.
 
     Gramian `[K, K]`; `order [K, K-1]`: row i lists the other tasks in the order i meets them.
     """
-    return balance(gramian, "pcgrad", with_report=True, order=order)
+    return balance_report(gramian, "pcgrad", order=order)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class PCGrad(Weighting):
-    """The sum of the task gradients, each projected on the normal plane of those it conflicts with.
+    """Sum of the task gradients, each projected onto the normal plane of those it conflicts with.
 
     `PCGrad()(gramian [K, K])` -> weights `[K]`. Every call draws a new order of the tasks.
+
+    Example:
+        >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
+        >>> [round(float(w), 3) for w in mtl.balancing.PCGrad(seed=0)(gramian)]
+        [1.5, 1.125]
 
     Source: Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020, Algorithm 1.
 
     Args:
         seed: of the orders; from Keras' global seed without it.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
     """
 
-    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.seed = seed
 
     def make_state(self, num_tasks: int) -> None:
-        """The generator of the orders."""
+        """Create the generator of the orders."""
         self.generator = keras.random.SeedGenerator(self.seed)
 
-    def solve(self, tasks: Tasks) -> BalanceReport:
-        """The weights of the projected sum."""
-        return pcgrad(tasks.gramian, random_order(tasks.gramian.shape[0], self.generator))
+    def compute_weights(self, statistics: StepStatistics) -> BalanceReport:
+        """Return the weights of the projected sum."""
+        return pcgrad(statistics.gramian, random_order(statistics.gramian.shape[0], self.generator))
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"seed": self.seed, "name": self.name}
+        return {**super().get_config(), "seed": self.seed}

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from mtl_tf.balancing.base import Tasks, Weighting, exact
+from mtl_tf.balancing.base import StepStatistics, Weighting, exact
 from mtl_tf.balancing.masked import count
 from mtl_tf.ops import BalanceReport
 
@@ -14,15 +14,20 @@ class Sum(Weighting):
 
     `Sum()(gramian [K, K])` -> weights `[K]`. For diagnostics, and to test others against.
 
+    Example:
+        >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
+        >>> [round(float(w), 3) for w in mtl.balancing.Sum()(gramian)]
+        [1.0, 1.0]
+
     Source: Vandenhende et al., TPAMI 2021, Eq. 1 with equal weights.
 
     Args:
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
     """
 
-    def solve(self, tasks: Tasks) -> BalanceReport:
+    def compute_weights(self, statistics: StepStatistics) -> BalanceReport:
         """One for each task."""
-        return exact(tf.ones([tasks.gramian.shape[0]], tf.float64))
+        return exact(tf.ones([statistics.gramian.shape[0]], tf.float64))
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -31,13 +36,18 @@ class Mean(Weighting):
 
     `Mean()(gramian [K, K])` -> weights `[K]`.
 
+    Example:
+        >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
+        >>> [round(float(w), 3) for w in mtl.balancing.Mean()(gramian)]
+        [0.5, 0.5]
+
     Source: Vandenhende et al., TPAMI 2021, Eq. 1 with equal weights.
 
     Args:
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
     """
 
-    def solve(self, tasks: Tasks) -> BalanceReport:
+    def compute_weights(self, statistics: StepStatistics) -> BalanceReport:
         """One over the number of present tasks, for each."""
-        weight = 1.0 / count(tasks.is_present, tf.float64)
-        return exact(tf.fill([tasks.gramian.shape[0]], weight))
+        weight = 1.0 / count(statistics.is_present, tf.float64)
+        return exact(tf.fill([statistics.gramian.shape[0]], weight))

@@ -1,4 +1,4 @@
-"""NYU Depth v2: the data set, its classes, and the layouts in which it lies on disk."""
+"""NYU Depth v2: the data set, its classes, and its layouts on disk."""
 
 from mtl_tf.data.nyudv2.nyudv2 import NYUDv2
 

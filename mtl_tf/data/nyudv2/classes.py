@@ -12,23 +12,41 @@ CLASSES_40 = (
 """Names of the 40 classes, in the order of their ids."""
 
 CLASSES_13 = (
-    "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa",
-    "table", "tv", "wall", "window",
-)  # fmt: skip
+    "bed",
+    "books",
+    "ceiling",
+    "chair",
+    "floor",
+    "furniture",
+    "objects",
+    "picture",
+    "sofa",
+    "table",
+    "tv",
+    "wall",
+    "window",
+)
 """Names of the 13 classes, in the order of their ids."""
 
 CLASS_40_TO_13 = np.array(
     [11, 4, 5, 0, 3, 8, 9, 11, 12, 5, 7, 5, 12, 9, 5, 12, 5, 6, 6, 4,
      6, 2, 1, 5, 10, 6, 6, 6, 6, 6, 6, 5, 6, 6, 6, 6, 6, 6, 5, 6]
 )  # fmt: skip
-"""Class of the 13 for each class of the 40."""
+"""Id among the 13 classes of each of the 40 classes."""
 
 IGNORED = 255
 """Class id of unlabelled pixels inside the readers."""
 
 
 def to_13_classes(labels: np.ndarray) -> np.ndarray:
-    """Class ids of the 40 (255 = unlabelled) to ids of the 13, any shape, uint8."""
+    """Convert ids of the 40 classes to ids of the 13 classes.
+
+    Args:
+        labels: ids of any shape, 255 where unlabelled.
+
+    Returns:
+        Ids of the same shape, uint8, 255 where unlabelled.
+    """
     table = np.full(256, IGNORED, np.uint8)
     table[: len(CLASS_40_TO_13)] = CLASS_40_TO_13
     return table[labels]

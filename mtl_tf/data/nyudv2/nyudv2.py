@@ -1,4 +1,4 @@
-"""NYU Depth v2 (Silberman et al., ECCV 2012): semseg, depth, normals, edges of indoor scenes."""
+"""NYU Depth v2 (Silberman et al., ECCV 2012): indoor scenes with labels of four tasks."""
 
 import os
 import pathlib
@@ -12,28 +12,33 @@ from mtl_tf.data.sample import Sample, make_sample
 
 
 class NYUDv2(DenseDataset):
-    """NYU Depth v2 from any of its four layouts on disk (`mtl_tf.data.nyudv2.layouts`).
+    """NYU Depth v2 in any of its four layouts on disk (`mtl_tf.data.nyudv2.layouts`).
 
     The PNG pack holds the official training images only: every `val_every`-th id is for validation.
-    The other layouts bring their split. `test()` gives the validation images with targets at their
-    own size. Depth is in metres; normals have x right, y up, z towards the camera as far as the
-    layout's files do.
+    The other layouts define their splits. `test()` returns the validation images with targets at
+    their original size. Depth is in metres. Normals are not converted: in the files of all layouts
+    they are expected with x right, y up, z towards the camera.
 
     Source: Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV
     2012; augmentation as in Vandenhende et al., TPAMI 2021.
 
     Args:
-        root: folder of the data, or path of `nyu_depth_v2_labeled.mat`.
+        root: path of the data folder, or of `nyu_depth_v2_labeled.mat`.
         tasks: some of `semseg`, `depth`, `normals`, `edges`.
-        input_shape: `(H, W, 3)` of the images in a batch; the images' own size without it.
+        input_shape: `(H, W, 3)` of the images in a batch; by default the size of the images.
         num_classes: 40 or 13 semantic classes.
-        val_every: of the PNG pack, every n-th id is for validation.
-        **options: `batch_size`, `augmentation` and the others of every data set
-            (`mtl_tf.data.base.Options`).
+        val_every: every n-th id of the PNG pack is for validation.
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if the folder is missing, has an unknown layout, or a listed file is missing.
-        ValueError: for a task or a number of classes that is not there.
+        ValueError: for an unavailable task or number of classes.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> data = mtl.data.NYUDv2("nyud", num_classes=13, batch_size=4)  # doctest: +SKIP
+        >>> data.tasks  # doctest: +SKIP
+        {'semseg': 13, 'depth': 1, 'normals': 3, 'edges': 1}
     """
 
     def __init__(
@@ -57,11 +62,19 @@ class NYUDv2(DenseDataset):
         super().__init__(tasks, available, self.layout.splits, input_shape, names, **options)
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of the image and of each task, as far as the layout has them."""
+        """Return the paths of the image and of each task, if the layout has separate files.
+
+        Args:
+            image_id: id of the image.
+        """
         return self.layout.paths(image_id)
 
     def load(self, image_id: str) -> Sample:
-        """The image and the targets at their own size."""
+        """Return the image and the targets at their original size.
+
+        Args:
+            image_id: id of the image.
+        """
         image, targets, masks = self.layout.load(image_id, self.tasks)
         if "semseg" in targets and self.num_classes == 13 and self.layout.num_classes == 40:
             targets["semseg"] = to_13_classes(targets["semseg"])

@@ -1,54 +1,62 @@
-"""Any data set packed into sharded TFRecord files, with an index and checksums."""
+"""Reader of data sets in sharded TFRecord files with an index and checksums."""
 
 import functools
-import hashlib
 import json
 import math
 import os
 import posixpath
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from mtl_tf.class_names import checked_class_names
-from mtl_tf.data.base import DenseDataset, checked_input_shape
+from mtl_tf.data.base import DenseDataset
 from mtl_tf.data.files import leads_out, shown
 from mtl_tf.data.packed.records import decode_sample
 from mtl_tf.data.pipeline import make_stream
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
 from mtl_tf.data.transforms import Augmentation
+from mtl_tf.images import checked_input_shape
 from mtl_tf.targets import TargetKind, kind_of
 
 VERSION = 1
 INDEX = "index.json"
 HEADER_BYTES, FOOTER_BYTES = 12, 4
-"""What TFRecord files hold before and after each record: its length, and checksums."""
+"""Bytes of a TFRecord file before and after each record: its length, and checksums."""
 _SPLITS = ("train", "val", "test")
-_LARGEST_IMAGE = 1 << 27  # pixels
-_MOST_CHANNELS = 1 << 16
+_MAX_PIXELS = 1 << 27
+_MAX_CHANNELS = 1 << 16
 
 
 class PackedDataset(DenseDataset):
-    """A data set that `mtl_tf.data.pack` wrote, at any path `tf.io.gfile` reads.
+    """Data set written by `mtl_tf.data.pack`, at any path that `tf.io.gfile` reads.
 
-    Every record is found through the index and compared with its checksum, so shuffling, resuming
-    and `test()` work as for the data set that was packed. `stream` reads whole files one after the
-    other instead, for storage that is slow at random access and for many workers.
+    Records are located by the index and verified by a checksum, so shuffling, resuming and `test()`
+    work as for the original data set. `stream` reads whole files sequentially instead, for storage
+    with slow random access and for many workers.
 
     Source: this library; the record format is TensorFlow's.
 
     Args:
-        root: folder of the packed data set, or a `gs://`, `s3://`, ... path.
-        tasks: some of its tasks, all of them for `None`.
-        input_shape: `(H, W, 3)` of the images in a batch; that of the data set packed without it.
-        **options: `batch_size`, `augmentation` and the others of every data set
-            (`mtl_tf.data.base.Options`); it augments as the data set packed by default.
+        root: path of the packed data set: a folder, or `gs://`, `s3://`, ...
+        tasks: some of its tasks; `None` for all tasks.
+        input_shape: `(H, W, 3)` of the images in a batch; by default that of the original data set.
+        **options: `batch_size` and other fields of `mtl_tf.data.options.Options`; `augmentation`
+            defaults to that of the original data set.
 
     Raises:
         DataError: if the index or a file is missing, damaged or of another version.
         ValueError: for an unknown task or an option out of range.
+
+    Examples:
+        >>> import mtl_tf as mtl, tempfile
+        >>> rooms = mtl.data.RenderedRooms(["depth"], train_size=2, val_size=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mtl.data.pack(rooms, folder)
+        ...     mtl.data.PackedDataset(folder).tasks
+        {'depth': 1}
     """
 
     def __init__(
@@ -66,8 +74,7 @@ class PackedDataset(DenseDataset):
             for shards in self.index["splits"].values():
                 for shard in shards:
                     path = posixpath.join(self.root, shard["file"])
-                    for image_id, *place in shard["records"]:
-                        offset, length, checksum = place
+                    for image_id, offset, length, checksum in shard["records"]:
                         self.records[image_id] = (path, offset, length, checksum)
             splits = {
                 split: [record[0] for shard in shards for record in shard["records"]]
@@ -88,8 +95,8 @@ class PackedDataset(DenseDataset):
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:
-        """Kind, channels and level of each task's target, from the index."""
-        stored = self.index.get("targets", {})  # packs of early versions have none
+        """`{task: TargetSpec}` from the index."""
+        stored = self.index.get("targets", {})  # missing in packs of early versions
         return {
             task: TargetSpec(
                 TargetKind(stored[task]["kind"]) if task in stored else kind_of(task),
@@ -100,7 +107,7 @@ class PackedDataset(DenseDataset):
         }
 
     def files(self, split: str) -> list[str]:
-        """Paths of the TFRecord files of a split.
+        """Return the paths of the TFRecord files of a split.
 
         Args:
             split: `"train"`, `"val"` or `"test"`.
@@ -108,11 +115,15 @@ class PackedDataset(DenseDataset):
         return list(dict.fromkeys(self.records[image_id][0] for image_id in self.ids(split)))
 
     def load(self, image_id: str) -> Sample:
-        """The image and the targets at their own size."""
+        """Return the image and the targets at their original size.
+
+        Args:
+            image_id: id of the image.
+        """
         return decode_sample(self.record(image_id), self.specs, self._name(image_id))
 
     def record(self, image_id: str) -> bytes:
-        """The serialised `tf.train.Example` of an image.
+        """Read the serialised `tf.train.Example` of an image.
 
         Args:
             image_id: one of `ids(split)`.
@@ -126,15 +137,15 @@ class PackedDataset(DenseDataset):
                 raise ValueError(f"it ends before image {shown(image_id)}")
             with tf.io.gfile.GFile(path, "rb") as stream:
                 stream.seek(offset + HEADER_BYTES)
-                found = stream.read(length)
+                record = stream.read(length)
         except (tf.errors.OpError, ValueError) as error:
             raise DataError(f"{path} cannot be read: {error}") from error
-        if len(found) != length or zlib.crc32(found) != checksum:
+        if len(record) != length or zlib.crc32(record) != checksum:
             raise DataError(f"{self._name(image_id)}: the checksum differs, the file is damaged")
-        return found
+        return record
 
     def _size(self, path: str) -> int:
-        """Bytes of a file; TensorFlow takes memory for whatever length it is told to read."""
+        """Return the bytes of a file, checked first: TensorFlow allocates any requested length."""
         if path not in self._sizes:
             self._sizes[path] = tf.io.gfile.stat(path).length
         return self._sizes[path]
@@ -143,33 +154,34 @@ class PackedDataset(DenseDataset):
         return f"{self.records[image_id][0]}, image {image_id}"
 
     def stream(self, split: str, training: bool = False) -> tf.data.Dataset:
-        """Batches read from whole files; `tf.data` can share the files out among workers.
+        """Return batches read sequentially from whole files, which `tf.data` can shard by file.
 
         Args:
             split: `"train"`, `"val"` or `"test"`.
-            training: shuffle files, and images as they come; augment; drop the last smaller batch.
+            training: whether to shuffle files and images within a buffer, augment, and drop the
+                last, smaller batch.
 
         Returns:
-            Data set with the contents of `train`. Order and augmentation differ from it.
+            Dataset of the same elements as `train`, in another order and with other augmentation.
 
         Raises:
-            DataError: if a file on this machine is not made of the records that the index lists.
+            DataError: if a local file does not consist of the records in the index.
         """
         for path in self.files(split):
-            if "://" not in path:  # elsewhere it would take as long as reading all
+            if "://" not in path:  # remote: as slow as reading the whole file
                 self._check_lengths(path)
         return make_stream(
             self, self.files(split), len(self.ids(split)), self._decode, self.options, training
         )
 
     def _check_lengths(self, path: str) -> None:
-        """`DataError` if what stands before each record is another length than the index has.
+        """Raise `DataError` if the length before a record differs from the index.
 
-        TensorFlow's reader of whole files believes it, and the process ends if it is enormous.
+        TensorFlow's sequential reader allocates this length without a check.
         """
-        places = sorted(record[1:3] for record in self.records.values() if record[0] == path)
-        ends = [offset + HEADER_BYTES + length + FOOTER_BYTES for offset, length in places]
-        offsets = [offset for offset, _ in places]
+        records = sorted(record[1:3] for record in self.records.values() if record[0] == path)
+        ends = [offset + HEADER_BYTES + length + FOOTER_BYTES for offset, length in records]
+        offsets = [offset for offset, _ in records]
         try:
             with tf.io.gfile.GFile(path, "rb") as stream:
                 lengths = []
@@ -178,39 +190,41 @@ class PackedDataset(DenseDataset):
                     lengths.append(int.from_bytes(stream.read(8), "little"))
         except (tf.errors.OpError, ValueError) as error:
             raise DataError(f"{path} cannot be read: {error}") from error
-        is_chain = [0, *ends] == [*offsets, self._size(path)]
-        if not is_chain or lengths != [length for _, length in places]:
-            raise DataError(f"{path} is not made of the records that {INDEX} lists: pack anew")
+        is_contiguous = [0, *ends] == [*offsets, self._size(path)]
+        if not is_contiguous or lengths != [length for _, length in records]:
+            raise DataError(f"{path} differs from the records that {INDEX} lists: pack again")
 
     def _decode(self, record: bytes) -> Sample:
         return decode_sample(record, self.specs, f"a record of {self.root}")
 
 
 def _check_index(index: dict[str, Any]) -> None:
-    """`ValueError` for files outside of the folder and numbers that cannot be."""
+    """Raise an error for files outside of the folder and invalid numbers or types."""
     if not set(index["splits"]) <= set(_SPLITS):
         raise ValueError(f"splits must be some of {_SPLITS}. Received: {list(index['splits'])}")
     for shards in index["splits"].values():
         for shard in shards:
             if leads_out(shard["file"]):
-                raise ValueError(f"the file {shard['file']!r} must lie in the folder")
-            for image_id, *place in shard["records"]:
-                is_sound = isinstance(image_id, str) and len(place) == 3
-                if not is_sound or not all(map(_is_whole, place)):
-                    raise ValueError(f"{[image_id, *place]} is no id, offset, length and checksum")
+                raise ValueError(f"the file {shard['file']!r} must be in the folder")
+            for image_id, *numbers in shard["records"]:
+                is_valid = isinstance(image_id, str) and len(numbers) == 3
+                if not is_valid or not all(map(_is_size, numbers)):
+                    raise ValueError(
+                        f"{[image_id, *numbers]} must be id, offset, length and checksum"
+                    )
         ids = [record[0] for shard in shards for record in shard["records"]]
         if len(set(ids)) < len(ids):
             raise ValueError("a split lists an image twice")
     for task, channels in index["tasks"].items():
-        if not _is_whole(channels) or not 1 <= channels <= _MOST_CHANNELS:
-            raise ValueError(f"task {task!r} must have 1..{_MOST_CHANNELS} channels: {channels}")
+        if not _is_size(channels) or not 1 <= channels <= _MAX_CHANNELS:
+            raise ValueError(f"task {task!r} must have 1..{_MAX_CHANNELS} channels: {channels}")
     for stored in index.get("targets", {}).values():
         TargetKind(stored["kind"])
     for task, names in _class_names_by_task(index).items():
         checked_class_names(names, task, index["tasks"][task])
         if index["targets"][task]["kind"] != TargetKind.CLASSES.value:
             raise ValueError(f"task {task!r} has class names, but no classes")
-    if not math.prod(checked_input_shape(index["input_shape"])) <= 3 * _LARGEST_IMAGE:
+    if not math.prod(checked_input_shape(index["input_shape"])) <= 3 * _MAX_PIXELS:
         raise ValueError(f"images of {index['input_shape']} are too large")
     if not all(isinstance(n, str) and n.strip() and n.isprintable() for n in index["class_names"]):
         raise TypeError("class_names must be printable texts")
@@ -227,13 +241,13 @@ def _class_names(index: Mapping[str, Any]) -> list[str] | dict[str, list[str]]:
     return _class_names_by_task(index) or index["class_names"]
 
 
-def _is_whole(number: Any) -> bool:
-    """Return whether a JSON value is a whole number from 0 on."""
+def _is_size(number: object) -> bool:
+    """Return whether a JSON value is a non-negative integer."""
     return type(number) is int and 0 <= number < 1 << 62
 
 
 def read_index(root: str) -> dict[str, Any]:
-    """The index of a packed data set; `DataError` if there is none of this version."""
+    """Read the index of a packed data set; raise `DataError` if it is invalid."""
     path = posixpath.join(root, INDEX)
     try:
         with tf.io.gfile.GFile(path, "r") as stream:
@@ -244,43 +258,10 @@ def read_index(root: str) -> dict[str, Any]:
         raise DataError(f"{path} is no index of a packed data set")
     if index.get("version") != VERSION:
         raise DataError(
-            f"{path} has version {index.get('version')}, this library reads {VERSION}: pack anew"
+            f"{path} has version {index.get('version')}, this library reads {VERSION}: pack again"
         )
     try:
         _check_index(index)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error!r}") from error
     return index
-
-
-def damaged_files(root: str) -> Iterator[str]:
-    """List the damaged files of a packed data set.
-
-    Source: this library.
-
-    Args:
-        root: folder of the packed data set, any path `tf.io.gfile` reads.
-
-    Returns:
-        A line for each file that is missing or differs from its SHA-256.
-
-    Raises:
-        DataError: if the index is missing, damaged or of another version.
-    """
-    for shards in read_index(root)["splits"].values():
-        for shard in shards:
-            path = posixpath.join(root, shard["file"])
-            try:
-                if file_checksum(path) != shard.get("sha256"):
-                    yield f"{path}: the checksum differs, the file is damaged"
-            except tf.errors.OpError as error:
-                yield f"{path} cannot be read: {error}"
-
-
-def file_checksum(path: str) -> str:
-    """SHA-256 of a file at any path `tf.io.gfile` reads."""
-    digest = hashlib.sha256()
-    with tf.io.gfile.GFile(path, "rb") as stream:
-        while chunk := stream.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()

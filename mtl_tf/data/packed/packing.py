@@ -1,4 +1,4 @@
-"""Packing a data set into sharded TFRecord files, and unpacking it into plain ones."""
+"""Conversion of data sets to sharded TFRecord files, and back to plain files."""
 
 import concurrent.futures
 import contextlib
@@ -17,18 +17,18 @@ import tensorflow as tf
 
 from mtl_tf.data.base import DenseDataset
 from mtl_tf.data.files import leads_out
+from mtl_tf.data.packed.checksums import file_checksum
 from mtl_tf.data.packed.packed import (
     FOOTER_BYTES,
     HEADER_BYTES,
     INDEX,
     VERSION,
     PackedDataset,
-    file_checksum,
 )
 from mtl_tf.data.packed.records import PNG, array_features, decode_array, encode_sample
 from mtl_tf.data.sample import DataError, checked_sample
 
-_KEPT = (".jpg", ".jpeg", ".png")
+_KEPT_FORMATS = (".jpg", ".jpeg", ".png")
 _CHUNK = 32
 
 
@@ -38,22 +38,22 @@ def pack(
     shard_bytes: int = 128 << 20,
     verbose: bool = False,
 ) -> None:
-    """Writes a data set as TFRecord files that `PackedDataset` reads.
+    """Write a data set as TFRecord files that `PackedDataset` reads.
 
-    The bytes of JPEG and PNG images are kept, targets and masks are stored without loss. A file is
-    there whole or not at all; the index, which names the files with their SHA-256 and each record
-    with its place and CRC-32, comes last.
+    The bytes of JPEG and PNG images are kept; targets and masks are stored without loss. Files are
+    written atomically. The index, with the SHA-256 of each file and the offset, length and CRC-32
+    of each record, is written last.
 
     Source: this library.
 
     Args:
-        dataset: any data set; its tasks are packed.
-        out: folder to write, or a `gs://`, `s3://`, ... path.
-        shard_bytes: a new file begins after so many.
-        verbose: show a progress bar.
+        dataset: the data set, of which all its tasks are packed.
+        out: path of the new folder, which may be `gs://`, `s3://`, ...
+        shard_bytes: size in bytes after which a new file is started.
+        verbose: whether to show a progress bar.
 
     Raises:
-        DataError: for the first image that is damaged.
+        DataError: for the first damaged image.
         ValueError: if `out` holds a packed data set already, or `shard_bytes` is not positive.
     """
     root = os.fspath(out)
@@ -93,9 +93,14 @@ def pack(
 
 
 def _write_split(
-    dataset: DenseDataset, split: str, ids: Sequence[str], root: str, shard_bytes: int, bar: Any
+    dataset: DenseDataset,
+    split: str,
+    ids: Sequence[str],
+    root: str,
+    shard_bytes: int,
+    bar: keras.utils.Progbar | None,
 ) -> list[dict[str, Any]]:
-    """Writes the files of a split; their entries in the index."""
+    """Write the files of a split and return their entries of the index."""
     shards: list[dict[str, Any]] = []
     writer: Any = None
     size = 0
@@ -126,76 +131,77 @@ def _write_split(
 
 
 def _remove(path: str) -> None:
-    """Removes a file that is to be written, which could be a link that leads elsewhere."""
+    """Remove a file before it is written again, since it could be a link to another file."""
     with contextlib.suppress(tf.errors.NotFoundError):
         tf.io.gfile.remove(path)
 
 
 def _records(dataset: DenseDataset, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Ids and records in order, some of them made at once."""
+    """Yield ids and records in order, encoded by several threads."""
 
-    def record(image_id: str) -> bytes:
+    def encode(image_id: str) -> bytes:
         path = dataset.paths(image_id).get("image")
-        kept = path.read_bytes() if path is not None and path.suffix.lower() in _KEPT else None
+        is_kept = path is not None and path.suffix.lower() in _KEPT_FORMATS
+        image = path.read_bytes() if path is not None and is_kept else None
         sample = checked_sample(dataset.load(image_id), dataset.specs, image_id)
-        return encode_sample(image_id, sample, kept)
+        return encode_sample(image_id, sample, image)
 
     with concurrent.futures.ThreadPoolExecutor(dataset.options.num_workers) as pool:
         for first in range(0, len(ids), _CHUNK):
             chunk = ids[first : first + _CHUNK]
-            yield from zip(chunk, pool.map(record, chunk), strict=True)
+            yield from zip(chunk, pool.map(encode, chunk), strict=True)
 
 
 def unpack(
     packed: str | os.PathLike[str], out: str | os.PathLike[str], verbose: bool = False
 ) -> None:
-    """Writes the images and targets of a packed data set as plain files.
+    """Write the images and targets of a packed data set as plain files.
 
-    `SPLIT.txt` lists ids; `image/ID.jpg` (or `.png`) has the packed bytes, `TASK/ID` and
-    `TASK_mask/ID` are PNG where the values are whole numbers, else `.npy`.
+    `SPLIT.txt` lists the ids; `image/ID.jpg` (or `.png`) has the packed bytes; `TASK/ID` and
+    `TASK_mask/ID` are PNG files if all values are integers, otherwise `.npy` files.
 
     Source: this library.
 
     Args:
-        packed: folder of the packed data set.
-        out: folder to write.
-        verbose: show a progress bar.
+        packed: path of the packed data set.
+        out: path of the new folder.
+        verbose: whether to show a progress bar.
 
     Raises:
         DataError: if the packed data set is damaged, or a name in it leads out of `out`.
-        ValueError: if `out` is a file, or there and not empty.
+        ValueError: if `out` is a file or a folder that is not empty.
     """
     folder = pathlib.Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        what = "not empty" if folder.is_dir() else "a file"
-        raise ValueError(f"{folder} is {what}: choose another folder")
+        problem = "not empty" if folder.is_dir() else "a file"
+        raise ValueError(f"{folder} is {problem}: choose another folder")
     dataset = PackedDataset(packed)
     names = [*dataset.all_ids(), *dataset.tasks]
-    if odd := [name for name in names if leads_out(name)]:
-        raise DataError(f"{packed} names {odd[0]!r}: nothing is written outside of {folder}")
-    features = ["image", *(f"{task}{kind}" for task in dataset.tasks for kind in ("", "/mask"))]
+    if unsafe := [name for name in names if leads_out(name)]:
+        raise DataError(f"{packed} names {unsafe[0]!r}: nothing is written outside of {folder}")
+    keys = ["image", *(f"{task}{suffix}" for task in dataset.tasks for suffix in ("", "/mask"))]
     bar = keras.utils.Progbar(len(dataset.all_ids())) if verbose else None
     for image_id in dataset.all_ids():
         name = f"{packed}, image {image_id}"
-        found = array_features(dataset.record(image_id), name)
-        for feature in features:
-            path = folder / feature.replace("/", "_") / image_id
+        features = array_features(dataset.record(image_id), name)
+        for key in keys:
+            path = folder / key.replace("/", "_") / image_id
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                _write_plain(path, feature, found[feature])
-            except OSError:  # of writing
+                _write_plain(path, key, features[key])
+            except OSError:  # while writing
                 raise
-            except Exception as error:  # NumPy and zlib raise many kinds
-                raise DataError(f"{name}, {feature}: {error!r}") from error
+            except Exception as error:  # NumPy and zlib raise many types
+                raise DataError(f"{name}, {key}: {error!r}") from error
         if bar is not None:
             bar.add(1)
     for split, ids in dataset.splits.items():
         (folder / f"{split}.txt").write_text("\n".join(ids))
 
 
-def _write_plain(path: pathlib.Path, feature: str, data: bytes) -> None:
+def _write_plain(path: pathlib.Path, key: str, data: bytes) -> None:
     is_png = data.startswith(PNG)
-    if feature == "image" or is_png:
+    if key == "image" or is_png:
         suffix = ".png" if is_png else ".jpg"
         path.with_name(path.name + suffix).write_bytes(data)
     else:

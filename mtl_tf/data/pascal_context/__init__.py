@@ -1,4 +1,4 @@
-"""PASCAL-Context: the data set, and the parts of people in its files."""
+"""PASCAL-Context: the data set, and its annotations of human parts."""
 
 from mtl_tf.data.pascal_context.pascal_context import PascalContext
 

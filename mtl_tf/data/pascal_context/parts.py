@@ -9,8 +9,14 @@ from mtl_tf.data import files
 from mtl_tf.data.sample import DataError
 
 PARTS = (
-    "background", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg",
-)  # fmt: skip
+    "background",
+    "head",
+    "torso",
+    "upper arm",
+    "lower arm",
+    "upper leg",
+    "lower leg",
+)
 """Names of the 7 parts, in the order of their ids."""
 
 _PERSON = 15
@@ -26,21 +32,21 @@ _PART_OF = {name: PARTS.index(group) for group, names in _GROUPS.items() for nam
 
 
 def read_human_parts(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
-    """Parts `[H, W]` uint8 of all people in an annotation, 0 elsewhere.
+    """Read the parts of all people in an annotation.
 
     Args:
-        path: a `.mat` file with the structure `anno`.
+        path: path of a `.mat` file with the structure `anno`.
         size: height and width of the image.
 
     Returns:
-        Ids of `PARTS`.
+        Ids of `PARTS`, `[H, W]` uint8.
 
     Raises:
         DataError: if the file is damaged, or a mask has another size or an unknown name.
     """
     parts = np.zeros(size, np.uint8)
-    for person in _people(path):
-        for part in _listed(person, "parts"):
+    for person in _read_people(path):
+        for part in _field_as_list(person, "parts"):
             try:
                 name, mask = str(part["part_name"]), np.asarray(part["mask"])
                 group = _PART_OF[name]
@@ -54,25 +60,27 @@ def read_human_parts(path: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
 
 def has_person(path: pathlib.Path) -> bool:
     """Return whether an annotation contains a person."""
-    return bool(_people(path))
+    return bool(_read_people(path))
 
 
-def _people(path: pathlib.Path) -> list[Any]:
-    objects = _listed(files.read_matlab(path, "anno"), "objects", path)
-    return [found for found in objects if _is_person(found, path)]
+def _read_people(path: pathlib.Path) -> list[Any]:
+    objects = _field_as_list(files.read_matlab(path, "anno"), "objects", path)
+    return [item for item in objects if _is_person(item, path)]
 
 
-def _is_person(found: Any, path: pathlib.Path) -> bool:
+def _is_person(item: Any, path: pathlib.Path) -> bool:
     try:
-        return int(found["class_ind"]) == _PERSON
+        return int(item["class_ind"]) == _PERSON
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"{path}: an object without class_ind: {error!r}") from error
 
 
-def _listed(structure: Any, field: str, path: pathlib.Path | str = "annotation") -> list[Any]:
-    """A field that MATLAB stores as nothing, one structure, or an array of them."""
+def _field_as_list(
+    structure: Any, field: str, path: pathlib.Path | str = "annotation"
+) -> list[Any]:
+    """Return a field that MATLAB stores as an empty array, a structure, or an array of them."""
     try:
-        found = structure[field]
+        value = structure[field]
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise DataError(f"{path}: there is no field {field!r}: {error!r}") from error
-    return files.listed(found)
+    return files.as_list(value)

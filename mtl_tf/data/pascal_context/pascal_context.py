@@ -1,4 +1,4 @@
-"""PASCAL-Context with five tasks, as ASTMT and the survey prepared it (`PASCAL_MT`)."""
+"""PASCAL-Context with five tasks, in the layout of ASTMT and the survey (`PASCAL_MT`)."""
 
 import json
 import os
@@ -12,21 +12,40 @@ from skimage.morphology import thin
 
 from mtl_tf.data import files
 from mtl_tf.data.base import CHANNELS, DenseDataset
+from mtl_tf.data.folder_layout import FolderLayout
 from mtl_tf.data.pascal_context.parts import has_person, read_human_parts
 from mtl_tf.data.sample import DataError, Sample, make_sample
 from mtl_tf.data.transforms import Augmentation
 
 CLASSES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
-    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
-    "train", "tvmonitor",
-)  # fmt: skip
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
 """Names of the 21 semantic classes, in the order of their ids."""
 
 _IGNORED = 255
-_LARGEST_CONTEXT_ID = 459
-# Of the 459 context classes: those whose name is one of NYU Depth v2's 894 labels too, and
-# tvmonitor. The network that made the normals knows these; other objects have no normals.
+_NUM_CONTEXT_CLASSES = 459
+# Context classes whose name is also among NYU Depth v2's 894 labels, and tvmonitor. The network
+# that predicted the normals was trained on these; other objects have no valid normals.
 _WITH_NORMALS = (
     3, 4, 6, 9, 10, 11, 13, 15, 17, 18, 22, 23, 29, 30, 33, 34, 36, 37, 38, 39, 41, 43, 46, 49, 50,
     51, 53, 55, 56, 59, 61, 62, 65, 66, 68, 69, 72, 73, 78, 83, 84, 85, 87, 88, 95, 96, 101, 104,
@@ -39,35 +58,55 @@ _WITH_NORMALS = (
     440, 441, 442, 443, 444, 446, 454, 457,
 )  # fmt: skip
 
+_CONTEXT = "pascal-context/trainval/{id}.mat"
+_LAYOUT = FolderLayout(
+    {
+        "image": "JPEGImages/{id}.jpg",
+        "semseg": ("semseg/VOC12/{id}.png", "semseg/pascal-context/{id}.png"),
+        "human_parts": "human_parts/{id}.mat",
+        "saliency": "sal_distill/{id}.png",
+        "normals": "normals_distill/{id}.png",
+        "normals/context": _CONTEXT,
+        "edges": _CONTEXT,
+    },
+    lists="ImageSets/Context/{split}.txt",
+)
+
 
 class PascalContext(DenseDataset):
     """Photographs of PASCAL VOC with semantic classes, human parts, edges, normals and saliency.
 
-    A folder with `JPEGImages/*.jpg` and `ImageSets/Context/{train,val}.txt`;
+    A folder with `JPEGImages/*.jpg`, `ImageSets/Context/{train,val}.txt` and, for each task:
 
     - `semseg`, 21 classes: `semseg/VOC12/*.png`, else `semseg/pascal-context/*.png`, 255 = void;
-    - `human_parts`, 7 with the background: `human_parts/*.mat`; an image without a person is
-      invalid everywhere, and left out of the splits if this is the only task;
+    - `human_parts`, 7 classes with the background: `human_parts/*.mat`; an image without a person
+      is invalid everywhere, and excluded from the splits if this is the only task;
     - `edges`: thinned borders of the 459 classes of `pascal-context/trainval/*.mat` (`LabelMap`);
-    - `normals`, made by another network: `normals_distill/*.png`, valid on objects it knows;
-    - `saliency`, made by another network: `sal_distill/*.png`.
+    - `normals`, predicted by another network: `normals_distill/*.png`, valid on the classes it was
+      trained on;
+    - `saliency`, predicted by another network: `sal_distill/*.png`.
 
-    `test()` gives the validation images. By default training images are flipped, turned by up to 20
-    degrees and scaled by 0.75 to 1.25, and squeezed to the input size, as the survey does; the
-    border that scaling leaves is invalid, not background.
+    `test()` returns the validation images. By default training images are flipped, rotated by up to
+    20 degrees, scaled by 0.75 to 1.25 and resized to the input size, as in the survey; the border
+    that scaling leaves is invalid, not background.
 
     Source: Mottaghi et al., CVPR 2014; Chen et al., CVPR 2014 (parts); Maninis et al., CVPR 2019.
 
     Args:
-        root: folder of the data.
+        root: path of the data folder.
         tasks: some of `semseg`, `human_parts`, `saliency`, `normals`, `edges`.
         input_shape: `(H, W, 3)` of the images in a batch.
-        **options: `batch_size`, `augmentation` and the others of every data set
-            (`mtl_tf.data.base.Options`).
+        **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Raises:
         DataError: if a list of images is missing, or a file is missing or damaged.
         ValueError: for an unknown task or an option out of range.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> data = mtl.data.PascalContext("PASCAL_MT", ["saliency"])  # doctest: +SKIP
+        >>> data.tasks  # doctest: +SKIP
+        {'saliency': 1}
     """
 
     augmentation = Augmentation(zoom=(0.75, 1.25), zoom_between=True, rotation_deg=20.0)
@@ -80,14 +119,12 @@ class PascalContext(DenseDataset):
         **options: Any,
     ) -> None:
         self.root = pathlib.Path(root)
-        lists = self.root / "ImageSets"
-        splits = {
-            split: files.read_ids(lists / "Context" / f"{split}.txt") for split in ("train", "val")
-        }
+        splits = _LAYOUT.splits(self.root)
         tasks = None if tasks is None else tuple(tasks)
         if tasks == ("human_parts",):
             for split, ids in splits.items():
-                people = self._with_people(lists / "Parts" / f"{split}.txt", ids)
+                path = self.root / "ImageSets" / "Parts" / f"{split}.txt"
+                people = self._with_people(path, ids)
                 splits[split] = [image_id for image_id in ids if image_id in people]
         available = {
             task: CHANNELS[task] for task in ("human_parts", "saliency", "normals", "edges")
@@ -96,30 +133,26 @@ class PascalContext(DenseDataset):
         super().__init__(tasks, available, splits, input_shape, CLASSES, **options)
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of the image and of each task."""
-        context = self.root / "pascal-context" / "trainval" / f"{image_id}.mat"
-        return {
-            "image": self.root / "JPEGImages" / f"{image_id}.jpg",
-            "semseg": files.first_that_exists(
-                self.root / "semseg" / "VOC12" / f"{image_id}.png",
-                self.root / "semseg" / "pascal-context" / f"{image_id}.png",
-            ),
-            "human_parts": self.root / "human_parts" / f"{image_id}.mat",
-            "saliency": self.root / "sal_distill" / f"{image_id}.png",
-            "normals": self.root / "normals_distill" / f"{image_id}.png",
-            "normals/context": context,
-            "edges": context,
-        }
+        """Return the paths of the image and of each task.
+
+        Args:
+            image_id: id of the image.
+        """
+        return _LAYOUT.paths(self.root, image_id)
 
     def load(self, image_id: str) -> Sample:
-        """The image and the targets at their own size."""
+        """Return the image and the targets at their original size.
+
+        Args:
+            image_id: id of the image.
+        """
         paths = self.paths(image_id)
         image = files.read_image(paths["image"])
         targets, masks = {}, {}
         if "semseg" in self.tasks:
             codes = files.read_map(paths["semseg"])
             targets["semseg"], masks["semseg"] = codes, codes != _IGNORED
-            files.checked_classes(codes, masks["semseg"], len(CLASSES), paths["semseg"])
+            files.check_classes(codes, masks["semseg"], len(CLASSES), paths["semseg"])
         if "human_parts" in self.tasks:
             parts = read_human_parts(paths["human_parts"], image.shape[:2])
             targets["human_parts"] = parts
@@ -129,15 +162,15 @@ class PascalContext(DenseDataset):
         if {"normals", "edges"} & set(self.tasks):
             context = _read_context(paths["edges"])
             if "edges" in self.tasks:
-                targets["edges"] = _thin_borders(context)
+                targets["edges"] = _thinned_borders(context)
             if "normals" in self.tasks:
-                targets["normals"], seen = files.read_normals(paths["normals"])
-                if seen.shape != context.shape:
+                targets["normals"], valid = files.read_normals(paths["normals"])
+                if valid.shape != context.shape:
                     raise DataError(
                         f"{paths['normals']} and {paths['edges']} must have one size, not "
-                        f"{seen.shape} and {context.shape}"
+                        f"{valid.shape} and {context.shape}"
                     )
-                masks["normals"] = seen & np.isin(context, _WITH_NORMALS)
+                masks["normals"] = valid & np.isin(context, _WITH_NORMALS)
         return make_sample(image, targets, masks, image_id)
 
     def _with_people(self, cache: pathlib.Path, ids: list[str]) -> set[str]:
@@ -145,8 +178,8 @@ class PascalContext(DenseDataset):
         if not cache.is_file():
             return {i for i in ids if has_person(self.root / "human_parts" / f"{i}.mat")}
         try:
-            listed = json.loads(cache.read_text(encoding="utf-8"))
-            return {str(i) for i, classes in listed.items() if 15 in classes}
+            classes_of = json.loads(cache.read_text(encoding="utf-8"))
+            return {str(i) for i, classes in classes_of.items() if 15 in classes}
         except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{cache} must hold JSON of object classes by image: {error}"
@@ -154,15 +187,15 @@ class PascalContext(DenseDataset):
 
 
 def _read_context(path: pathlib.Path) -> np.ndarray:
-    """Ids 0..459 `[H, W]` of the context classes."""
-    found = np.asarray(files.read_matlab(path, "LabelMap"))
-    if found.ndim != 2 or found.dtype.kind not in "biuf":
-        raise DataError(f"{path}: LabelMap must be [H, W] numbers, not {found.dtype} {found.shape}")
-    files.checked_classes(found, np.ones(found.shape, bool), _LARGEST_CONTEXT_ID + 1, path)
-    return found.astype(np.int32)
+    """Read the ids of the context classes, 0..459, `[H, W]` int32."""
+    ids = np.asarray(files.read_matlab(path, "LabelMap"))
+    if ids.ndim != 2 or ids.dtype.kind not in "biuf":
+        raise DataError(f"{path}: LabelMap must be [H, W] numbers, not {ids.dtype} {ids.shape}")
+    files.check_classes(ids, np.ones(ids.shape, bool), _NUM_CONTEXT_CLASSES + 1, path)
+    return ids.astype(np.int32)
 
 
-def _thin_borders(labels: np.ndarray) -> np.ndarray:
-    """Lines one pixel wide where the label changes, `[H, W]` float32."""
+def _thinned_borders(labels: np.ndarray) -> np.ndarray:
+    """Return lines of one pixel width between labels, `[H, W]` float32."""
     is_border = cv2.Laplacian(labels.astype(np.float32), cv2.CV_32F) != 0
     return thin(is_border).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Rooms furnished and ray-cast in NumPy: endless images with exact labels of six tasks."""
+"""Furnished rooms, ray-cast in NumPy: unlimited images with exact labels of six tasks."""
 
 from mtl_tf.data.rendered_rooms.rendered_rooms import RenderedRooms
 

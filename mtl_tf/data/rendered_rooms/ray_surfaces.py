@@ -1,4 +1,4 @@
-"""Surfaces at the end of rays: points, unit normals and texture coordinates."""
+"""Points, unit normals and texture coordinates of the surfaces that rays hit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mtl_tf.data.rendered_rooms.ray_casting import (
     Floats,
     Hits,
     Solids,
-)  # fmt: skip
+)
 
 _TINY = np.float32(1e-12)
 _SIDES = np.zeros(12, dtype=np.intp)
@@ -25,7 +25,14 @@ _SIDES[[5, 7, 3, 9, 1, 11]] = range(6)
 
 @dataclass(frozen=True)
 class Surface:
-    """Hit points, unit normals and texture coordinates; `side` is 2 * axis + (positive side)."""
+    """Geometry of the visible surfaces.
+
+    Attributes:
+        points: in the world frame, `[3, H, W]`, metres.
+        normals: unit normals in the world frame, `[3, H, W]`.
+        coordinates: texture coordinates, `[2, H, W]`.
+        side: side of the room: 2 * axis, plus 1 for the positive side, `[H, W]`.
+    """
 
     points: Floats
     normals: Floats
@@ -33,43 +40,45 @@ class Surface:
     side: NDArray[np.intp]
 
 
-def surface(camera: Camera, room: Floats, solids: Solids, hits: Hits) -> Surface:
-    """Points, normals and texture coordinates of the hits, each [3 or 2, height, width].
+def visible_surface(camera: Camera, room: Floats, solids: Solids, hits: Hits) -> Surface:
+    """Return points, normals and texture coordinates of the hits.
 
-    Texture coordinates are metres on boxes and the room; on round solids the first one is the
-    turn about the axis in [0, 1) and the second one the height above the centre in metres.
+    Texture coordinates are metres on boxes and the room; on round solids the first is the angle
+    about the axis, divided by 2 pi, and the second the height above the centre in metres.
     """
     columns, rows = camera.plane(*hits.depth.shape)
     right, up, forward = camera.basis[:, :, None, None]
     points = (forward + up * rows[:, None] + right * columns) * hits.depth
     points += camera.position[:, None, None]
-    normals, coordinates, side = _flat(points - room[:, None, None] / 2, 2 / room[:, None, None])
+    normals, coordinates, side = _box_geometry(
+        points - room[:, None, None] / 2, 2 / room[:, None, None]
+    )
     normals *= -1
     pixels = np.flatnonzero(hits.solid != ROOM)
     if pixels.size:
         table = np.concatenate(
             [solids.centre, solids.axes.reshape(-1, 9), solids.size, solids.kind[:, None]], axis=1
         )
-        owner = hits.solid.ravel()[pixels]
-        taken = np.ascontiguousarray(np.take(table, owner, axis=0).T)
-        frame, size, kind = taken[3:12].reshape(3, 3, -1), taken[12:15], taken[15]
-        offset = points.reshape(3, -1)[:, pixels] - taken[:3]
-        local = frame[:, 0] * offset[0] + frame[:, 1] * offset[1] + frame[:, 2] * offset[2]
-        towards, flat, _ = _flat(local, 1 / np.maximum(size, _TINY))
-        bent = np.flatnonzero(kind != BOX)
-        at = local[:, bent]
-        towards[:, bent] = _round_normals(at, kind[bent], size[:, bent])
-        flat[0, bent] = np.arctan2(at[2], at[0]) * np.float32(0.5 / np.pi) % 1
-        flat[1, bent] = at[1]
-        outward = frame[0] * towards[0] + frame[1] * towards[1] + frame[2] * towards[2]
+        values = np.take(table, hits.solid.ravel()[pixels], axis=0).T
+        values = np.ascontiguousarray(values)
+        axes, size, kind = values[3:12].reshape(3, 3, -1), values[12:15], values[15]
+        offset = points.reshape(3, -1)[:, pixels] - values[:3]
+        local = axes[:, 0] * offset[0] + axes[:, 1] * offset[1] + axes[:, 2] * offset[2]
+        normal, texture, _ = _box_geometry(local, 1 / np.maximum(size, _TINY))
+        is_round = np.flatnonzero(kind != BOX)
+        point = local[:, is_round]
+        normal[:, is_round] = _round_normals(point, kind[is_round], size[:, is_round])
+        texture[0, is_round] = np.arctan2(point[2], point[0]) * np.float32(0.5 / np.pi) % 1
+        texture[1, is_round] = point[1]
+        outward = axes[0] * normal[0] + axes[1] * normal[1] + axes[2] * normal[2]
         outward /= np.sqrt(outward[0] ** 2 + outward[1] ** 2 + outward[2] ** 2)
-        for whole, some in zip((*normals, *coordinates), (*outward, *flat), strict=True):
-            whole.reshape(-1)[pixels] = some
+        for image, result in zip((*normals, *coordinates), (*outward, *texture), strict=True):
+            image.reshape(-1)[pixels] = result
     return Surface(points=points, normals=normals, coordinates=coordinates, side=side)
 
 
-def _flat(local: Floats, inverse: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Outward normals, coordinates and sides of points on a box of half extents 1 / inverse."""
+def _box_geometry(local: Floats, inverse: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Return outward normals, coordinates and sides of points on a box of extents 2 / inverse."""
     x, y, z = np.abs(local * inverse)
     first = (x >= y) & (x >= z)
     second = ~first & (y >= z)

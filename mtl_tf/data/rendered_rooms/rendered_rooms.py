@@ -1,4 +1,4 @@
-"""Rendered rooms: endless furnished rooms with exact labels of all six tasks, no download."""
+"""Data set of rendered rooms: unlimited images with exact labels of six tasks, no download."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,29 +9,35 @@ from mtl_tf.data.sample import Sample, make_sample
 from mtl_tf.data.transforms import Augmentation
 
 TASKS = ("semseg", "human_parts", "saliency", "normals", "edges", "depth")
-_VAL_BEGINS_AT = 10_000_000
+_FIRST_VAL_INDEX = 10_000_000
 
 
 class RenderedRooms(DenseDataset):
-    """Ray-cast rooms: semantic classes, depth, normals, edges, a salient object, body parts.
+    """Ray-cast rooms with semantic classes, depth, normals, edges, saliency and human parts.
 
-    Image `i` of a seed is always the same picture, at any size. Training images are numbers 0 to
-    `train_size - 1`, validation images come from far behind them. `test()` gives the validation
-    images.
+    Image `i` of a seed shows the same scene at any size of the same aspect ratio. Training images
+    have indices 0 to `train_size - 1`, validation images start at 10,000,000. `test()` returns the
+    validation images.
 
     Source: this library; free of any licence.
 
     Args:
         tasks: some of `semseg`, `depth`, `normals`, `edges`, `saliency`, `human_parts`.
-        input_shape: `(H, W, 3)` of the images, which are rendered at that size.
+        input_shape: `(H, W, 3)` of the images, which are rendered at this size.
         train_size: number of training images.
         val_size: number of validation images.
-        **options: `batch_size`, `augmentation` and the others of every data set; augmentation flips
-            only by default
-            (`mtl_tf.data.base.Options`).
+        **options: `batch_size` and other fields of `mtl_tf.data.options.Options`; by default
+            augmentation only flips.
 
     Raises:
         ValueError: for an unknown task, or sizes that are not positive.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> data = mtl.data.RenderedRooms(["depth"], (48, 64, 3), batch_size=2)
+        >>> image, targets, masks = next(iter(data.val()))
+        >>> image.shape, targets["depth"].shape
+        (TensorShape([2, 48, 64, 3]), TensorShape([2, 48, 64, 1]))
     """
 
     augmentation = Augmentation(zoom=(1.0,))
@@ -50,15 +56,18 @@ class RenderedRooms(DenseDataset):
             )
         available = {task: CHANNELS[task] for task in TASKS}
         available |= {"semseg": len(CLASSES), "human_parts": len(PARTS)}
-        first = {"train": 0, "val": _VAL_BEGINS_AT}
         splits = {
-            split: [str(first[split] + i) for i in range(size)]
-            for split, size in (("train", train_size), ("val", val_size))
+            "train": [str(i) for i in range(train_size)],
+            "val": [str(_FIRST_VAL_INDEX + i) for i in range(val_size)],
         }
         super().__init__(tasks, available, splits, input_shape, CLASSES, **options)
 
     def load(self, image_id: str) -> Sample:
-        """The rendered image and its exact targets."""
+        """Render the image and its targets.
+
+        Args:
+            image_id: index of the image.
+        """
         height, width, _ = self.input_shape
         rendered = render(self.options.seed, int(image_id), height, width)
         targets = {task: rendered[task] for task in self.tasks}

@@ -1,4 +1,4 @@
-"""Procedural textures, kept in one atlas of tiles with smaller and smaller copies of each."""
+"""Procedural textures in an atlas of tiles with mipmaps."""
 
 from __future__ import annotations
 
@@ -131,16 +131,27 @@ def _atlas() -> NDArray[np.uint8]:
 
 
 def sample(coordinates: Floats, mapping: Floats, texture: Floats, footprint: Floats) -> Floats:
-    """Texture values in [0, 1], [3, height, width]; `footprint` is metres per pixel."""
+    """Sample textures with mipmaps.
+
+    Args:
+        coordinates: texture coordinates, `[2, H, W]`.
+        mapping: scale and offset from coordinates to tiles (scale u, scale v, offset u, offset v),
+            `[4, H, W]`.
+        texture: index in `TEXTURES`, `[H, W]`.
+        footprint: metres per pixel, `[H, W]`.
+
+    Returns:
+        Texture values in [0, 1], `[3, H, W]`.
+    """
     tiles = coordinates * mapping[:2] + mapping[2:]
     tiles -= np.floor(tiles)
     texels = footprint * np.maximum(mapping[0], mapping[1]) * np.float32(_TILE)
     level = np.clip(np.rint(np.log2(np.maximum(texels, 1))), 0, _LEVELS - 1).astype(np.intp)
-    sides = np.array([_TILE >> at for at in range(_LEVELS)], dtype=np.float32)
+    sides = np.array([_TILE >> i for i in range(_LEVELS)], dtype=np.float32)
     lefts = np.concatenate([[0], np.cumsum(sides + 2)[:-1]]).astype(np.float32)
     tiles *= np.take(sides, level)
     tiles += np.float32(0.5)
     tiles[0] += np.take(lefts, level)
     tiles[1] += texture * np.float32(_TILE + 2)
-    found = cv2.remap(_atlas(), tiles[0], tiles[1], cv2.INTER_LINEAR)
-    return found.transpose(2, 0, 1) * np.float32(1 / 255)
+    values = cv2.remap(_atlas(), tiles[0], tiles[1], cv2.INTER_LINEAR)
+    return values.transpose(2, 0, 1) * np.float32(1 / 255)

@@ -1,16 +1,17 @@
-"""Channel scaling: the modulation module that gives each task its own view of shared features."""
+"""Channel scaling: the modulation module of shared features."""
 
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class ChannelScaling(keras.layers.Layer):
-    """Multiplies every channel by a learned number, 1 at first.
+    """Multiplication of every channel by a learned scale, initially 1.
 
-    One such layer per task between shared features and heads lets tasks disagree about channels
-    without disagreeing about the variables before them.
+    One such layer per task between shared features and heads lets tasks weigh channels differently,
+    which reduces conflicts between their gradients in the shared variables.
 
     Source: Zhao et al., "A Modulation Module for Multi-Task Learning with Applications in Image
     Retrieval", ECCV 2018, section 3.2.
@@ -19,16 +20,21 @@ class ChannelScaling(keras.layers.Layer):
         **kwargs: `name` and `dtype` of the layer.
 
     Call arguments: features `[B, h, w, C]`. Returns features of the same shape.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> mtl.layers.ChannelScaling()(keras.ops.ones((1, 4, 4, 8))).shape
+        TensorShape([1, 4, 4, 8])
     """
 
     def build(self, input_shape: Any) -> None:
-        """Makes the C numbers."""
+        """Create the C scales."""
         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
 
-    def call(self, x: Any) -> Any:
-        """The scaled features."""
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Return the scaled features."""
         return x * self.scale
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the input."""
+        """Return the shape of the input."""
         return input_shape

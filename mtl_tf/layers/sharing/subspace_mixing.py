@@ -12,10 +12,12 @@ _SUBSPACES = 2
 
 
 def subspace_penalty(features: tf.Tensor) -> tf.Tensor:
-    """`||G1ᵀ G2||_F²` of the two halves of the channels, 0 if they are orthogonal.
+    """Return `||G₁ᵀ G₂||_F²`, 0 if the two subspaces are orthogonal.
 
-    Source: Ruder et al., AAAI 2019, equation 4; scaled by `1 / (B h w)²`, so that it does not
-    depend on the size of the batch.
+    where `G₁` and `G₂` `[B h w, C / 2]` are the two halves of the channels.
+
+    Source: Ruder et al., AAAI 2019, equation 4; scaled by `1 / (B h w)²` to be independent of the
+    batch size.
 
     Args:
         features: `[B, h, w, C]` floating point, C even.
@@ -31,22 +33,34 @@ def subspace_penalty(features: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class SubspaceMixing(keras.layers.Layer):
-    """The features of K tasks, split into two subspaces each, as mixtures of all 2K subspaces.
+    """`y_i = Σ_j w_ij x_j` over all 2K subspaces, two for each of K tasks.
+
+    where `x_j` is the j-th subspace, half of the channels of a task's features, and `w_ij` is the
+    learned weight of subspace j for subspace i.
 
     Source: Ruder et al., "Latent Multi-Task Architecture Learning", AAAI 2019, equation 2.
 
     Args:
-        own: weight of a subspace itself at first; the others share `1 - own`.
-        penalty: factor of the loss that keeps the two subspaces of a task orthogonal.
-        learning_rate_multiplier: how many times faster than the rest the weights learn.
+        own: initial weight of the subspace itself; the others share `1 - own`.
+        penalty: weight of the loss that keeps the two subspaces of a task orthogonal.
+        learning_rate_multiplier: multiplier of the learning rate of the weights.
         **kwargs: `name` and `dtype` of the layer.
 
     Call arguments: list of K features `[B, h, w, C]`, C even. Returns such a list.
+
+    Raises:
+        ValueError: for an odd number of channels, when built.
+
+    Example:
+        >>> import keras, mtl_tf as mtl
+        >>> mtl.layers.SubspaceMixing()([keras.ops.ones((1, 4, 4, 8))] * 2)[0].shape
+        TensorShape([1, 4, 4, 8])
     """
 
     def __init__(
         self,
         own: float = 0.9,
+        *,
         penalty: float = 1e-3,
         learning_rate_multiplier: float = 1.0,
         **kwargs: Any,
@@ -57,17 +71,17 @@ class SubspaceMixing(keras.layers.Layer):
         self.learning_rate_multiplier = learning_rate_multiplier
 
     def build(self, input_shape: Any) -> None:
-        """Makes the weights `[2K, 2K, 1]`."""
+        """Create the weights `[2K, 2K, 1]`."""
         if any(shape[-1] % _SUBSPACES for shape in input_shape):
             raise ValueError(f"Subspaces need an even number of channels. Received: {input_shape}")
-        start = identity_like(_SUBSPACES * len(input_shape), self.own)[:, :, None]
+        initial = identity_like(_SUBSPACES * len(input_shape), self.own)[:, :, None]
         self.mixing = self.add_weight(
-            shape=start.shape, initializer=lambda shape, dtype: start, name="mixing"
+            shape=initial.shape, initializer=lambda *_, **__: initial, name="mixing"
         )
         self.mixing.learning_rate_multiplier = self.learning_rate_multiplier
 
-    def call(self, features: Any) -> Any:
-        """The mixed features."""
+    def call(self, features: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Return the mixed features."""
         if self.penalty:
             self.add_loss(self.penalty * tf.add_n([subspace_penalty(x) for x in features]))
         subspaces = [half for x in features for half in tf.split(x, _SUBSPACES, axis=-1)]
@@ -76,11 +90,11 @@ class SubspaceMixing(keras.layers.Layer):
         return [tf.concat(pair, axis=-1) for pair in pairs]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shapes of the input."""
+        """Return the shapes of the input."""
         return list(input_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Keras configuration."""
+        """Return the Keras configuration."""
         return {
             **super().get_config(),
             "own": self.own,

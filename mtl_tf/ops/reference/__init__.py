@@ -4,7 +4,7 @@ They are what runs where the compiled ops are not available, and what the compil
 with. Nothing here needs more than TensorFlow's own ops, inside `tf.function` and XLA as well.
 """
 
-from mtl_tf.ops.reference.balance import balance
+from mtl_tf.ops.reference.balance import balance, balance_report
 from mtl_tf.ops.reference.features import (
     affinity_diffusion,
     attention_distillation,
@@ -24,6 +24,7 @@ __all__ = [
     "affinity_diffusion",
     "attention_distillation",
     "balance",
+    "balance_report",
     "cross_stitch",
     "grad_drop",
     "grad_drop_shares",

@@ -87,7 +87,7 @@ def nonnegative_quadratic(
 def _minimum(
     matrix: tf.Tensor, vector: tf.Tensor, x: tf.Tensor, support: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Moves `x` to the minimum over the support, dropping what becomes zero on the way."""
+    """Move `x` to the minimum over the support, dropping what becomes zero on the way."""
     infinity = tf.constant(float("inf"), tf.float64)
 
     def body(
@@ -166,7 +166,7 @@ def cagrad(unit: UnitGramian, c: tf.Tensor) -> Solution:
     """CAGrad: `max_d min_i <g_i, d>` for `|d - g_0| <= c |g_0|` (Liu et al. 2021).
 
     For a level t, the direction nearest to the mean with `<g_i, d> >= t` is a non-negative
-    quadratic problem; the level whose distance is `c |g_0|` is found inside a bracket.
+    quadratic problem; the level whose distance is `c |g_0|` is searched inside a bracket.
     """
     present, norms, average = unit.present, unit.norms, unit.mean_of_present()
     level_slope = tf.where(present, 1 / norms, 0.0)

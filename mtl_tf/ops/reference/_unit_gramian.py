@@ -30,7 +30,7 @@ class UnitGramian(NamedTuple):
 
 
 def unit_gramian(gramian: tf.Tensor) -> UnitGramian:
-    """The `UnitGramian` of a finite Gramian `[K, K]` float64."""
+    """Return the `UnitGramian` of a finite Gramian `[K, K]` float64."""
     diagonal = tf.linalg.diag_part(gramian)
     present = diagonal > 0
     largest = tf.reduce_max(diagonal)

@@ -16,19 +16,21 @@ from mtl_tf.ops.reference._quadratic import Solution, cagrad, dual_projection, m
 from mtl_tf.ops.reference._unit_gramian import UnitGramian, unit_gramian
 
 
-def balance(
-    gramian: Any, method: str, with_report: bool = False, **parameters: Any
-) -> tf.Tensor | BalanceReport:
-    """Weights `[K]` of K tasks from the Gramian of their gradients, in pure TensorFlow.
+def balance(gramian: Any, method: str, **parameters: Any) -> tf.Tensor:
+    """Solve for the weights `[K]` of K tasks in pure TensorFlow; see `mtl_tf.ops.balance`."""
+    return balance_report(gramian, method, **parameters).weights
+
+
+def balance_report(gramian: Any, method: str, **parameters: Any) -> BalanceReport:
+    """Solve as `balance` does, and return the solver's status with the weights.
 
     Args:
         gramian: `[K, K]` symmetric floating point.
         method: see `mtl_tf.ops.balance`.
-        with_report: whether to return a `BalanceReport` instead of the weights alone.
         **parameters: of the method, see `mtl_tf.ops.balance`.
 
     Returns:
-        Tensor `[K]` in the dtype of `gramian`, or a `BalanceReport`.
+        Weights, status, residual and target cosines; the weights in the dtype of `gramian`.
 
     Raises:
         ValueError: if the method or a parameter is unknown, or a shape or value is wrong.
@@ -40,8 +42,7 @@ def balance(
         arguments["order"] = check_order_values(arguments["order"])
     report = BalanceReport(*_solve(**arguments))
     report = BalanceReport(*(tf.stop_gradient(part) for part in report))
-    report = report._replace(weights=tf.cast(report.weights, dtype))
-    return report if with_report else report.weights
+    return report._replace(weights=tf.cast(report.weights, dtype))
 
 
 @tf.function(autograph=False)

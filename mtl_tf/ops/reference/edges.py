@@ -20,7 +20,7 @@ _AT_ONCE = 8192  # pixels, so that what they need stays in the cache
 
 def thin_edges(maps: np.ndarray) -> np.ndarray:
     """See `mtl_tf.ops.thin_edges`, of which this is the reference."""
-    found = np.empty_like(maps)
+    thinned = np.empty_like(maps)
     for first in range(0, len(maps), _BITS):
         some = range(first, min(first + _BITS, len(maps)))
         plane = np.zeros(maps.shape[1:], np.uint64)
@@ -28,8 +28,8 @@ def thin_edges(maps: np.ndarray) -> np.ndarray:
             plane |= maps[number].astype(np.uint64) << np.uint64(bit)
         plane = _thinned(plane)
         for bit, number in enumerate(some):
-            found[number] = plane >> np.uint64(bit) & np.uint64(1)
-    return found
+            thinned[number] = plane >> np.uint64(bit) & np.uint64(1)
+    return thinned
 
 
 def match_edges(maps: np.ndarray, truth: np.ndarray, radius: float) -> np.ndarray:
@@ -43,7 +43,7 @@ def match_edges(maps: np.ndarray, truth: np.ndarray, radius: float) -> np.ndarra
     if not len(true_pixels):
         return is_matched
     tree = cKDTree(true_pixels)
-    for found, one in zip(is_matched, maps, strict=True):
+    for matched, one in zip(is_matched, maps, strict=True):
         pixels = np.argwhere(one)
         if not len(pixels):
             continue
@@ -51,7 +51,7 @@ def match_edges(maps: np.ndarray, truth: np.ndarray, radius: float) -> np.ndarra
         owners = np.repeat(np.arange(len(pixels)), [len(columns) for columns in near])
         columns = np.fromiter((c for some in near for c in some), np.int64, owners.size)
         rows = _matched_rows(owners, columns, len(pixels), len(true_pixels))
-        found[tuple(pixels[rows].T)] = True
+        matched[tuple(pixels[rows].T)] = True
     return is_matched
 
 

@@ -25,7 +25,7 @@ def _distill(feature: tf.Tensor, gates: Sequence[Any], values: Sequence[Any]) ->
 
 
 def _channels(part: Any, channels: int) -> tf.Tensor:
-    """A tensor, or the channels that a `ChannelSlice` names."""
+    """Return a tensor, or the channels that a `ChannelSlice` names."""
     if tf.is_tensor(part):
         return part
     return part.source[..., part.first : part.first + channels]

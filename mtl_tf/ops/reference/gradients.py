@@ -118,7 +118,7 @@ def grad_drop(
 def grad_drop_shares(
     task_gradients: TaskGradients, uniform: Sequence[Any], leak: Any = 0.0
 ) -> list[list[tf.Tensor | None]]:
-    """The share of each gradient that GradDrop keeps, `leak + (1 - leak) keep`.
+    """Return the share of each gradient that GradDrop keeps, `leak + (1 - leak) keep`.
 
     Args:
         task_gradients: K lists of V tensors; `None` stands for zero.
@@ -165,5 +165,5 @@ def _sum(
 
 
 def _wide(gradient: tf.Tensor) -> tf.DType:
-    """The dtype sums of gradients are made in."""
+    """Return the dtype sums of gradients are made in."""
     return tf.float64 if gradient.dtype == tf.float64 else tf.float32

@@ -12,8 +12,12 @@ class AnnealBranching(keras.callbacks.Callback):
     """Sets the temperature of branching choices at the start of every epoch.
 
     All nodes are mixed in equal parts for the first hundredth of the epochs; after that the
-    temperature is `epochs / 20 / sqrt(epoch + 1)`. It depends on the number of the epoch alone, so
-    a resumed run goes on as it was.
+    temperature is `epochs / 20 / sqrt(epoch + 1)`. It depends only on the number of the epoch, so
+    a resumed run continues the same schedule.
+
+    Example:
+        >>> mtl.training.AnnealBranching(epochs=100).epochs
+        100
 
     Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020, with the schedule
     of LibMTL.
@@ -34,9 +38,9 @@ class AnnealBranching(keras.callbacks.Callback):
         self.mixing_share = mixing_share
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Sets the temperature."""
+        """Set the temperature."""
         trainer: Any = self.model
-        model = getattr(trainer, "model", trainer)
+        model = getattr(trainer, "network", trainer)
         for layer in model.layers:
             if isinstance(layer, BranchingChoices):
                 layer.is_mixing.assign(float(epoch < self.mixing_share * self.epochs))

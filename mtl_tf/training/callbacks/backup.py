@@ -21,21 +21,24 @@ _LOGS = "logs.npz"
 
 
 class Backup(keras.callbacks.Callback):
-    """Saves model, optimizer and balancing state and the history: every epoch, and within epochs.
+    """Saves model, optimizer, balancing state and history every epoch, and within epochs.
 
     Unlike `keras.callbacks.BackupAndRestore` it writes a new folder and renames it, so a process
     killed while saving keeps its last backup; it keeps the states of random generators (dropout),
     the logs and the history of the earlier epochs; and a run resumed within an epoch takes the same
     steps, bit for bit, if the data set gives the same batches again, as those of `mtl_tf.data` do.
 
-        backup = mtl.training.Backup("run/backup", every_minutes=10)
-        trainer.fit(dataset, epochs=100, initial_epoch=backup.epoch, callbacks=[backup])
+    Example:
+        >>> backup = mtl.training.Backup("run/backup", every_minutes=10)
+        >>> trainer.fit(  # doctest: +SKIP
+        ...     dataset, epochs=100, initial_epoch=backup.epoch, callbacks=[backup]
+        ... )
 
     Args:
         folder: where to save; made if missing. An existing backup in it is restored when training
             begins.
-        every_steps: also save after so many steps of an epoch.
-        every_minutes: also save within an epoch, after so many minutes without a backup.
+        every_steps: also save every this many steps within an epoch.
+        every_minutes: also save within an epoch after this many minutes without a backup.
 
     Attributes:
         epoch: number of finished epochs in the backup: the epoch to begin with.
@@ -75,7 +78,7 @@ class Backup(keras.callbacks.Callback):
     # === Restoring ===
 
     def _read(self) -> pathlib.Path | None:
-        """The folder of the backup, if there is one, of which the attributes then tell."""
+        """Return the folder of the backup, if there is one, of which the attributes then tell."""
         latest = epoch_folders.latest(self.folder)
         if latest is None:
             return None
@@ -87,7 +90,7 @@ class Backup(keras.callbacks.Callback):
             self._earlier_s = metadata.get("epoch_s", 0.0)
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f"The backup {latest} cannot be read ({error}). Delete it to start afresh"
+                f"The backup {latest} cannot be read ({error}). Delete it to start from scratch"
             ) from error
         return latest
 
@@ -105,7 +108,7 @@ class Backup(keras.callbacks.Callback):
             self.model.skip_steps(self.step)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the time; in the middle of an epoch the logs so far come back."""
+        """Record the time; in the middle of an epoch the logs so far come back."""
         self._begun = self._saved = time.monotonic()
         self._steps_s, self._between_s = [], None
         latest = epoch_folders.latest(self.folder)
@@ -140,13 +143,13 @@ class Backup(keras.callbacks.Callback):
     # === Saving ===
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the time."""
+        """Record the time."""
         self._step_begun = time.monotonic()
         if self._between_s is None:
             self._between_s = self._step_begun - self._ended
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes how long the step took, and saves if it is time."""
+        """Record how long the step took, and saves if it is time."""
         now = time.monotonic()
         if batch < self.step:  # skipped: it was trained on before the backup
             return
@@ -159,7 +162,7 @@ class Backup(keras.callbacks.Callback):
             self._save(self._earlier_s + now - self._begun)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves the state and the logs of a finished epoch, unless its loss is not finite."""
+        """Save the state and the logs of a finished epoch, unless its loss is not finite."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             return
         self._ended = time.monotonic()

@@ -13,13 +13,13 @@ from mtl_tf.tasks import Task
 
 
 def cosines(gramian: tf.Tensor) -> tf.Tensor:
-    """The cosines `[K, K]` between the gradients of a Gramian; 0 for a gradient of length 0."""
+    """Return the cosines `[K, K]` of a Gramian; 0 for a gradient of length 0."""
     norms = tf.sqrt(tf.linalg.diag_part(gramian))
     return tf.math.divide_no_nan(gramian, norms[:, None] * norms[None, :])
 
 
 class GradientLogs:
-    """Running means over an epoch of what a Gramian says.
+    """Running means over an epoch of gradient norms, cosines and conflicts.
 
     Logs `<task>_gradient_norm`, `<task>_<task>_cosine` for each pair, and `conflicts`, the share of
     pairs with a negative inner product.
@@ -48,29 +48,29 @@ class GradientLogs:
         return [*self.norms, *self.cosines, self.conflicts]
 
     def update(self, gramian: tf.Tensor, weights: tf.Tensor | None, is_used: tf.Tensor) -> None:
-        """Adds a step: the Gramian `[K, K]`, the weights `[K]`, and which tasks took part."""
+        """Add a step: the Gramian `[K, K]`, the weights `[K]`, and which tasks took part."""
         both = is_used[:, None] & is_used[None, :]
         gramian = tf.where(both, gramian, tf.zeros_like(gramian))
         self._last[0].assign(gramian)
         if weights is not None:
             self._last[1].assign(weights)
-        found = cosines(gramian)
+        values = cosines(gramian)
         for k, norm in enumerate(self.norms):
             norm.update_state(tf.sqrt(gramian[k, k]), is_used[k])
         for (i, j), cosine in zip(self.pairs, self.cosines, strict=True):
             is_pair = is_used[i] & is_used[j]
-            cosine.update_state(found[i, j], is_pair)
+            cosine.update_state(values[i, j], is_pair)
             self.conflicts.update_state(tf.cast(gramian[i, j] < 0, tf.float32), is_pair)
 
     def last(self) -> dict[str, float]:
-        """The last step's weights (0 for an aggregator), norms, cosines and conflicts, by name."""
+        """Return the last step's weights (0 for aggregators), norms, cosines and conflicts."""
         gramian, weights = (variable.numpy() for variable in self._last)
-        found = cosines(tf.constant(gramian)).numpy()
-        values = [f"{name}_weight" for name in self.names], weights
-        row = dict(zip(*values, strict=True))
+        values = cosines(tf.constant(gramian)).numpy()
+        named = [f"{name}_weight" for name in self.names], weights
+        row = dict(zip(*named, strict=True))
         row.update({m.name: gramian[k, k] ** 0.5 for k, m in enumerate(self.norms)})
         row.update(
-            {m.name: found[pair] for pair, m in zip(self.pairs, self.cosines, strict=True)}
+            {m.name: values[pair] for pair, m in zip(self.pairs, self.cosines, strict=True)}
         )  # fmt: skip
         negative = [gramian[pair] < 0 for pair in self.pairs]
         row["conflicts"] = sum(negative) / max(len(negative), 1)
@@ -80,14 +80,16 @@ class GradientLogs:
 class GradientDiagnostics(keras.callbacks.Callback):
     """Writes weights, gradient norms and cosines of single steps to a CSV file.
 
-    Needs `trainer.compile(..., diagnostics=True)`. Rows are appended as they come, so that nothing
-    is lost when a run is interrupted, and a resumed run goes on with the same file.
+    Needs `trainer.compile(..., diagnostics=True)`. Rows are appended at once, so that nothing
+    is lost when a run is interrupted, and a resumed run appends to the same file.
 
-        trainer.fit(dataset, callbacks=[mtl.training.GradientDiagnostics("gradients.csv")])
+    Example:
+        >>> log = mtl.training.GradientDiagnostics("gradients.csv", every=10)
+        >>> trainer.fit(dataset, callbacks=[log])  # doctest: +SKIP
 
     Args:
         path: of the file. Its columns are `epoch`, `step`, and the names of the logs.
-        every: a row every so many steps.
+        every: number of steps between two rows.
 
     Raises:
         ValueError: if `every` is not positive.
@@ -103,7 +105,7 @@ class GradientDiagnostics(keras.callbacks.Callback):
         self._file: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Opens the file."""
+        """Open the file."""
         names = list(self.model.last_gradients())
         if not names:
             raise ValueError("GradientDiagnostics needs trainer.compile(..., diagnostics=True)")
@@ -115,15 +117,15 @@ class GradientDiagnostics(keras.callbacks.Callback):
             self._writer.writerow(["epoch", "step", *names])
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the epoch."""
+        """Record the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes a row."""
+        """Write a row."""
         if batch % self.every == 0:
             self._writer.writerow([self._epoch, batch, *self.model.last_gradients().values()])
             self._file.flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()

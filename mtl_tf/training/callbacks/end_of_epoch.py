@@ -1,4 +1,4 @@
-"""Beginning and end of an epoch: data sets and methods are told, and the user is warned, once."""
+"""Start and end of an epoch: notify data sets and methods, and warn the user once."""
 
 import inspect
 import warnings
@@ -95,4 +95,4 @@ class EndOfEpoch(keras.callbacks.Callback):
     def _warn(self, kind: str, message: str) -> None:
         if kind not in self._told:
             self._told.add(kind)
-            warnings.warn(f"{message}. (Told once.)", stacklevel=2)
+            warnings.warn(f"{message}. (This warning appears once.)", stacklevel=2)

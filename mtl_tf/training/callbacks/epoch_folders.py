@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 
 def latest(folder: pathlib.Path) -> pathlib.Path | None:
-    """The finished folder of the highest epoch and step in `folder`, if there is one."""
+    """Return the finished folder of the highest epoch and step in `folder`, if there is one."""
     return max(folder.glob("epoch_*"), default=None)
 
 
 @contextlib.contextmanager
 def new(folder: pathlib.Path, epoch: int, step: int = 0) -> Iterator[pathlib.Path]:
-    """Gives a folder to write into; when it is left, it takes the place of all others.
+    """Give a folder to write into; when it is left, it takes the place of all others.
 
     Args:
         folder: where the folders are; made if missing.
         epoch: number in the name.
-        step: of an epoch that has begun: number in the name, which then comes after the epoch's.
+        step: of an unfinished epoch: second number in the name.
     """
     unfinished = folder / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)

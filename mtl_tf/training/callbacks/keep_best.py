@@ -18,16 +18,17 @@ _METADATA = "best.json"
 class KeepBest(keras.callbacks.Callback):
     """Saves the weights of the network after the epoch whose results have the highest score.
 
-    A resumed run goes on with the best epoch so far; put it before `Backup` among the callbacks, so
-    that no epoch is backed up before it is judged. With the survey's Delta-m as the score:
+    A resumed run continues with the best epoch so far. Put it before `Backup` among the callbacks,
+    so that no epoch is backed up before it is evaluated.
 
-        best = mtl.training.KeepBest(
-            "run/best",
-            evaluate=lambda model: mtl.evaluation.evaluate(model, data.test(), data.tasks),
-            score=lambda results: mtl.metrics.delta_m(results, single_task_results, data.tasks),
-        )
-        trainer.fit(dataset, epochs=100, callbacks=[best])
-        best.restore(trainer.model)
+    Example:
+        >>> best = mtl.training.KeepBest(
+        ...     "run/best",
+        ...     evaluate=lambda model: mtl.evaluation.evaluate(model, data.test(), data.tasks),
+        ...     score=lambda results: mtl.metrics.delta_m(results, single_tasks, data.tasks),
+        ... )
+        >>> trainer.fit(dataset, epochs=100, callbacks=[best])  # doctest: +SKIP
+        >>> best.restore(trainer.network)  # doctest: +SKIP
 
     Source: Vandenhende et al., TPAMI 2021, supplement: the best validation Delta-m, or the metric
     of a single task.
@@ -61,7 +62,7 @@ class KeepBest(keras.callbacks.Callback):
                 self._best = {"epoch": stored["epoch"], "results": stored["results"]}
             except (OSError, ValueError, KeyError) as error:
                 raise ValueError(
-                    f"The best epoch {latest} cannot be read ({error}). Delete it to choose afresh"
+                    f"The best epoch {latest} cannot be read ({error}). Delete it to select again"
                 ) from error
 
     @property
@@ -79,10 +80,10 @@ class KeepBest(keras.callbacks.Callback):
         claim(self, self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Evaluates the network, and saves it if it is better than before."""
+        """Evaluate the network, and saves it if it is better than before."""
         if epoch < self.first_epoch or not math.isfinite((logs or {}).get("loss", 0.0)):
             return
-        model: Any = getattr(self.model, "model", self.model)
+        model: Any = getattr(self.model, "network", self.model)
         results = self.evaluate(model)
         score = self.score(results)
         if math.isnan(score) or (self._best and not score > self.score(self.results)):
@@ -93,7 +94,7 @@ class KeepBest(keras.callbacks.Callback):
             (unfinished / _METADATA).write_text(json.dumps(self._best, indent=2))
 
     def restore(self, model: keras.Model) -> None:
-        """Gives the network the weights of the best epoch; without one nothing happens."""
+        """Give the network the weights of the best epoch; without one nothing happens."""
         latest = epoch_folders.latest(self.folder)
         if latest is not None:
             model.load_weights(latest / _WEIGHTS)

@@ -13,11 +13,14 @@ _EPSILON = 1e-10
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class AdversarialGradients(keras.layers.Layer):
-    """A discriminator guesses, pixel by pixel, which task a gradient comes from; the net hides it.
+    """Adversarial loss of a discriminator that classifies the task of a gradient, pixel by pixel.
 
     The gradients with respect to the shared features, normalised over channels, go through gradient
-    reversal into two convolutions that classify the task. Use it as
-    `trainer.compile(..., gradient_penalties=[AdversarialGradients()])`.
+    reversal into two convolutions that classify the task.
+
+    Example:
+        >>> penalty = mtl.training.AdversarialGradients(weight=0.1)
+        >>> trainer.compile("adam", gradient_penalties=[penalty])  # doctest: +SKIP
 
     Source: Maninis, Radosavovic, Kokkinos, "Attentive Single-Tasking of Multiple Tasks", CVPR 2019,
     section 3.3; Sinha et al., "Gradient Adversarial Training of Neural Networks", 2018.
@@ -28,7 +31,7 @@ class AdversarialGradients(keras.layers.Layer):
         ramp_steps: number of steps in which the reversal grows from 0 to its full strength, as
             `2 / (1 + exp(-10 p)) - 1` of the share `p`; 0 for full strength at once.
         learning_rate_factor: how much larger the discriminator's gradient is than the network's.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: if a number is out of range.
@@ -40,9 +43,9 @@ class AdversarialGradients(keras.layers.Layer):
         kernel_size: int = 1,
         ramp_steps: int = 0,
         learning_rate_factor: float = 10.0,
-        name: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, dtype="float32", autocast=False)
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
         if not weight >= 0 or ramp_steps < 0:
             raise ValueError(
                 "weight and ramp_steps must not be negative. "
@@ -59,7 +62,7 @@ class AdversarialGradients(keras.layers.Layer):
         self.learning_rate_factor = learning_rate_factor
 
     def build(self, shapes: Sequence[Any]) -> None:
-        """Makes a discriminator for each tensor; `shapes` begins with the number of tasks."""
+        """Make a discriminator for each tensor; `shapes` begins with the number of tasks."""
         num_tasks, *feature_shapes = shapes
         self.discriminators = []
         for shape in feature_shapes:
@@ -79,7 +82,7 @@ class AdversarialGradients(keras.layers.Layer):
         )  # fmt: skip
 
     def penalty(self, task_gradients: list[list[Any]]) -> tf.Tensor:
-        """The weighted cross entropy of K lists of task gradients, a float32 scalar."""
+        """Return the weighted cross entropy of K lists of task gradients, a float32 scalar."""
         reversal = tf.constant(1.0)
         if self.ramp_steps:
             progress = tf.minimum(tf.convert_to_tensor(self.steps) / self.ramp_steps, 1.0)
@@ -104,6 +107,9 @@ class AdversarialGradients(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return {
-            "weight": self.weight, "kernel_size": self.kernel_size, "ramp_steps": self.ramp_steps,
-            "learning_rate_factor": self.learning_rate_factor, "name": self.name,
-        }  # fmt: skip
+            **super().get_config(),
+            "weight": self.weight,
+            "kernel_size": self.kernel_size,
+            "ramp_steps": self.ramp_steps,
+            "learning_rate_factor": self.learning_rate_factor,
+        }

@@ -27,29 +27,31 @@ def orthogonality(task_gradients: list[list[Any]]) -> tf.Tensor:
 class OrthogonalGradients(keras.layers.Layer):
     """Penalty on the squared cosines between task gradients of the shared features.
 
-    Use it as `trainer.compile(..., gradient_penalties=[OrthogonalGradients()])`.
+    Example:
+        >>> penalty = mtl.training.OrthogonalGradients(weight=0.1)
+        >>> trainer.compile("adam", gradient_penalties=[penalty])  # doctest: +SKIP
 
     Source: Suteu, Guo, "Regularizing Deep Multi-Task Networks using Orthogonal Gradients", 2019,
     Eq. 3.
 
     Args:
         weight: factor of the penalty.
-        name: name of the layer.
+        **kwargs: `name`, as of any Keras layer.
 
     Raises:
         ValueError: if `weight` is negative.
     """
 
-    def __init__(self, weight: float = 0.1, name: str | None = None) -> None:
-        super().__init__(name=name, dtype="float32", autocast=False)
+    def __init__(self, weight: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", "autocast": False, **kwargs})
         if not weight >= 0:
             raise ValueError(f"weight must not be negative. Received: {weight}")
         self.weight = weight
 
     def penalty(self, task_gradients: list[list[Any]]) -> tf.Tensor:
-        """The penalty of K lists of task gradients, a float32 scalar."""
+        """Return the penalty of K lists of task gradients, a float32 scalar."""
         return self.weight * orthogonality(task_gradients)
 
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
-        return {"weight": self.weight, "name": self.name}
+        return {**super().get_config(), "weight": self.weight}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class AsynchronousUpdates(keras.layers.Layer):
-    """Applies gradients; variables of one task alone only every so many steps with its labels.
+    """Applies gradients; task-specific variables only every n-th step with labels of their task.
 
     Until then their gradients add up, and the variable and the optimizer's statistics of it do not
     change; then the mean of the gradients is applied. Everything else is updated in every step.

@@ -14,7 +14,7 @@ from mtl_tf.training.step.strategies import Update
 
 
 def with_l2(update: Update, factor: float, network: keras.Model, optimizer: Any) -> Update:
-    """An update with the gradient of `factor / 2 * |variable|**2` for all variables of a network.
+    """Return an update plus the gradient of `factor / 2 * |variable|**2` of all network variables.
 
     Source: Vandenhende et al., TPAMI 2021, supplement: 1e-4, on all variables, batch normalisation
     and biases too.

@@ -9,12 +9,12 @@ from typing import Any
 
 
 def apply_learning_rate_multipliers(optimizer: Any, variables: Iterable[Any]) -> None:
-    """Makes an optimizer multiply its learning rate for variables that ask for it.
+    """Make an optimizer multiply its learning rate for variables that ask for it.
 
     Args:
         optimizer: a Keras optimizer, changed in place.
         variables: the variables it will update; those with an attribute `learning_rate_multiplier`
-            move so many times as far in a step. Weight decay keeps the optimizer's own rate.
+            have their update scaled by that factor. Weight decay keeps the optimizer's rate.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     multipliers = {}

@@ -10,6 +10,11 @@ from keras import ops
 class Poly(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate * (1 - epoch / epochs) ** power`, constant within an epoch.
 
+    Example:
+        >>> schedule = mtl.training.Poly(0.1, epochs=10, steps_per_epoch=5)
+        >>> [round(float(schedule(step)), 4) for step in (0, 4, 25)]
+        [0.1, 0.1, 0.0536]
+
     Source: Vandenhende et al., TPAMI 2021, supplement: power 0.9, set once per epoch.
 
     Args:
@@ -37,7 +42,7 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
         self.arguments = arguments
 
     def __call__(self, step: Any) -> Any:
-        """The learning rate of an optimizer step, float32."""
+        """Return the learning rate of an optimizer step, float32."""
         a = self.arguments
         epoch = ops.floor(ops.cast(step, "float32") / a["steps_per_epoch"])
         left = ops.maximum(1.0 - epoch / a["epochs"], 0.0)

@@ -29,7 +29,7 @@ def losses_of_outputs(plan: StepPlan, outputs: Any, batch: Batch) -> tuple[tf.Te
 def report_losses_after_update(
     plan: StepPlan, model: keras.Model, batch: Batch, update: Update
 ) -> None:
-    """Shows the method the losses of the same batch after the update.
+    """Show the method the losses of the same batch after the update.
 
     In training mode, for they are compared with those before; the statistics of the model are put
     back, as if it had not happened.

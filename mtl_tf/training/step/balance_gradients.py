@@ -27,32 +27,32 @@ class Balanced(NamedTuple):
 def balance_gradients(
     plan: StepPlan,
     optimizer: Any,
-    found: TaskGradients,
+    task_gradients: TaskGradients,
     rows: list[Row],
     gramian: tf.Tensor | None,
 ) -> Balanced:
-    """Combines the rows of task gradients by the method; faulty tasks are left out."""
+    """Combine the rows of task gradients by the method; faulty tasks are left out."""
     method = plan.balancing
-    is_used = found.is_present & tf.math.is_finite(found.losses)
+    is_used = task_gradients.is_present & tf.math.is_finite(task_gradients.losses)
     if gramian is not None:
         is_used &= tf.math.is_finite(tf.linalg.diag_part(gramian))
     if not has_loss_scale(optimizer):
-        rows = _without_faulty(rows, found.is_present, is_used)
+        rows = _without_faulty(rows, task_gradients.is_present, is_used)
     factors = tf.constant(plan.loss_factors)
-    loss = tf.reduce_sum(tf.where(is_used, factors * found.losses, 0.0))
+    loss = tf.reduce_sum(tf.where(is_used, factors * task_gradients.losses, 0.0))
     weights, own = None, Row()
     status = tf.constant(int(ops.BalanceStatus.CONVERGED))
     own_weights = tf.cast(is_used, tf.float32)
     if isinstance(method, Scalarizer):
-        loss, derivative, own = scalarized(plan, found.losses, is_used)
+        loss, derivative, own = scalarized(plan, task_gradients.losses, is_used)
         # The rows are gradients of losses times their factors.
         weights = tf.math.divide_no_nan(derivative, factors)
         own = [optimizer.scale_loss(g) / replicas.num_replicas() for g in own]
     elif isinstance(method, Weighting):
-        report = method.weigh(gramian, found.losses * factors, is_used, training=True)
+        report = method.report(gramian, task_gradients.losses * factors, is_used, training=True)
         weights, status = report.weights, report.status
     else:
-        directions, status = method.combine(rows, training=True)
+        directions, status = method.compute_direction(rows, training=True)
     if weights is not None:
         directions = ops.weighted_sum(rows, weights)
         weights = tf.cast(weights, tf.float32)
@@ -65,7 +65,7 @@ def balance_gradients(
 def scalarized(
     plan: StepPlan, losses: tf.Tensor, is_used: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, Row]:
-    """A scalarizer's scalar, its derivative `[K]`, and the gradients of its own variables."""
+    """Return a scalarizer's scalar, its derivative `[K]` and the gradients of its variables."""
     method = plan.balancing
     losses = tf.stop_gradient(tf.where(is_used, losses, tf.zeros_like(losses)))
     with tf.GradientTape() as tape:
@@ -77,7 +77,7 @@ def scalarized(
 
 
 def gramian_of(plan: StepPlan, rows: list[Row], scale: tf.Tensor) -> tf.Tensor | None:
-    """The Gramian of unscaled gradients, where the method or the diagnostics look at it."""
+    """Return the Gramian of unscaled gradients, where the method or the diagnostics look at it."""
     if not (isinstance(plan.balancing, Weighting) or plan.diagnostics):
         return None
     return ops.gramian(rows) / tf.cast(scale, tf.float64) ** 2
@@ -96,7 +96,7 @@ def zero_if(condition: tf.Tensor, row: Row, optimizer: Any) -> Row:
 
 
 def _without_faulty(rows: list[Row], is_present: tf.Tensor, is_used: tf.Tensor) -> list[Row]:
-    """The rows with zeros for tasks that are not used; the usual case costs nothing."""
+    """Return the rows with zeros for tasks that are not used; the usual case costs nothing."""
     n = len(rows[0])
     flat = [gradient for row in rows for gradient in row]
     flat = _mapped_if(

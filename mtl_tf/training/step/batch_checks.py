@@ -39,7 +39,7 @@ def checked_batch(
     outputs: Mapping[str, Any] | None,
     loss_functions: Mapping[str, Any],
 ) -> Batch:
-    """A batch with targets `[B, H, W, C]` and masks `[B, H, W]` float32, or `[B, C]` and `[B]`.
+    """Return a batch of targets `[B, H, W, C]` or `[B, C]` and float32 masks `[B, H, W]` or `[B]`.
 
     Args:
         image: `[B, H, W, 3]`.
@@ -128,7 +128,7 @@ def _shaped_mask(mask: Any, target: tf.Tensor, task: Task) -> tf.Tensor:
 
 
 def _without_ignored(mask: Any, target: tf.Tensor, loss: Any) -> Any:
-    """The mask without pixels of the class that a Keras loss is told to ignore."""
+    """Return the mask without pixels of the class that a Keras loss ignores."""
     ignored = getattr(getattr(loss, "original", None), "ignore_class", None)
     if ignored is None:
         return mask
@@ -166,5 +166,5 @@ def _tests(task: Task, target: tf.Tensor, mask: Any) -> tuple[tf.Tensor, list[An
 
 
 def _within(limit: float, dtype: tf.DType) -> float:
-    """A limit as near as a dtype can have it."""
+    """Return a limit as near as a dtype can have it."""
     return limit if dtype.is_floating else max(dtype.min, min(limit, dtype.max))

@@ -11,10 +11,10 @@ from mtl_tf.training.step.losses import symbolic_outputs, task_of
 
 
 def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> keras.Model:
-    """A view of a model whose outputs are the predictions before they are enlarged.
+    """Return a view of a model whose outputs are the predictions before they are enlarged.
 
     Losses enlarge them, which some do without ever storing them at full size
-    (`DenseLoss.of_enlarged`); the model itself, what it saves and its outputs stay as they are.
+    (`DenseLoss.of_upsampled`); the model itself, what it saves and its outputs stay as they are.
 
     Args:
         model: the multi-task model.
@@ -27,19 +27,19 @@ def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> 
     outputs: Any = symbolic_outputs(model)
     if not isinstance(outputs, Mapping):
         return model
-    found = {
+    small = {
         name: _before_resize(tensor)
         if isinstance(loss_functions.get(str(task_of(name, loss_functions))), DenseLoss)
         else tensor
         for name, tensor in outputs.items()
     }
-    if all(found[name] is tensor for name, tensor in outputs.items()):
+    if all(small[name] is tensor for name, tensor in outputs.items()):
         return model
-    return keras.Model(model.input, found, name=model.name)
+    return keras.Model(model.input, small, name=model.name)
 
 
 def _before_resize(tensor: Any) -> Any:
-    """The input of the `BilinearResize` that made a tensor; the tensor, if another layer did."""
+    """Return the input of the `BilinearResize` behind a tensor, else the tensor."""
     history = getattr(tensor, "_keras_history", None)
     if history is None or not isinstance(history.operation, BilinearResize):
         return tensor

@@ -39,7 +39,7 @@ class Forward(NamedTuple):
 
 
 def forward(plan: StepPlan, model: keras.Model, batch: Batch, whole: GlobalBatch) -> Forward:
-    """Runs the model in training mode on a part of a batch, under the caller's tape.
+    """Run the model in training mode on a part of a batch, under the caller's tape.
 
     Args:
         plan: of the step.
@@ -79,7 +79,7 @@ def _losses(plan: StepPlan, outputs: Any, batch: Batch, whole: GlobalBatch) -> l
 def _penalties(
     plan: StepPlan, tape: tf.GradientTape, losses: list[tf.Tensor], head_inputs: list[tf.Tensor]
 ) -> list[tf.Tensor]:
-    """The gradient penalties on the task gradients of the shared representation."""
+    """Return the gradient penalties on the task gradients of the shared representation."""
     if plan.split is None or not plan.gradient_penalties:
         return []
     shared = plan.split.trained(head_inputs)

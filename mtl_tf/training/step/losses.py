@@ -17,13 +17,13 @@ def outputs_of(task: str, outputs: Iterable[str], tasks: Iterable[str]) -> list[
 
 
 def task_of(output: str, tasks: Iterable[str]) -> str | None:
-    """The task that an output predicts: the longest name it is, or that stands before a slash."""
+    """Return the task of an output: the longest name that it equals or that precedes a slash."""
     owners = [task for task in tasks if output == task or output.startswith(f"{task}/")]
     return max(owners, key=len, default=None)
 
 
 def symbolic_outputs(model: Any) -> Any:
-    """The outputs of a functional model, `None` of a subclassed one."""
+    """Return the outputs of a functional model, `None` of a subclassed one."""
     try:
         return model.output
     except (AttributeError, ValueError):
@@ -31,7 +31,7 @@ def symbolic_outputs(model: Any) -> Any:
 
 
 def check_outputs(task: Task, outputs: Any, tasks: Iterable[str]) -> None:
-    """Raises `ValueError` unless a model's outputs have one for a task, of its shape."""
+    """Raise `ValueError` unless a model's outputs have one for a task, of its shape."""
     if not isinstance(outputs, Mapping):
         raise ValueError(
             f"The model must have outputs {{task: tensor}}. Received: {type(outputs).__name__}"
@@ -91,15 +91,15 @@ def task_losses(
 
 
 def _loss(loss: Any, target: Any, prediction: tf.Tensor, mask: Any) -> tf.Tensor:
-    """A loss at the resolution of the target, whatever that of the prediction is."""
+    """Return a loss at the resolution of the target, whatever that of the prediction is."""
     sizes = prediction.shape[1:-1], target.shape[1:-1]
     if isinstance(loss, DenseLoss) and sizes[0].is_fully_defined() and sizes[0] != sizes[1]:
-        return loss.of_enlarged(target, prediction, mask)
+        return loss.of_upsampled(target, prediction, mask)
     return loss(target, resized(prediction, target), mask)
 
 
 def valid_pixels(tasks: Sequence[Task], batch: Batch) -> tf.Tensor:
-    """The sum of each task's validity mask, `[K]` float32; the number of pixels without masks."""
+    """Return the sum of each task's mask `[K]` float32; the number of pixels without masks."""
     counts = []
     for task in tasks:
         if batch.masks is None:

@@ -65,7 +65,7 @@ class MaskedLoss(keras.losses.Loss):
         self._sees: _Sees | None = None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
-        """The mean over valid pixels, a float32 scalar.
+        """Return the mean over valid pixels, a float32 scalar.
 
         Raises:
             ValueError: if the function fails, or its result cannot be masked.
@@ -111,7 +111,7 @@ class MaskedLoss(keras.losses.Loss):
         return values
 
     def _of_rows(self, y_true: Any, y_pred: Any, is_valid: Any) -> tf.Tensor:
-        """The function of the valid pixels alone, `[1, N, 1, C]`; of whole images `[N, C]`."""
+        """Return the function on the valid pixels, `[1, N, 1, C]`; of whole images `[N, C]`."""
 
         def loss(arrays: Any) -> tf.Tensor:
             pixels = [tf.boolean_mask(x, arrays[2]) for x in arrays[:2]]
@@ -157,13 +157,13 @@ class MaskedLoss(keras.losses.Loss):
 
         with tf.init_scope():
             first, other = arrays(), arrays()
-            found = values(*first)
-            if found.shape[: len(size)] == size:
+            full = values(*first)
+            if full.shape[: len(size)] == size:
                 is_kept = r.random(size) < 0.5
                 mixed = (
                     np.where(is_kept[..., None], a, b) for a, b in zip(first, other, strict=True)
                 )
-                if np.allclose(values(*mixed)[is_kept], found[is_kept], **_CLOSE):
+                if np.allclose(values(*mixed)[is_kept], full[is_kept], **_CLOSE):
                     return _Sees.PIXEL
             if len(size) == 1:
                 return _Sees.BATCH
@@ -175,9 +175,9 @@ class MaskedLoss(keras.losses.Loss):
             except ValueError as error:
                 raise ValueError(self._cannot_be_masked()) from error
         results = {_Sees.BATCH: of_batch, _Sees.IMAGE: of_images}
-        for sees in (_Sees.IMAGE, _Sees.BATCH) if found.ndim else results:
+        for sees in (_Sees.IMAGE, _Sees.BATCH) if full.ndim else results:
             has_all = all(x.size for x in results[sees])
-            if has_all and np.isclose(np.mean([x.mean() for x in results[sees]]), found.mean(),
+            if has_all and np.isclose(np.mean([x.mean() for x in results[sees]]), full.mean(),
                                       **_CLOSE):  # fmt: skip
                 return sees
         raise ValueError(self._cannot_be_masked())
@@ -190,7 +190,7 @@ class MaskedLoss(keras.losses.Loss):
         )
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss with every pixel valid."""
+        """Return the loss with every pixel valid."""
         return self(y_true, y_pred)
 
 
@@ -205,7 +205,7 @@ def has_unused_logits(original: Any) -> bool:
 
 
 def checked_probabilities(y_pred: Any, whose: str) -> tf.Tensor:
-    """The predictions; an error in the step (NaN under XLA) unless they lie between 0 and 1."""
+    """Return the predictions; an error (NaN under XLA) unless they are between 0 and 1."""
     message = (
         f"{whose} takes predictions for probabilities (from_logits=False), but they reach from "
         "{} to {}: give an object with from_logits=True, a function that applies the activation, "
@@ -228,7 +228,7 @@ def name_of(original: Any) -> str:
 
 
 def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
-    """A loss whose mean is over valid pixels, from one, or from a name or function of Keras.
+    """Return a loss whose mean is over valid pixels, from one, or from a name or function of Keras.
 
     Args:
         loss: what a user gave.
@@ -267,7 +267,7 @@ def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
 
 
 def masked_function(function: Callable[..., Any], task: str, kind: TargetKind) -> Any:
-    """A user's function of `(y_true, y_pred)` as a Keras metric: the mean over valid pixels."""
+    """Wrap a user's function of `(y_true, y_pred)` as a Keras metric over valid pixels."""
     metric = MaskedMean(name=name_of(function))
     metric.loss = MaskedLoss(function, task, kind, function, "metric")
     return metric
@@ -279,7 +279,7 @@ class MaskedMean(keras.metrics.Mean):
     loss: MaskedLoss
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch."""
+        """Add a batch."""
         value = self.loss(y_true, y_pred, sample_weight)
         if sample_weight is None:
             count = tf.cast(tf.reduce_prod(tf.shape(y_true)[:-1]), tf.float32)

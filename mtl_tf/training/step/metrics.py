@@ -73,14 +73,14 @@ class TaskLogs:
         return [self.total, *(metric for group in groups for metric in group)]
 
     def update_losses(self, loss: tf.Tensor, losses: tf.Tensor, is_used: tf.Tensor) -> None:
-        """Adds a batch: the scalar minimised, the losses `[K]`, and which of them are known."""
+        """Add a batch: the scalar minimised, the losses `[K]`, and which of them are known."""
         self.total.update_state(loss)
         losses = tf.where(is_used, losses, tf.zeros_like(losses))
         for k, task in enumerate(self.tasks):
             self.losses[task.name].update_state(losses[k], is_used[k])
 
     def update(self, update: Update) -> None:
-        """Adds a training step: an `Update`."""
+        """Add a training step: an `Update`."""
         self.update_losses(update.loss, update.losses, update.is_used)
         for k, task in enumerate(self.tasks):
             if task.name in self.weights and update.weights is not None:
@@ -103,7 +103,7 @@ class TaskLogs:
         outputs: Mapping[str, tf.Tensor],
         batch: Batch,
     ) -> None:
-        """Adds a batch to the metrics of the tasks with a final output."""
+        """Add a batch to the metrics of the tasks with a final output."""
         for task, metrics in self.metrics.items():
             if not metrics:
                 continue
@@ -116,7 +116,7 @@ class TaskLogs:
                 _update(metric, task, target, prediction, mask)
 
     def results(self, is_training: bool) -> dict[str, tf.Tensor]:
-        """The logs by name; of a metric with many results, the task's main one."""
+        """Return the logs by name; of a metric with many results, the task's main one."""
         results = {"loss": self.total.result()}
         for task in self.tasks:
             results[f"{task.name}_loss"] = self.losses[task.name].result()
@@ -164,16 +164,16 @@ def _as_metric(metric: Any, task: Task) -> keras.metrics.Metric:
             f"(leave metrics out), or for example keras.metrics.MeanAbsoluteError()"
         )
     try:
-        found = keras.metrics.get(metric)
+        known = keras.metrics.get(metric)
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"metrics of task {task.name!r} must be Keras metrics, their names, or functions of "
             f"(y_true, y_pred). Received: {metric!r} ({error})"
         ) from error
-    if isinstance(found, keras.metrics.Metric):
-        check_metric(found, task.name, task.kind)
-        return found
-    return masked_function(found, task.name, task.kind)
+    if isinstance(known, keras.metrics.Metric):
+        check_metric(known, task.name, task.kind)
+        return known
+    return masked_function(known, task.name, task.kind)
 
 
 def _check_that_all_differ(metrics: Mapping[str, Sequence[keras.metrics.Metric]]) -> None:
@@ -192,7 +192,7 @@ def _check_that_all_differ(metrics: Mapping[str, Sequence[keras.metrics.Metric]]
 def _update(
     metric: keras.metrics.Metric, task: str, target: tf.Tensor, prediction: tf.Tensor, mask: Any
 ) -> None:
-    """Adds a batch to a metric; `ValueError` naming the task if it cannot take it."""
+    """Add a batch to a metric; `ValueError` naming the task if it cannot take it."""
     if has_unused_logits(metric):
         prediction = checked_probabilities(prediction, f"Metric {metric.name!r} of task {task!r}")
     if mask is not None and isinstance(metric, keras.metrics.IoU):

@@ -72,6 +72,6 @@ class StepPlan:
         return layers if self.asynchronous is None else [*layers, self.asynchronous]
 
     def network_variables(self, model: keras.Model) -> list[Any]:
-        """The variables that gradients of the losses and penalties are taken of."""
+        """Return the variables that gradients of the losses and penalties are taken of."""
         own = [v for penalty in self.gradient_penalties for v in penalty.trainable_variables]
         return [*model.trainable_variables, *own]

@@ -11,7 +11,7 @@ def num_replicas() -> int:
 
 
 def total(tensors: list[Any]) -> list[Any]:
-    """The sum over all replicas of each tensor; `None` stays `None`."""
+    """Return the sum over all replicas of each tensor; `None` stays `None`."""
     context = tf.distribute.get_replica_context()
     present = [tensor for tensor in tensors if tensor is not None]
     if num_replicas() == 1 or not present or context is None:

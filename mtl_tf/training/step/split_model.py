@@ -83,7 +83,7 @@ def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel
 
 
 def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[Any]]:
-    """The trainable variables that the outputs of one task alone depend on, by task.
+    """Return the trainable variables that the outputs of one task alone depend on, by task.
 
     Args:
         model: functional model with outputs `{task: tensor}` and `{task/...: tensor}`.
@@ -116,27 +116,27 @@ def _check_that_functional(model: keras.Model, what: str) -> None:
         hasattr(tensor, "_keras_history") for tensor in outputs.values()
     ):
         raise ValueError(
-            f"{what} need a functional Keras model, whose layers can be told apart: make it with "
+            f"{what} need a functional Keras model, whose layers are known: make it with "
             f"keras.Model(inputs, outputs). Received: {type(model).__name__}"
         )
 
 
 def _inputs(tensor: Any) -> list[Any]:
-    """The tensors that the operation behind `tensor` takes."""
+    """Return the tensors that the operation behind `tensor` takes."""
     operation, node, _ = tensor._keras_history
     return list(operation._inbound_nodes[node].input_tensors)
 
 
 def _ancestors(tensor: Any) -> list[Any]:
     """`tensor` and all tensors it depends on, nearest first."""
-    found = {id(tensor): tensor}
+    earlier_tensors = {id(tensor): tensor}
     waiting = [tensor]
     while waiting:
         for earlier in _inputs(waiting.pop()):
-            if id(earlier) not in found:
-                found[id(earlier)] = earlier
+            if id(earlier) not in earlier_tensors:
+                earlier_tensors[id(earlier)] = earlier
                 waiting.append(earlier)
-    return list(found.values())
+    return list(earlier_tensors.values())
 
 
 def _depends_on_variables(tensor: Any) -> bool:

@@ -29,7 +29,7 @@ from mtl_tf.training.step.update import Update
 
 
 def summed_loss(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
-    """A scalarizer's update: one backward pass of the weighted sum of the losses."""
+    """Return a scalarizer's update: one backward pass of the weighted sum of the losses."""
     whole = global_batch(plan, batch)
     with tf.GradientTape() as tape:
         passed = forward(plan, model, batch, whole)
@@ -58,38 +58,38 @@ def summed_loss(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch
 
 
 def parameter_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
-    """Balances the task gradients of the shared variables: K backward passes."""
+    """Balance the task gradients of the shared variables: K backward passes."""
     scale = optimizer.scale_loss(tf.ones([]))
-    found = of_variables(plan, model, batch, scale)
-    columns, own_columns = _shared_columns(found.rows)
-    rows = [replicas.total([row[v] for v in columns]) for row in found.rows]
+    task_gradients = of_variables(plan, model, batch, scale)
+    columns, own_columns = _shared_columns(task_gradients.rows)
+    rows = [replicas.total([row[v] for v in columns]) for row in task_gradients.rows]
     gramian = gramian_of(plan, rows, scale)
-    balanced = balance_gradients(plan, optimizer, found, rows, gramian)
-    gradients: Row = [None] * len(found.extra)
+    balanced = balance_gradients(plan, optimizer, task_gradients, rows, gramian)
+    gradients: Row = [None] * len(task_gradients.extra)
     for v, direction in zip(columns, balanced.directions, strict=True):
         gradients[v] = direction / replicas.num_replicas()
     for v, k in own_columns.items():
-        gradients[v] = _own(balanced, found.rows[k][v], k)
-    gradients = [_sum(pair) for pair in zip(gradients, found.extra, strict=True)]
-    return _update(found, [*gradients, *balanced.method_gradients], balanced, gramian)
+        gradients[v] = _own(balanced, task_gradients.rows[k][v], k)
+    gradients = [_sum(pair) for pair in zip(gradients, task_gradients.extra, strict=True)]
+    return _update(task_gradients, [*gradients, *balanced.method_gradients], balanced, gramian)
 
 
 def feature_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
-    """Balances the task gradients of the last shared representation: one backward of the trunk.
+    """Balance the task gradients of the last shared representation: one backward of the trunk.
 
     Every replica has the representation of its own images, so only the Gramian is summed over them;
     of variables that the heads of several tasks share it has a part of the gradient, as always.
     """
     scale = optimizer.scale_loss(tf.ones([]))
-    found, heads, through_trunk = of_features(plan, model, batch, scale)
+    task_gradients, heads, through_trunk = of_features(plan, model, batch, scale)
     columns, own_columns = _shared_columns(heads)
-    n = len(found.rows[0])
+    n = len(task_gradients.rows[0])
     common = [replicas.total([head[v] for v in columns]) for head in heads]
-    (gramian,) = replicas.total([gramian_of(plan, found.rows, scale)])
+    (gramian,) = replicas.total([gramian_of(plan, task_gradients.rows, scale)])
     if columns and gramian is not None:
         gramian += gramian_of(plan, common, scale)
-    rows = [[*row, *of_heads] for row, of_heads in zip(found.rows, common, strict=True)]
-    balanced = balance_gradients(plan, optimizer, found, rows, gramian)
+    rows = [[*row, *of_heads] for row, of_heads in zip(task_gradients.rows, common, strict=True)]
+    balanced = balance_gradients(plan, optimizer, task_gradients, rows, gramian)
     head_gradients: dict[int, Any] = {
         v: direction / replicas.num_replicas()
         for v, direction in zip(columns, balanced.directions[n:], strict=True)
@@ -107,28 +107,30 @@ def feature_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch:
         parts[id(variable)].append(gradient)
     gradients = [
         _sum([*parts[id(variable)], extra])
-        for variable, extra in zip(variables, found.extra, strict=True)
+        for variable, extra in zip(variables, task_gradients.extra, strict=True)
     ]
-    return _update(found, [*gradients, *balanced.method_gradients], balanced, gramian)
+    return _update(task_gradients, [*gradients, *balanced.method_gradients], balanced, gramian)
 
 
 # === Small parts ===
 
 
 def _own(balanced: Balanced, gradient: Any, task: int) -> tf.Tensor:
-    """The gradient of a variable that one task alone has; 0 where the task is left out."""
+    """Return the gradient of a variable of a single task; 0 where the task is left out."""
     weight = tf.cast(balanced.own_weights[task], gradient.dtype)
     return tf.math.multiply_no_nan(gradient, weight)
 
 
 def _update(
-    found: TaskGradients, gradients: Row, balanced: Balanced, gramian: tf.Tensor | None
+    task_gradients: TaskGradients, gradients: Row, balanced: Balanced, gramian: tf.Tensor | None
 ) -> Update:
     return Update(
         gradients=gradients,
-        loss=_logged(balanced.loss + found.extra_loss, found.is_present, balanced.is_used),
-        losses=found.losses,
-        is_present=found.is_present,
+        loss=_logged(
+            balanced.loss + task_gradients.extra_loss, task_gradients.is_present, balanced.is_used
+        ),
+        losses=task_gradients.losses,
+        is_present=task_gradients.is_present,
         is_used=balanced.is_used,
         weights=balanced.weights,
         status=balanced.status,
@@ -137,7 +139,7 @@ def _update(
 
 
 def _logged(loss: tf.Tensor, is_present: tf.Tensor, is_used: tf.Tensor) -> tf.Tensor:
-    """The loss, or NaN if there are labels but no task with a finite loss: training has failed."""
+    """Return the loss, or NaN if there are labels but no task has a finite loss."""
     has_failed = tf.reduce_any(is_present) & ~tf.reduce_any(is_used)
     return tf.where(has_failed, tf.constant(float("nan")), loss)
 

@@ -16,7 +16,7 @@ Row = list[Any]
 
 
 class TaskGradients(NamedTuple):
-    """Gradients of K task losses with respect to n tensors, `None` where one does not depend.
+    """Gradients of K task losses with respect to n tensors, `None` where a loss is independent.
 
     Attributes:
         rows: K lists of n gradients, of this replica's part of the batch.
@@ -34,7 +34,7 @@ class TaskGradients(NamedTuple):
 
 
 def global_batch(plan: StepPlan, batch: Batch) -> GlobalBatch:
-    """The batch of all replicas, of which `batch` is this one's part."""
+    """Return the batch of all replicas, of which `batch` is this one's part."""
     (counts,) = replicas.total([valid_pixels(plan.tasks, batch)])
     return GlobalBatch(counts, replicas.num_replicas() * plan.micro_batches)
 
@@ -124,7 +124,7 @@ def of_features(
 
 
 def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
-    """The sum of what `function` gives for each of `num_parts` equal parts of a batch.
+    """Return the sum of what `function` gives for each of `num_parts` equal parts of a batch.
 
     One part after another, so that only one of them is in memory.
 
@@ -175,8 +175,8 @@ def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
     _, *sums = tf.while_loop(
         lambda i, *_: i < num_parts, add, [tf.constant(1), *start], parallel_iterations=1
     )
-    found = iter(sums)
-    flat = [next(found) if is_present else None for is_present in present]
+    remaining = iter(sums)
+    flat = [next(remaining) if is_present else None for is_present in present]
     return tf.nest.pack_sequence_as(first, flat)
 
 

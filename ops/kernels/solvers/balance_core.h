@@ -2,7 +2,7 @@
 // report.
 #pragma once
 
-#include "kernels/balance.h"
+#include "kernels/solvers/balance.h"
 #include "kernels/solvers/cagrad.h"
 #include "kernels/solvers/dual_cone.h"
 #include "kernels/solvers/fair_gains.h"

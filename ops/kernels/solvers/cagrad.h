@@ -2,7 +2,7 @@
 //
 // For a level t, the direction nearest to g_0 with <g_i, d> >= t for all i is g_0 + sum x_i g_i
 // with the x >= 0 that minimises 1/2 x'Gx + (G 1/n - t 1)'x. Its distance |sum x_i g_i| is convex
-// in t and grows with it, so the level with distance c |g_0| is found by Newton's method kept
+// in t and grows with it, so the level with distance c |g_0| is computed by Newton's method kept
 // inside a bracket; on one support the distance is the root of a quadratic, and the step exact.
 #pragma once
 

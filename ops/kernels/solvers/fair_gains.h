@@ -13,7 +13,7 @@ namespace mtl {
 
 // An eigenvalue of the cosines below this is zero up to rounding: some combination of the gradients
 // is zero. Along its vector y grows to the power -1 / (1 + 1 / alpha) of it.
-constexpr double kLeastEigenvalue = 1e-12;
+constexpr double kMinEigenvalue = 1e-12;
 
 // Returns the residual max_i |w_i^(1 / alpha) (G w)_i - 1|, infinite if there is no solution: some
 // convex combination of the gradients is zero.
@@ -33,7 +33,7 @@ MTL_SOLVER double FairGains(const Team& team, const UnitGramian& unit, double al
   const auto h = [&](int i) { return raised(unit.norms[i], power - 1); };
   team.For(n, [&](int i) { y[i] = std::pow(h(i), 1 / (1 + power)); });
   const double most =
-      Max(team, n, 0.0, [&](int i) { return y[i]; }) * std::pow(kLeastEigenvalue, -1 / (1 + power));
+      Max(team, n, 0.0, [&](int i) { return y[i]; }) * std::pow(kMinEigenvalue, -1 / (1 + power));
   double residual = kInfinity, previous = kInfinity;
   for (int round = 0; round < 200; ++round) {
     team.For(n, [&](int i) {

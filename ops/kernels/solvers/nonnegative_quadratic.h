@@ -90,11 +90,11 @@ class NonNegativeQuadratic {
 
  private:
   enum State { kFree = 0, kInSupport = 1, kBlocked = 2 };
-  static constexpr double kLeastPivot = 1e-13;
+  static constexpr double kMinPivot = 1e-13;
 
   MTL_CORE bool FactorRow(int p) {
     return cholesky.FactorRow(
-        team_, p, [&](int i, int j) { return matrix_(support[i], support[j]); }, kLeastPivot);
+        team_, p, [&](int i, int j) { return matrix_(support[i], support[j]); }, kMinPivot);
   }
 
   MTL_CORE bool Append(int i) {

@@ -6,7 +6,7 @@
 // Eigenvalues that are zero up to rounding are left out (the pseudo-inverse).
 #pragma once
 
-#include "kernels/balance.h"
+#include "kernels/solvers/balance.h"
 #include "kernels/solvers/symmetric_eigen.h"
 #include "kernels/solvers/unit_gramian.h"
 

@@ -14,11 +14,11 @@ from mtl_tf.data.rendered_rooms.ray_casting import (
     Camera,
     Solids,
     closest_hits,
-    glance,
-    shadowed,
+    closest_hits_by_kind,
 )
-from mtl_tf.data.rendered_rooms.ray_surfaces import surface
-from mtl_tf.data.rendered_rooms.rooms import room
+from mtl_tf.data.rendered_rooms.ray_surfaces import visible_surface
+from mtl_tf.data.rendered_rooms.rooms import random_scene
+from mtl_tf.data.rendered_rooms.shadows import shadowed
 
 KINDS = {"box": BOX, "sphere": SPHERE, "cylinder": CYLINDER, "capsule": CAPSULE}
 HALL = np.array([20, 20, 20], dtype=np.float32)
@@ -123,7 +123,7 @@ def test_distances_and_normals_match_analytic_float64(kind, repeat, seed):
     generator = np.random.default_rng((seed, repeat))
     solids, camera = one_solid(kind, generator), camera_at(generator)
     hits = closest_hits(camera, HALL, solids, HEIGHT, WIDTH)
-    normals = surface(camera, HALL, solids, hits).normals.reshape(3, -1)
+    normals = visible_surface(camera, HALL, solids, hits).normals.reshape(3, -1)
     axes, origin, rays = local_rays(camera, solids)
     times, truth = reference(kind, solids.size[0].astype(np.float64), origin, rays)
     hit, expected = (hits.solid == 0).ravel(), np.isfinite(times)
@@ -142,7 +142,7 @@ def test_the_empty_room_is_seen_from_inside(seed):
         np.zeros(0, np.uint8), *(np.zeros(s, np.float32) for s in ((0, 3), (0, 3, 3), (0, 3)))
     )
     hits = closest_hits(camera, HALL, none, HEIGHT, WIDTH)
-    seen = surface(camera, HALL, none, hits)
+    seen = visible_surface(camera, HALL, none, hits)
     assert (hits.solid == ROOM).all()
     axis, high = np.divmod(seen.side, 2)
     on_side = np.take_along_axis(seen.points, axis[None], 0)[0]
@@ -163,7 +163,7 @@ def test_stretched_spheres_are_ellipsoids(seed):
     )
     camera = camera_at(generator)
     hits = closest_hits(camera, HALL, solids, HEIGHT, WIDTH)
-    seen = surface(camera, HALL, solids, hits)
+    seen = visible_surface(camera, HALL, solids, hits)
     on = hits.solid == 0
     local = turn @ (seen.points[:, on] - 10.0)
     np.testing.assert_allclose(((local / radii[:, None]) ** 2).sum(0), 1, atol=2e-3)
@@ -174,17 +174,17 @@ def test_stretched_spheres_are_ellipsoids(seed):
 
 @pytest.mark.parametrize("repeat", range(6))
 def test_culling_changes_nothing(repeat, seed):
-    scene = room(np.random.default_rng((seed, repeat)))
+    scene = random_scene(np.random.default_rng((seed, repeat)))
     arguments = (scene.camera, scene.room, scene.solids, 48, 64)
     culled, whole = closest_hits(*arguments), closest_hits(*arguments, cull=False)
     np.testing.assert_array_equal(culled.solid, whole.solid, err_msg=str(seed))
     np.testing.assert_array_equal(culled.depth, whole.depth, err_msg=str(seed))
 
 
-def test_a_glance_sees_the_same(seed):
-    scene = room(np.random.default_rng(seed))
+def test_hits_by_kind_are_the_same(seed):
+    scene = random_scene(np.random.default_rng(seed))
     arguments = (scene.camera, scene.room, scene.solids, 30, 40)
-    quick, slow = glance(*arguments), closest_hits(*arguments)
+    quick, slow = closest_hits_by_kind(*arguments), closest_hits(*arguments)
     assert (quick.solid == slow.solid).mean() > 0.99, seed
     assert np.median(np.abs(quick.depth - slow.depth)) < 1e-5, seed
 

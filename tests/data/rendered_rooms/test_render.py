@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mtl_tf.data.rendered_rooms.ray_casting import ROOM, closest_hits
-from mtl_tf.data.rendered_rooms.ray_surfaces import surface
+from mtl_tf.data.rendered_rooms.ray_surfaces import visible_surface
 from mtl_tf.data.rendered_rooms.render import CLASSES, PARTS, draw_scene, render
 
 HEIGHT, WIDTH = 48, 64
@@ -97,7 +97,7 @@ def test_edges_are_exactly_the_borders_of_instances():
         image = render(2, index, HEIGHT, WIDTH)
         scene = draw_scene(2, index, HEIGHT, WIDTH)
         hits = closest_hits(scene.camera, scene.room, scene.solids, HEIGHT, WIDTH)
-        side = surface(scene.camera, scene.room, scene.solids, hits).side
+        side = visible_surface(scene.camera, scene.room, scene.solids, hits).side
         rows = np.where(hits.solid == ROOM, scene.solids.count + side, hits.solid)
         objects = scene.instance[rows]
         expected = np.zeros((HEIGHT, WIDTH), dtype=bool)

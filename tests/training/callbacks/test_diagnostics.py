@@ -55,7 +55,7 @@ def test_an_aggregator_has_no_weights_to_report():
 def test_a_faulty_task_does_not_spoil_the_others():
     tasks = ("depth", "normals", "saliency")
     made = tiny_trainer("upgrad", tasks, diagnostics=True)
-    made.model.get_layer("head_depth").bias.assign([float("inf")])
+    made.network.get_layer("head_depth").bias.assign([float("inf")])
     logs = made.train_step(tiny_batch(tasks))
     assert logs["not_finite"] == 1.0
     assert -1.0 <= logs["normals_saliency_cosine"] <= 1.0

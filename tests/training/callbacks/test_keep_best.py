@@ -19,7 +19,7 @@ def trained(folder, epochs=6, first_epoch=0, initial_epoch=0):
     told, weights = [], []
 
     def evaluate(model):
-        assert model is made.model
+        assert model is made.network
         told.append(SCORES[initial_epoch + len(told) + max(0, first_epoch - initial_epoch)])
         return {"depth": {"score": told[-1]}}
 
@@ -27,7 +27,7 @@ def trained(folder, epochs=6, first_epoch=0, initial_epoch=0):
         folder, evaluate, lambda results: results["depth"]["score"], first_epoch
     )
     note = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: weights.append(made.model.get_weights())
+        on_epoch_end=lambda epoch, logs: weights.append(made.network.get_weights())
     )
     image, targets, masks = tiny_batch()
     made.fit(image, targets, sample_weight=masks, epochs=epochs, initial_epoch=initial_epoch,
@@ -43,32 +43,32 @@ def test_the_first_of_the_best_epochs_is_kept(tmp_path):
     made, best, weights = trained(tmp_path)
     assert (best.epoch, best.results) == (1, {"depth": {"score": 0.7}})
     assert [path.name for path in tmp_path.iterdir()] == ["epoch_000001"]
-    assert same(made.model.get_weights(), weights[5]) and not same(weights[1], weights[5])
-    best.restore(made.model)
-    assert same(made.model.get_weights(), weights[1])
+    assert same(made.network.get_weights(), weights[5]) and not same(weights[1], weights[5])
+    best.restore(made.network)
+    assert same(made.network.get_weights(), weights[1])
 
 
 def test_earlier_epochs_are_not_evaluated(tmp_path):
     made, best, weights = trained(tmp_path, first_epoch=3)
     assert best.epoch == 4
-    best.restore(made.model)
-    assert same(made.model.get_weights(), weights[4])
+    best.restore(made.network)
+    assert same(made.network.get_weights(), weights[4])
 
 
 def test_without_a_best_epoch_nothing_is_restored(tmp_path):
     made, best, weights = trained(tmp_path, epochs=2, first_epoch=2)
     assert best.epoch is None and best.results is None
-    best.restore(made.model)
-    assert same(made.model.get_weights(), weights[-1])
+    best.restore(made.network)
+    assert same(made.network.get_weights(), weights[-1])
 
 
 def test_a_resumed_run_knows_what_was_best(tmp_path):
     trained(tmp_path, epochs=2)
     made, best, _ = trained(tmp_path, epochs=6, initial_epoch=2)
     assert best.epoch == 1 and best.results["depth"]["score"] == 0.7
-    before = made.model.get_weights()
-    best.restore(made.model)
-    assert not same(before, made.model.get_weights())
+    before = made.network.get_weights()
+    best.restore(made.network)
+    assert not same(before, made.network.get_weights())
 
 
 def test_an_epoch_that_is_trained_again_replaces_itself(tmp_path):
@@ -78,8 +78,8 @@ def test_an_epoch_that_is_trained_again_replaces_itself(tmp_path):
     made, best, weights = trained(tmp_path, epochs=2, initial_epoch=1)
     assert best.results["depth"]["score"] == 0.7
     assert [path.name for path in tmp_path.glob("epoch_*")] == ["epoch_000001_again"]
-    best.restore(made.model)
-    assert same(made.model.get_weights(), weights[0])
+    best.restore(made.network)
+    assert same(made.network.get_weights(), weights[0])
 
 
 def test_damaged_metadata_is_told(tmp_path):

@@ -31,7 +31,7 @@ class KilledError(Exception):
 
 
 class KillAfter(keras.callbacks.Callback):
-    """Kills the run after so many of its steps that were trained."""
+    """Kill the run after `steps` trained steps."""
 
     def __init__(self, steps, kill=None):
         super().__init__()
@@ -136,7 +136,7 @@ def assert_same(whole, resumed, histories):
 
 
 def check(folder, kills=(7,), data="augmented", every_steps=2, more=None, **options):
-    """Kills after so many steps of each process, resumes, and compares; the backup last used."""
+    """Kill process i after `kills[i]` steps, resume, compare; return the last backup."""
     made = DATA[data]
     more = more or (lambda kind: ([], {}))  # callbacks and options of `fit`
 
@@ -159,7 +159,7 @@ def check(folder, kills=(7,), data="augmented", every_steps=2, more=None, **opti
 
 
 def interrupted(folder, steps, every_steps=2, **options):
-    """The folder of the backup of a run that was killed after so many steps."""
+    """Return the backup folder of a run that was killed after `steps` steps."""
     backup = mtl.training.Backup(folder / "backup", every_steps=every_steps)
     with pytest.raises(KilledError):
         fit(trainer(**options), InMemory().train(), [backup, KillAfter(steps)])

@@ -15,9 +15,9 @@ def moved(balancing, weight_decay, optimizer=None, **options):
     optimizer = optimizer or keras.optimizers.SGD(RATE)
     made = tiny_trainer(balancing, optimizer=optimizer, weight_decay=weight_decay, **options)
     made.optimizer.build(made.trainable_variables)
-    before = [v.numpy() for v in made.model.trainable_variables]
+    before = [v.numpy() for v in made.network.trainable_variables]
     tf.function(made.train_step, autograph=False)(tiny_batch())
-    return before, [v.numpy() for v in made.model.trainable_variables]
+    return before, [v.numpy() for v in made.network.trainable_variables]
 
 
 @pytest.mark.parametrize("balancing", ["fixed_weights", "uncertainty", "mgda", "pcgrad"])

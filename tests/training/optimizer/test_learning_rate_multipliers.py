@@ -28,7 +28,7 @@ def trainer(optimizer, multiplier=1.0, **kwargs):
 
 
 def values(made):
-    return {v.path: v.numpy().astype(np.float64) for v in made.model.trainable_variables}
+    return {v.path: v.numpy().astype(np.float64) for v in made.network.trainable_variables}
 
 
 def moves(made):
@@ -39,7 +39,7 @@ def moves(made):
 
 
 def check(plain, fast, factor=100.0, rtol=1e-3):
-    """Marked variables moved so many times as far as without a mark, the others as far."""
+    """Check that updates of marked variables are scaled by `factor`, and others unchanged."""
     assert set(plain) == set(fast)
     for path, move in plain.items():
         assert np.abs(move).max() > 0, path
@@ -69,7 +69,7 @@ def test_a_marked_variable_moves_so_many_times_as_far(name):
 def test_the_gradient_times_the_multiplied_rate_is_the_step_of_sgd():
     made = trainer(keras.optimizers.SGD(0.5**10), 64.0)
     plain = trainer(keras.optimizers.SGD(0.5**4))
-    kernel, own = (m.model.get_layer("shared").kernel for m in (made, plain))
+    kernel, own = (m.network.get_layer("shared").kernel for m in (made, plain))
     for m in (made, plain):
         m.train_step(tiny_batch(TWO))
     np.testing.assert_array_equal(kernel, own)  # powers of two: not even rounding differs
@@ -102,7 +102,7 @@ def test_a_schedule_is_multiplied_in_every_epoch():
         for _ in range(steps - 1):
             fast.train_step(tiny_batch(TWO))
         plain = trainer(keras.optimizers.SGD(rate))
-        for v, w in zip(plain.model.variables, fast.model.variables, strict=True):
+        for v, w in zip(plain.network.variables, fast.network.variables, strict=True):
             v.assign(w)
         check(moves(plain), moves(fast), rtol=5e-3)
 
@@ -165,7 +165,7 @@ def test_waiting_variables_keep_their_multiplier():
     found = []
     for multiplier in (1.0, 100.0):
         made = trainer(keras.optimizers.SGD(1e-3), multiplier, update_every={"depth": 2})
-        made.model.get_layer("head_depth").kernel.learning_rate_multiplier = multiplier
+        made.network.get_layer("head_depth").kernel.learning_rate_multiplier = multiplier
         made.compile(keras.optimizers.SGD(1e-3), metrics={t: [] for t in TWO},
                      update_every={"depth": 1, "normals": 1})  # fmt: skip
         found.append(moves(made))

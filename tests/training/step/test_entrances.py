@@ -212,11 +212,11 @@ def test_under_xla_nothing_is_learned_from_them():
     image, targets, _ = data()
     targets["semseg"][:] = 255
     made = trainer(run_eagerly=False, jit_compile=True)
-    before = made.model.get_layer("head_semseg").kernel.numpy()
+    before = made.network.get_layer("head_semseg").kernel.numpy()
     with pytest.warns(UserWarning, match="NaN or infinite"):
         history = made.fit(image, targets, verbose=0).history
     assert history["not_finite"] == [1.0]
-    np.testing.assert_array_equal(made.model.get_layer("head_semseg").kernel.numpy(), before)
+    np.testing.assert_array_equal(made.network.get_layer("head_semseg").kernel.numpy(), before)
 
 
 # === Where batches come from ===
@@ -383,7 +383,7 @@ def test_subclassed_networks_train_with_every_method(balancing):
     logs = losses(made, image, targets, sample_weight=masks)
     assert np.isfinite(logs["loss"])
     made.evaluate(image, targets, verbose=0)
-    results = mtl.evaluation.evaluate(made.model, [(image, targets, masks)], CHANNELS)
+    results = mtl.evaluation.evaluate(made.network, [(image, targets, masks)], CHANNELS)
     assert set(results) == set(CHANNELS)
 
 
@@ -575,7 +575,7 @@ def test_losses_of_whole_images_are_masked_in_every_form():
         logs = made.evaluate(image, targets, sample_weight=masks, verbose=0, return_dict=True)
         found.append(logs["pose_loss"])
         assert np.isfinite(losses(made, image, targets, sample_weight=masks, batch_size=4)["loss"])
-        made.model.set_weights(model.get_weights())
+        made.network.set_weights(model.get_weights())
         model, tasks, _ = whole_image("pose")
     assert np.isfinite(found).all()
 

@@ -19,9 +19,11 @@ def task_gradients(made, data, sources):
     found = {}
     for task in (t.name for t in made.tasks):
         with tf.GradientTape() as tape:
-            features = made.model.get_layer("shared")(image)
+            features = made.network.get_layer("shared")(image)
             tape.watch(features)
-            outputs = {t.name: made.model.get_layer(f"head_{t.name}")(features) for t in made.tasks}
+            outputs = {
+                t.name: made.network.get_layer(f"head_{t.name}")(features) for t in made.tasks
+            }
             loss = mtl.TASKS[task].loss()(targets[task], outputs[task], masks[task])
         wanted = [features if isinstance(s, str) else s for s in sources]
         found[task] = tape.gradient(loss, wanted)
@@ -37,7 +39,7 @@ def values(made):
 
 
 def shared_variables(made):
-    layer = made.model.get_layer("shared")
+    layer = made.network.get_layer("shared")
     return [layer.kernel, layer.bias]
 
 
@@ -53,20 +55,20 @@ def test_a_step_on_parameters_is_the_weighted_sum_of_the_task_gradients(name):
     method = make(**options)
     weights = method(jacobian @ jacobian.T, losses=np.ones(3), training=True).numpy()
     before = flat(shared)
-    own = {task: made.model.get_layer(f"head_{task}").kernel.numpy() for task in THREE}
+    own = {task: made.network.get_layer(f"head_{task}").kernel.numpy() for task in THREE}
     logs = made.train_step(data)
     np.testing.assert_allclose([logs[f"{t}_weight"] for t in THREE], weights, rtol=1e-4, atol=1e-5)
     expected = before - 0.1 * weights @ jacobian
     np.testing.assert_allclose(flat(shared), expected, rtol=1e-4, atol=1e-6)
     for task in THREE:  # heads are not weighted
-        kernel = made.model.get_layer(f"head_{task}").kernel
+        kernel = made.network.get_layer(f"head_{task}").kernel
         np.testing.assert_allclose(kernel, own[task] - 0.1 * own_gradient(task, data), atol=1e-6)
 
 
 def own_gradient(task, data):
     """The gradient of a head's kernel at the initial weights."""
     made = tiny_trainer("sum", THREE)
-    kernel = made.model.get_layer(f"head_{task}").kernel
+    kernel = made.network.get_layer(f"head_{task}").kernel
     return task_gradients(made, data, [kernel])[task][0]
 
 
@@ -83,9 +85,9 @@ def test_a_step_on_features_combines_their_gradients_and_goes_back_once(name):
         weights = method(mtl.ops.gramian(gradients), losses=np.ones(3), training=True)
         (direction,) = mtl.ops.weighted_sum(gradients, weights)
     else:
-        (direction,), _ = method.combine(gradients)
+        (direction,), _ = method.compute_direction(gradients)
     with tf.GradientTape() as tape:
-        features = made.model.get_layer("shared")(data[0])
+        features = made.network.get_layer("shared")(data[0])
     expected = tape.gradient(features, shared, output_gradients=direction)
     before = flat(shared)
     made.train_step(data)
@@ -97,7 +99,7 @@ def test_a_step_on_parameters_with_an_aggregator():
     made, data = tiny_trainer(make(seed=3), THREE), tiny_batch(THREE)
     shared = shared_variables(made)
     found = task_gradients(made, data, shared)
-    directions, _ = make(seed=3).combine([found[task] for task in THREE])
+    directions, _ = make(seed=3).compute_direction([found[task] for task in THREE])
     before = flat(shared)
     logs = made.train_step(data)
     assert "depth_weight" not in logs

@@ -1,4 +1,4 @@
-"""The four ways NYU Depth v2 lies on disks, one reader each with the same three members.
+"""Readers of the four layouts of NYU Depth v2 on disk, with a common interface.
 
 ========= ============================================================ =====================
 reader    recognised by                                                tasks
@@ -9,9 +9,8 @@ reader    recognised by                                                tasks
 `Matlab`  `nyu_depth_v2_labeled*.mat`, `splits.mat`, `class*.mat`      all four
 ========= ============================================================ =====================
 
-`layout.tasks`, `layout.splits` (`{"train": ids, "val": ids}`) and `layout.load(id, tasks)`, which
-gives the image and, for each task, the target and its mask; semantic classes are ids of the 40
-(`Mtan`: of the 13), 255 where unlabelled.
+`layout.load(id, tasks)` returns the image and, for each task, the target and its mask. Semantic
+classes are ids of the 40 classes (`Mtan`: of the 13), 255 where unlabelled.
 """
 
 import pathlib
@@ -25,7 +24,7 @@ from mtl_tf.data.sample import DataError
 
 
 def open_layout(root: pathlib.Path, val_every: int) -> Layout:
-    """The reader of whatever lies at `root`; `DataError` if it is none of the four."""
+    """Return the reader of the layout at `root`; raise `DataError` if it is unknown."""
     if root.is_file() and root.suffix == ".mat":
         return Matlab(root)
     if not root.is_dir():

@@ -1,4 +1,4 @@
-"""Base of the readers of NYU Depth v2."""
+"""Base class of the readers of NYU Depth v2."""
 
 import abc
 import pathlib
@@ -11,11 +11,11 @@ Arrays = dict[str, np.ndarray]
 
 
 class Layout(abc.ABC):
-    """A reader of one layout on disk.
+    """Reader of a layout on disk.
 
     Attributes:
-        tasks: what it has targets for.
-        num_classes: semantic classes of its targets.
+        tasks: names of the tasks with targets.
+        num_classes: number of semantic classes.
         splits: `{"train": ids, "val": ids}`.
     """
 
@@ -24,13 +24,25 @@ class Layout(abc.ABC):
     splits: dict[str, list[str]]
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """Files of `"image"` and of each task, as far as they lie in files of their own."""
+        """Return the paths of `"image"` and of each task that is stored in separate files.
+
+        Args:
+            image_id: id of the image.
+        """
         return {}
 
     @abc.abstractmethod
     def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
-        """Image `[H, W, 3]` uint8, and by task targets `[H, W]` or `[H, W, C]` and masks `[H, W]`.
+        """Read an image and its targets.
+
+        Args:
+            image_id: id of the image.
+            tasks: names of the tasks.
+
+        Returns:
+            Image `[H, W, 3]` uint8, targets `{task: [H, W]` or `[H, W, C]}` and masks
+            `{task: [H, W]}` bool.
 
         Raises:
-            DataError: naming the file that is missing, damaged or not what it should be.
+            DataError: if a file is missing, damaged or invalid.
         """

@@ -1,4 +1,4 @@
-"""NYU Depth v2 as MTAN, LibMTL and Auto-Lambda have it."""
+"""NYU Depth v2 in the layout of MTAN, LibMTL and Auto-Lambda."""
 
 import pathlib
 from collections.abc import Iterable
@@ -10,6 +10,14 @@ from mtl_tf.data.borders import borders
 from mtl_tf.data.nyudv2.classes import IGNORED
 from mtl_tf.data.nyudv2.layouts.base import Arrays, Layout
 from mtl_tf.data.sample import DataError
+
+_FOLDERS = {
+    "image": "image",
+    "semseg": "label",
+    "edges": "label",
+    "depth": "depth",
+    "normals": "normal",
+}
 
 
 class Mtan(Layout):
@@ -28,21 +36,17 @@ class Mtan(Layout):
             self.splits[split] = [f"{split}/{stem}" for stem in ordered]
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """See `Layout.paths`; edges come from the file of the classes."""
+        """Return the paths of the image and of each task; edges use the file of the classes."""
         split, stem = image_id.split("/")
-        folders = {"image": "image", "semseg": "label", "edges": "label", "depth": "depth",
-                   "normals": "normal"}  # fmt: skip
-        return {
-            kind: self.root / split / folder / f"{stem}.npy" for kind, folder in folders.items()
-        }
+        return {key: self.root / split / folder / f"{stem}.npy" for key, folder in _FOLDERS.items()}
 
     def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
-        """See `Layout.load`."""
+        """Read an image and its targets, see `Layout.load`."""
         paths = self.paths(image_id)
         path = paths["image"]
         image = files.read_array(path)
-        inside = image.size and ((image >= 0) & (image <= 1)).all()
-        if image.ndim != 3 or image.shape[2] != 3 or not inside:
+        in_range = image.size and ((image >= 0) & (image <= 1)).all()
+        if image.ndim != 3 or image.shape[2] != 3 or not in_range:
             raise DataError(f"{path} must hold an image [H, W, 3] within 0..1, not {image.shape}")
         label_path = paths["semseg"]
         labels = np.squeeze(files.read_array(label_path))
@@ -50,7 +54,7 @@ class Mtan(Layout):
             raise DataError(f"{label_path} must hold classes [H, W]. It has shape {labels.shape}")
         labels = np.rint(labels)
         known = labels >= 0
-        files.checked_classes(labels, known, 13, label_path)
+        files.check_classes(labels, known, 13, label_path)
         labels = np.where(known, labels, IGNORED).astype(np.uint8)
         targets: Arrays = {"semseg": labels, "edges": borders(labels, known)}
         masks: Arrays = {"semseg": known, "edges": known}

@@ -1,42 +1,41 @@
-"""NYU Depth v2 as ASTMT, the survey and InvPT have it."""
+"""NYU Depth v2 in the layout of ASTMT, the survey and InvPT."""
 
 import pathlib
 from collections.abc import Iterable
-from typing import ClassVar
 
 import numpy as np
 
 from mtl_tf.data import files
+from mtl_tf.data.folder_layout import FolderLayout
 from mtl_tf.data.nyudv2.classes import IGNORED
 from mtl_tf.data.nyudv2.layouts.base import Arrays, Layout
 from mtl_tf.data.sample import DataError
+
+_LAYOUT = FolderLayout(
+    {
+        "image": ("images/{id}.jpg", "images/{id}.png"),
+        "semseg": "segmentation/{id}.png",
+        "depth": "depth/{id}.npy",
+        "normals": ("normals/{id}.npy", "normals/{id}.png"),
+        "edges": ("edge/{id}.npy", "edge/{id}.png"),
+    },
+    lists="gt_sets/{split}.txt",
+)
 
 
 class NyudMt(Layout):
     """`NYUD_MT`: JPEG images, PNG classes (0 = unlabelled, 1..40), NumPy depth and normals."""
 
-    _FILES: ClassVar = {"image": ("images", (".jpg", ".png")),
-              "semseg": ("segmentation", (".png",)),
-              "depth": ("depth", (".npy",)), "normals": ("normals", (".npy", ".png")),
-              "edges": ("edge", (".npy", ".png"))}  # fmt: skip
-
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
-        self.splits = {
-            split: files.read_ids(root / "gt_sets" / f"{split}.txt") for split in ("train", "val")
-        }
+        self.splits = _LAYOUT.splits(root)
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
-        """See `Layout.paths`."""
-        return {
-            kind: files.first_that_exists(
-                *(self.root / folder / f"{image_id}{suffix}" for suffix in suffixes)
-            )
-            for kind, (folder, suffixes) in self._FILES.items()
-        }
+        """Return the paths of the image and of each task."""
+        return _LAYOUT.paths(self.root, image_id)
 
     def load(self, image_id: str, tasks: Iterable[str]) -> tuple[np.ndarray, Arrays, Arrays]:
-        """See `Layout.load`."""
+        """Read an image and its targets, see `Layout.load`."""
         paths = self.paths(image_id)
         targets: Arrays = {}
         masks: Arrays = {}
@@ -45,7 +44,7 @@ class NyudMt(Layout):
             if task == "semseg":
                 codes = files.read_map(path)
                 masks[task] = codes != 0
-                files.checked_classes(codes, masks[task], 41, path)
+                files.check_classes(codes, masks[task], 41, path)
                 targets[task] = np.where(masks[task], codes - 1, IGNORED).astype(np.uint8)
             elif task == "depth":
                 targets[task] = files.checked_depth(files.read_array(path), path)

@@ -1,0 +1,40 @@
+"""What the pages take from the package: tables of methods, and the reference of public names.
+
+A line `<!-- table: MODULE -->` becomes what `python -m MODULE` prints, a line
+`<!-- reference: MODULE -->` an entry for every public name of the module. MkDocs calls
+`on_page_markdown` (`hooks` in `mkdocs.yml`).
+"""
+
+import importlib
+import inspect
+import re
+from typing import Any
+
+_MARKER = re.compile(r"^<!-- (table|reference): ([\w.]+) -->$", re.M)
+
+
+def public_names(module: Any) -> list[str]:
+    """Return the names of a module's reference: the rows of its `TABLE` first, no modules."""
+    rows = [
+        row.cls.__name__ for row in getattr(module, "TABLE", {}).values() if hasattr(row, "cls")
+    ]
+    names = list(dict.fromkeys([*rows, *module.__all__]))
+    return [name for name in names if not inspect.ismodule(getattr(module, name))]
+
+
+def expand(markdown: str) -> str:
+    """Return a page with its markers replaced."""
+
+    def replaced(marker: re.Match[str]) -> str:
+        kind, name = marker.groups()
+        if kind == "table":
+            return importlib.import_module(f"{name}.__main__").markdown().rstrip()
+        module = importlib.import_module(name)
+        return "\n\n".join(f"::: {name}.{public}" for public in public_names(module))
+
+    return _MARKER.sub(replaced, markdown)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Expand a page, as an event of MkDocs."""
+    return expand(markdown)
