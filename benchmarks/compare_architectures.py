@@ -16,7 +16,7 @@ import inspect
 import json
 from typing import Any
 
-from benchmarks import side_by_side
+from benchmarks.support import side_by_side
 
 
 def run_one(case: str, steps: int) -> side_by_side.Result:

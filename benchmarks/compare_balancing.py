@@ -14,7 +14,7 @@ diagnostics). Times and memory: see `side_by_side.py`.
 import itertools
 from typing import Any
 
-from benchmarks import side_by_side
+from benchmarks.support import side_by_side
 
 _EPOCHS = 5  # DWA and STCH think in epochs: 100 steps are five short ones
 

@@ -23,15 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu_arrays import LIBRARIES, JaxArrays, is_installed
-from benchmarks.gpu_correctness import METHODS, PARAMETERS, check_all, random_gramian, random_order
-from benchmarks.gpu_features import (
+from benchmarks.support.gpu_arrays import LIBRARIES, JaxArrays, is_installed
+from benchmarks.support.gpu_forms import LibraryForms
+from tests.gpu.correctness import METHODS, PARAMETERS, check_all, random_gramian, random_order
+from tests.gpu.features import (
     OnDevice,
     check_features,
     feature_speeds,
     feature_table,
 )
-from benchmarks.gpu_forms import LibraryForms
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NUM_TENSORS = 88

@@ -10,9 +10,9 @@ beside the inputs; or if 120x160 positions take more than 1.2 * 16 times as long
 import tensorflow as tf
 
 import mtl_tf as mtl
-from benchmarks.interleaved import interleave, ratio
-from benchmarks.memory import peak_extra_mib
-from benchmarks.workload import Bars, graph
+from benchmarks.support.interleaved import interleave, ratio
+from benchmarks.support.memory import peak_extra_mib
+from benchmarks.support.workload import Bars, graph
 
 SOURCES, WIDTH, CHANNELS = 3, 64, 128
 
@@ -40,7 +40,7 @@ def forward_and_backward(op):
 
 
 def measured(form):
-    """A maker for `benchmarks.memory`."""
+    """A maker for `benchmarks.support.memory`."""
     op = mtl.ops.affinity_diffusion if form == "native" else mtl.ops.reference.affinity_diffusion
     return tuple(graph(forward_and_backward(op), *inputs(*size)) for size in ((60, 80), (6, 8)))
 

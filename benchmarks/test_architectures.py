@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from benchmarks.interleaved import interleave, ratio
-from benchmarks.steps import keras_step, torch_step
+from benchmarks.support.interleaved import interleave, ratio
+from benchmarks.support.steps import keras_step, torch_step
 from tests.helpers.torch_networks import network
 
 TASKS = {"semseg": 13, "depth": 1}

@@ -12,8 +12,15 @@ import statistics
 import tensorflow as tf
 
 import mtl_tf as mtl
-from benchmarks.interleaved import fastest, interleave, ratio, read_ceiling, readers, writers
-from benchmarks.workload import Bars, graph
+from benchmarks.support.interleaved import (
+    fastest,
+    interleave,
+    ratio,
+    read_ceiling,
+    readers,
+    writers,
+)
+from benchmarks.support.workload import Bars, graph
 
 SHAPE = (2, 96, 96, 256)
 SOURCES = 4

@@ -16,8 +16,8 @@ import tensorflow as tf
 import torch
 
 import mtl_tf as mtl
-from benchmarks.interleaved import Times, interleave
-from benchmarks.workload import Bars
+from benchmarks.support.interleaved import Times, interleave
+from benchmarks.support.workload import Bars
 from mtl_tf.ops._library import _bindings
 
 TASKS = [2, 3, 5, 8, 10, 20]

@@ -10,9 +10,16 @@ import statistics
 import tensorflow as tf
 
 import mtl_tf as mtl
-from benchmarks.interleaved import fastest, interleave, ratio, read_ceiling, readers, writers
+from benchmarks.support.interleaved import (
+    fastest,
+    interleave,
+    ratio,
+    read_ceiling,
+    readers,
+    writers,
+)
+from benchmarks.support.workload import Bars, graph
 from benchmarks.test_attention_distillation import maps
-from benchmarks.workload import Bars, graph
 
 NUM_TASKS = 3
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from benchmarks.interleaved import interleave, ratio
-from benchmarks.steps import keras_step, torch_losses, torch_step, trainer_step
-from benchmarks.workload import Bars
+from benchmarks.support.interleaved import interleave, ratio
+from benchmarks.support.steps import keras_step, torch_losses, torch_step, trainer_step
+from benchmarks.support.workload import Bars
 from mtl_tf.architectures import mti_net, pad_net
 from mtl_tf.layers import affinity_propagation
 from tests.helpers.inputs import batch

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from benchmarks.workload import Bars
+from benchmarks.support.workload import Bars
 
 TOLERANCE = 0.0075
 

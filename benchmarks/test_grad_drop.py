@@ -11,8 +11,15 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from benchmarks.interleaved import fastest, interleave, ratio, read_ceiling, readers
-from benchmarks.workload import PARAMS, Bars, both_graphs, graph, task_gradients, torch_jacobian
+from benchmarks.support.interleaved import fastest, interleave, ratio, read_ceiling, readers
+from benchmarks.support.workload import (
+    PARAMS,
+    Bars,
+    both_graphs,
+    graph,
+    task_gradients,
+    torch_jacobian,
+)
 
 
 def by_formula(gradients, uniform):

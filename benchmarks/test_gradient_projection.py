@@ -16,8 +16,22 @@ import tensorflow as tf
 import torch
 
 import mtl_tf as mtl
-from benchmarks.interleaved import fastest, interleave, ratio, read_ceiling, readers, writers
-from benchmarks.workload import PARAMS, Bars, both_graphs, graph, task_gradients, torch_jacobian
+from benchmarks.support.interleaved import (
+    fastest,
+    interleave,
+    ratio,
+    read_ceiling,
+    readers,
+    writers,
+)
+from benchmarks.support.workload import (
+    PARAMS,
+    Bars,
+    both_graphs,
+    graph,
+    task_gradients,
+    torch_jacobian,
+)
 
 
 def order_of(num_tasks):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from benchmarks.workload import Bars
+from benchmarks.support.workload import Bars
 from mtl_tf import experiments
 from mtl_tf.data.transforms import augment, normalise
 from mtl_tf.experiments.from_config import build_trainer

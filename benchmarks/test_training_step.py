@@ -18,8 +18,8 @@ import tensorflow as tf
 import torch
 
 import mtl_tf as mtl
-from benchmarks.interleaved import interleave, ratio
-from benchmarks.torch_trunk import TorchStep
+from benchmarks.support.interleaved import interleave, ratio
+from benchmarks.support.torch_trunk import TorchStep
 from tests.helpers.inputs import batch
 
 ROUNDS = 7

@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from benchmarks.interleaved import interleave, ratio
-from benchmarks.memory import peak_extra_mib
-from benchmarks.workload import Bars, graph
+from benchmarks.support.interleaved import interleave, ratio
+from benchmarks.support.memory import peak_extra_mib
+from benchmarks.support.workload import Bars, graph
 
 CASES = {
     "upsample_cross_entropy": ((4, 60, 80, 40), (480, 640)),
@@ -46,7 +46,7 @@ def forward_and_backward(op):
 
 
 def measured(form, name):
-    """A maker for `benchmarks.memory`."""
+    """A maker for `benchmarks.support.memory`."""
     shape, _ = CASES[name]
     op = getattr(mtl.ops if form == "native" else mtl.ops.reference, name)
     small = (1, 6, 8, shape[-1]), (48, 64)

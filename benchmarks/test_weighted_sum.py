@@ -12,8 +12,15 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from benchmarks.interleaved import fastest, interleave, ratio, read_ceiling, readers, writers
-from benchmarks.workload import PARAMS, Bars, both_graphs, graph, task_gradients
+from benchmarks.support.interleaved import (
+    fastest,
+    interleave,
+    ratio,
+    read_ceiling,
+    readers,
+    writers,
+)
+from benchmarks.support.workload import PARAMS, Bars, both_graphs, graph, task_gradients
 
 
 def sum_by_add_n(gradients, weights):

@@ -21,8 +21,7 @@ def calls(outputs: list[Any]) -> list[tuple[Any, Any]]:
     waiting = [(x, False) for x in reversed(outputs)]
     while waiting:
         x, is_ready = waiting.pop()
-        operation, index, _ = x._keras_history
-        node = operation._inbound_nodes[index]
+        operation, node = _call_behind(x)
         if is_ready:
             ordered.append((operation, node))
         elif id(node) not in seen:
@@ -30,3 +29,35 @@ def calls(outputs: list[Any]) -> list[tuple[Any, Any]]:
             waiting.append((x, True))
             waiting.extend((y, False) for y in reversed(node.input_tensors))
     return ordered
+
+
+def is_symbolic(tensor: Any) -> bool:
+    """Return whether a tensor belongs to the graph of a functional model."""
+    return hasattr(tensor, "_keras_history")
+
+
+def operation_of(tensor: Any) -> Any:
+    """Return the layer or operation whose result a symbolic tensor is."""
+    return _call_behind(tensor)[0]
+
+
+def inputs_of(tensor: Any) -> list[Any]:
+    """Return the symbolic tensors that the operation behind a symbolic tensor takes."""
+    return list(_call_behind(tensor)[1].input_tensors)
+
+
+def ancestors(tensor: Any) -> list[Any]:
+    """Return a symbolic tensor and all symbolic tensors it depends on, nearest first."""
+    tensors = {id(tensor): tensor}
+    waiting = [tensor]
+    while waiting:
+        for source in inputs_of(waiting.pop()):
+            if id(source) not in tensors:
+                tensors[id(source)] = source
+                waiting.append(source)
+    return list(tensors.values())
+
+
+def _call_behind(tensor: Any) -> tuple[Any, Any]:
+    operation, index, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[index]

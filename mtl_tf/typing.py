@@ -1,6 +1,6 @@
 """Types that many rooms share, by the names the field uses.
 
-TensorFlow and Keras do not type their tensors, so a checker sees `Any` behind some of these; a reader
+TensorFlow and Keras do not type their tensors: a checker sees `Any` behind some of these, a reader
 sees what a value is.
 
 ================ ==========================================================================

@@ -32,8 +32,8 @@ ALLOWED = {
     "inspection": {"graph", "layers", "ops"},
     "architectures": {"backbones", "graph", "heads", "inspection", "layers", "ops", "weights"},
     "training": {
-        "autotuning", "balancing", "graph_errors", "layers", "losses", "metrics", "ops", "targets",
-        "task_config", "tasks",
+        "autotuning", "balancing", "graph", "graph_errors", "layers", "losses", "metrics", "ops",
+        "targets", "task_config", "tasks",
     },
     "evaluation": {
         "atomic_files", "autotuning", "class_names", "graph_errors", "metrics", "targets",
@@ -83,6 +83,11 @@ def test_only_the_command_line_parses_arguments():
     pattern = re.compile(r"\(argparse\.ArgumentParser\)|ArgumentParser\(")
     makers = [p for p in MODULES if pattern.search(p.read_text())]
     assert importers == {"cli"} and makers == [PACKAGE / "cli" / "main.py"]
+
+
+def test_only_one_module_reads_the_private_graph_of_keras():
+    readers = [p.name for p in MODULES if re.search("_keras_history|_inbound_nodes", p.read_text())]
+    assert readers == ["graph.py"]
 
 
 def test_only_one_module_opens_the_native_library():

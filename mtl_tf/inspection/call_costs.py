@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.graph import calls
+from mtl_tf.graph import calls, operation_of
 from mtl_tf.inspection.layer_costs import rule_of
 from mtl_tf.inspection.traced_costs import traced
 
@@ -136,7 +136,7 @@ def _is_functional(operation: Any) -> bool:
 def _of_model(model: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
     """Count a nested model by its graph, with the shapes of its call."""
     given = args[0] if args else kwargs["inputs"]
-    names = [x._keras_history.operation.name for x in model.inputs]
+    names = [operation_of(x).name for x in model.inputs]
     if isinstance(given, dict) and set(names) <= set(given):
         values = [given[name] for name in names]
     else:

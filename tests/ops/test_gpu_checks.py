@@ -8,9 +8,9 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks.gpu_arrays import JaxArrays
-from benchmarks.gpu_correctness import Findings, check_all
-from benchmarks.gpu_features import check_features, feature_table
+from benchmarks.support.gpu_arrays import JaxArrays
+from tests.gpu.correctness import Findings, check_all
+from tests.gpu.features import check_features, feature_table
 from tests.native.cuda_sources import ROOT
 from tests.ops.implementations import bindings, needs_native
 

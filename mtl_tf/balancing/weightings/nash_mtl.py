@@ -16,7 +16,7 @@ def nash_mtl(gramian: tf.Tensor) -> BalanceReport:
 class NashMTL(Weighting):
     """Nash bargaining solution: weights for which gain times weight is the same for every task.
 
-    `NashMTL()(gramian [K, K])` -> weights `[K]`. The length of the direction is `sqrt(K)` whatever
+    From a Gramian `[K, K]` to weights `[K]`. The length of the direction is `sqrt(K)` whatever
     the length of the gradients, so the learning rate alone sets the size of a step. Where some mean
     of the gradients is zero there is no solution: MGDA's weights then, counted as a fallback.
 

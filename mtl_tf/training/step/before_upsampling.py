@@ -5,16 +5,17 @@ from typing import Any
 
 import keras
 
+from mtl_tf.graph import inputs_of, is_symbolic, operation_of
 from mtl_tf.layers import BilinearResize
 from mtl_tf.losses import DenseLoss
 from mtl_tf.training.step.losses import symbolic_outputs, task_of
 
 
 def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> keras.Model:
-    """Return a view of a model whose outputs are the predictions before they are enlarged.
+    """Return a view of a model whose outputs are the predictions before they are upsampled.
 
-    Losses enlarge them, which some do without ever storing them at full size
-    (`DenseLoss.of_upsampled`); the model itself, what it saves and its outputs stay as they are.
+    Losses upsample them, some without storing them at full size (`DenseLoss.of_upsampled`). The
+    model, its outputs and what it saves are unchanged.
 
     Args:
         model: the multi-task model.
@@ -40,8 +41,7 @@ def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> 
 
 def _before_resize(tensor: Any) -> Any:
     """Return the input of the `BilinearResize` behind a tensor, else the tensor."""
-    history = getattr(tensor, "_keras_history", None)
-    if history is None or not isinstance(history.operation, BilinearResize):
+    if not is_symbolic(tensor) or not isinstance(operation_of(tensor), BilinearResize):
         return tensor
-    (small,) = history.operation._inbound_nodes[history.node_index].input_tensors
+    (small,) = inputs_of(tensor)
     return small

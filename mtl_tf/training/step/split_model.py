@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from mtl_tf.graph import ancestors, inputs_of, is_symbolic, operation_of
 from mtl_tf.training.step.losses import outputs_of, symbolic_outputs
 
 
@@ -51,14 +52,14 @@ def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel
     owners: dict[int, set[str]] = {}
     for task in tasks:
         for name in outputs_of(task, outputs, tasks):
-            for tensor in _ancestors(outputs[name]):
+            for tensor in ancestors(outputs[name]):
                 owners.setdefault(id(tensor), set()).add(task)
     frontier: dict[int, Any] = {}
     for task in tasks:
         for name in outputs_of(task, outputs, tasks):
-            for tensor in _ancestors(outputs[name]):
+            for tensor in ancestors(outputs[name]):
                 if len(owners[id(tensor)]) < 2:
-                    shared = [t for t in _inputs(tensor) if len(owners[id(t)]) > 1]
+                    shared = [t for t in inputs_of(tensor) if len(owners[id(t)]) > 1]
                     frontier.update({id(t): t for t in shared})
             if len(owners[id(outputs[name])]) > 1:
                 frontier[id(outputs[name])] = outputs[name]
@@ -100,8 +101,8 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[An
     variables: dict[int, Any] = {}
     for task in tasks:
         for name in outputs_of(task, model.output, tasks):
-            for tensor in _ancestors(model.output[name]):
-                operation = tensor._keras_history.operation
+            for tensor in ancestors(model.output[name]):
+                operation = operation_of(tensor)
                 for variable in getattr(operation, "trainable_variables", ()):
                     variables[id(variable)] = variable
                     owners.setdefault(id(variable), set()).add(task)
@@ -113,7 +114,7 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[An
 def _check_that_functional(model: keras.Model, what: str) -> None:
     outputs = symbolic_outputs(model)
     if not isinstance(outputs, Mapping) or not all(
-        hasattr(tensor, "_keras_history") for tensor in outputs.values()
+        is_symbolic(tensor) for tensor in outputs.values()
     ):
         raise ValueError(
             f"{what} need a functional Keras model, whose layers are known: make it with "
@@ -121,29 +122,11 @@ def _check_that_functional(model: keras.Model, what: str) -> None:
         )
 
 
-def _inputs(tensor: Any) -> list[Any]:
-    """Return the tensors that the operation behind `tensor` takes."""
-    operation, node, _ = tensor._keras_history
-    return list(operation._inbound_nodes[node].input_tensors)
-
-
-def _ancestors(tensor: Any) -> list[Any]:
-    """`tensor` and all tensors it depends on, nearest first."""
-    earlier_tensors = {id(tensor): tensor}
-    waiting = [tensor]
-    while waiting:
-        for earlier in _inputs(waiting.pop()):
-            if id(earlier) not in earlier_tensors:
-                earlier_tensors[id(earlier)] = earlier
-                waiting.append(earlier)
-    return list(earlier_tensors.values())
-
-
 def _depends_on_variables(tensor: Any) -> bool:
-    operations = (t._keras_history.operation for t in _ancestors(tensor))
+    operations = (operation_of(t) for t in ancestors(tensor))
     return any(getattr(operation, "trainable_variables", ()) for operation in operations)
 
 
 def _depends_on_weights(tensor: Any) -> bool:
-    operations = (t._keras_history.operation for t in _ancestors(tensor))
+    operations = (operation_of(t) for t in ancestors(tensor))
     return any(getattr(operation, "weights", ()) for operation in operations)

@@ -1,7 +1,7 @@
 """Competitors take turns, so that a machine whose speed changes is the same for all of them.
 
 Claim: the median over rounds of the ratio inside each round is right to 5 % on a quiet machine.
-Command: `python -m benchmarks.interleaved` (prints memory bandwidths, and a function's ratio to
+Command: `python -m benchmarks.support.interleaved` (prints memory bandwidths, and a function's ratio to
 itself).
 False if: that ratio is below 0.95 or above 1.05.
 """

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import torch
 
-from benchmarks.interleaved import THREADS, Times
+from benchmarks.support.interleaved import THREADS, Times
 
 PARAMS = int(os.environ.get("MTL_TF_BENCH_PARAMS", "20_000_000"))
 BARS_APPLY = PARAMS >= 10_000_000  # smaller gradients fit in caches: nothing to see

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 import mtl_tf as mtl
-from benchmarks.interleaved import THREADS
+from benchmarks.support.interleaved import THREADS
 
 Step = Callable[[], float]
 

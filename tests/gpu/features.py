@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu_correctness import Findings
+from tests.gpu.correctness import Findings
 from tests.helpers.feature_ops import OPS, FeatureOp, exact, upstream_of
 
 # Errors as shares of a result's largest number: in roundings of its dtype, and of products that are

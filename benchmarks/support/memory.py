@@ -2,7 +2,7 @@
 
 Claim: none of its own. Command: imported by `benchmarks/test_*.py`.
 False if: a call that allocates and touches an array of 200 MiB is told less than 195 or more than
-215 (`python -m benchmarks.memory benchmarks.memory:touches 200` prints it).
+215 (`python -m benchmarks.support.memory benchmarks.support.memory:touches 200` prints it).
 """
 
 import importlib
@@ -22,7 +22,7 @@ def peak_extra_mib(maker: str, *arguments: object) -> float:
             and a smaller one that loads what the first call of its kind loads.
         arguments: of the maker.
     """
-    command = [sys.executable, "-m", "benchmarks.memory", maker, *map(str, arguments)]
+    command = [sys.executable, "-m", "benchmarks.support.memory", maker, *map(str, arguments)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return float(output.splitlines()[-1])
 
