@@ -77,7 +77,7 @@ def run_one(case: str, steps: int) -> side_by_side.Result:
 
 
 def share_of_conflicts(made: Any, batch: Any) -> float:
-    """The share of task pairs whose gradients of the shared variables conflict on a batch."""
+    """Return the share of task pairs whose shared gradients conflict on a batch."""
     import tensorflow as tf
 
     import mtl_tf as mtl

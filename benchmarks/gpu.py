@@ -42,7 +42,7 @@ Forms = dict[str, Callable[[], Any]]
 
 
 def num_gpus() -> int:
-    """Number of GPUs that NVIDIA's driver shows, 0 without a driver."""
+    """Return the number of GPUs that NVIDIA's driver shows, 0 without a driver."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -54,7 +54,7 @@ def num_gpus() -> int:
 
 
 def load_kernels(path: pathlib.Path | None) -> ModuleType:
-    """The newest module `_kernels` with CUDA kernels; `SystemExit` if there is none."""
+    """Return the newest module `_kernels` with CUDA kernels; `SystemExit` if there is none."""
     found = [path] if path else [*ROOT.glob("build*/**/_kernels*.so")]
     if not path:
         found += (ROOT / "mtl_tf" / "ops").glob("_kernels*.so")
@@ -79,13 +79,13 @@ def _age(path: pathlib.Path) -> float:
 
 
 def stop(sentence: str) -> None:
-    """Ends the program, as nothing can be measured here."""
+    """End the program, as nothing can be measured here."""
     print(sentence, file=sys.stderr)
     raise SystemExit(2)
 
 
 def array_libraries(names: list[str]) -> list[Any]:
-    """The libraries that are installed and work, of those named."""
+    """Return the libraries that are installed and work, of those named."""
     found = []
     for library in LIBRARIES:
         if library.package not in names:
@@ -141,7 +141,7 @@ class Work:
         return self.arrays.pieces(values, self.starts, self.sizes, dtype)
 
     def num_bytes(self, op: str) -> int:
-        """The fewest bytes that have to move."""
+        """Return the fewest bytes that have to move."""
         element = 4 if self.dtype == "float32" else 2
         rows = {
             "gramian": self.num_tasks,
@@ -152,7 +152,7 @@ class Work:
         return self.num_params * (rows * element + (4 if op == "grad_drop" else 0))
 
     def native(self) -> Forms:
-        """The kernels."""
+        """Return the kernels."""
         stream = self.arrays.stream
         return {
             "gramian": lambda: self._cuda.gramian(self.tasks, stream=stream),
@@ -256,7 +256,7 @@ def memory_bandwidth(arrays: Any) -> dict[str, float]:
 
 
 def speeds(kernels: Any, found: list[Any], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Times of the kernels and of their competitors."""
+    """Measure the kernels and their competitors."""
     first = found[0]
     for num_params, num_tasks, dtype in itertools.product(
         options.params, options.tasks, options.dtypes
@@ -278,7 +278,7 @@ def speeds(kernels: Any, found: list[Any], options: argparse.Namespace) -> Itera
 
 
 def add_ratios(rows: list[dict[str, Any]], copy: float) -> None:
-    """Adds bandwidths as shares of a copy's, and times as multiples of the kernel's."""
+    """Add bandwidths as shares of a copy's, and times as multiples of the kernel's."""
     native = {key(r): r["milliseconds"] for r in rows if r["form"] == "native"}
     for r in rows:
         r["share_of_copy"] = r["gigabytes_per_second"] / copy
@@ -286,12 +286,12 @@ def add_ratios(rows: list[dict[str, Any]], copy: float) -> None:
 
 
 def key(r: dict[str, Any]) -> tuple:
-    """What rows to be compared have in common."""
+    """Return the part of a row that rows to be compared share."""
     return r["op"], r["tasks"], r["params"], r["dtype"]
 
 
 def speed_table(rows: list[dict[str, Any]]) -> str:
-    """A Markdown table of `speeds`."""
+    """Return a Markdown table of `speeds`."""
     lines = [
         "| op | K | P | dtype | form | ms | GB/s | share of copy | time / native |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -322,7 +322,7 @@ def solver_times(kernels: Any, arrays: Any) -> dict[str, dict[int, float]]:
 
 
 def solver_table(times: dict[str, dict[int, float]]) -> str:
-    """A Markdown table of `solver_times`."""
+    """Return a Markdown table of `solver_times`."""
     tasks = list(next(iter(times.values())))
     lines = [
         "| balance, µs on the device | " + " | ".join(f"K = {k}" for k in tasks) + " |",

@@ -40,7 +40,7 @@ def forward_and_backward(op):
 
 
 def measured(form):
-    """A maker for `benchmarks.support.memory`."""
+    """Return a maker for `benchmarks.support.memory`."""
     op = mtl.ops.affinity_diffusion if form == "native" else mtl.ops.reference.affinity_diffusion
     return tuple(graph(forward_and_backward(op), *inputs(*size)) for size in ((60, 80), (6, 8)))
 

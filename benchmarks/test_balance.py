@@ -80,7 +80,7 @@ def torchjd_weighting(method, num_tasks):
 
 
 def chain_of_calls(method, gramians):
-    """`CALLS` calls in one graph, each waiting for the one before; all of them are used."""
+    """Return `CALLS` calls in one graph, each waiting for the one before; all of them are used."""
     weights = [mtl.ops.balance(gramians[0], method)]
     for call in range(1, CALLS):
         with tf.control_dependencies([weights[-1]]):

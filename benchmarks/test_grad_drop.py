@@ -45,7 +45,7 @@ def by_short_form(gradients, uniform):
 
 
 def with_own_numbers(gradients, seed):
-    """The seed is an argument: from a constant the numbers would be made once, when compiling."""
+    """Draw by an argument: from a constant the numbers would be drawn once, when compiling."""
     uniform = [
         tf.random.stateless_uniform(g.shape, tf.stack([v, seed.read_value()]))
         for v, g in enumerate(gradients[0])

@@ -62,7 +62,7 @@ def sequential(gradients, order):
 
 
 def projected_weights(gramian, order):
-    """The weights of PCGrad's sum, from the Gramian alone."""
+    """Return the weights of PCGrad's sum, from the Gramian alone."""
     unit = tf.eye(len(order))
     total = tf.zeros([len(order)])
     for i, others in enumerate(order):

@@ -35,7 +35,7 @@ def configuration(preset):
 
 
 def stepper(config, dataset):
-    """A training step as a function of a batch."""
+    """Return a training step as a function of a batch."""
     train = dataset.train()
     trainer = build_trainer(config, dataset.tasks, int(train.cardinality()))
     trainer.make_train_function()

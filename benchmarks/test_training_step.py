@@ -31,9 +31,9 @@ def squared(target, prediction):
 
 
 def step_of(model, tasks, data, balancing, level="parameters", **options):
-    """A compiled call of the trainer's step."""
+    """Return a compiled call of the trainer's step."""
     made = mtl.MultiTaskTrainer(model, tasks)
-    made.compile(keras.optimizers.SGD(1e-3), balancing, level=level,
+    made.compile(keras.optimizers.SGD(1e-3), balancing=balancing, level=level,
                  metrics={task.name: [] for task in made.tasks}, **options)  # fmt: skip
     return compiled(made.train_step, data)
 
@@ -102,7 +102,7 @@ def test_a_weighting_costs_its_passes(benchmark):
 
 
 def balancing(model, is_balanced):
-    """Copies of gradients of the shared variables' sizes, and their Gramian, solver and sum."""
+    """Return copies of gradients of the shared variables' sizes, and their Gramian, solver and sum."""
     trunk = [v for v in model.trainable_variables if "decoders" not in v.path]
     rows = [
         [tf.random.stateless_normal(v.shape, [k, i]) for i, v in enumerate(trunk)]

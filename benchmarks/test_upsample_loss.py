@@ -46,7 +46,7 @@ def forward_and_backward(op):
 
 
 def measured(form, name):
-    """A maker for `benchmarks.support.memory`."""
+    """Return a maker for `benchmarks.support.memory`."""
     shape, _ = CASES[name]
     op = getattr(mtl.ops if form == "native" else mtl.ops.reference, name)
     small = (1, 6, 8, shape[-1]), (48, 64)

@@ -1,4 +1,4 @@
-"""Rules of the house that a reader relies on; those that do not hold yet are expected failures."""
+"""Rules of the house that a reader relies on."""
 
 import ast
 import pathlib
@@ -37,6 +37,11 @@ def test_the_step_has_types():
     assert not grep("-E", "(compiled|plan): Any", "--", "mtl_tf")
 
 
+def test_native_adapters_are_few():
+    files = [p for p in (ROOT / "ops" / "tensorflow").iterdir() if p.suffix in (".cc", ".h")]
+    assert sum(len(p.read_text().splitlines()) for p in files) < 700
+
+
 def test_folders_are_not_crowded():
     crowded = {
         str(folder.relative_to(ROOT)): len(list(folder.glob("*.py")))
@@ -46,26 +51,25 @@ def test_folders_are_not_crowded():
     assert {name for name, count in crowded.items() if count > 15} == set()
 
 
-@pytest.mark.xfail(reason="the language of the rooms is still its own", strict=True)
 def test_prose_has_the_field_s_words():
     pattern = r"\b(" + "|".join(BANNED) + r")\b"
     assert not grep("-wiE", pattern, "--", "mtl_tf", "ops", "docs")
 
 
-@pytest.mark.xfail(reason="colours, metrics and commands still know tasks by name", strict=True)
 def test_tasks_are_not_known_by_name():
     quoted = '"(' + "|".join(TASK_NAMES) + ')"'
-    lines = [line for line in grep("-E", quoted, "--", "mtl_tf")
-             if not NAMED_TASKS_BELONG_IN.match(line)]  # fmt: skip
+    lines = [
+        line
+        for line in grep("-E", quoted, "--", "mtl_tf")
+        if not NAMED_TASKS_BELONG_IN.match(line) and ">>>" not in line  # examples may
+    ]
     assert len(lines) < 5
 
 
-@pytest.mark.xfail(reason="a method still stands in two tables and two pages", strict=True)
 def test_a_balancing_method_is_said_once():
     assert len(grep("-w", "NashMTL", "--", "mtl_tf", "docs")) <= 4
 
 
-@pytest.mark.xfail(reason="gradient ops still have adapters of their own", strict=True)
 def test_one_table_of_native_ops():
     files = [p for p in (ROOT / "ops" / "tensorflow").iterdir() if p.suffix in (".cc", ".h")]
     assert len(files) <= 4

@@ -53,13 +53,13 @@ class TorchArrays:
         return [block[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
     def host(self, array: Any) -> np.ndarray:
-        """An array of the device, this library's or a kernel's, as float64."""
+        """Return an array of the device, this library's or a kernel's, as float64."""
         if not isinstance(array, self.library.Tensor):
             array = self.library.from_dlpack(array)
         return array.double().cpu().numpy()
 
     def synchronize(self) -> None:
-        """Waits for the device."""
+        """Wait for the device."""
         self.library.cuda.synchronize()
 
     def milliseconds(self, call: Callable[[], Any], repeats: int = REPEATS) -> float:
@@ -114,11 +114,11 @@ class CupyArrays:
         return [block[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
     def host(self, array: Any) -> np.ndarray:
-        """An array of the device, this library's or a kernel's, as float64."""
+        """Return an array of the device, this library's or a kernel's, as float64."""
         return self.library.asnumpy(self.library.asarray(array)).astype(np.float64)
 
     def synchronize(self) -> None:
-        """Waits for the device."""
+        """Wait for the device."""
         self.library.cuda.runtime.deviceSynchronize()
 
     def milliseconds(self, call: Callable[[], Any], repeats: int = REPEATS) -> float:
@@ -173,14 +173,14 @@ class JaxArrays:
         ]
 
     def host(self, array: Any) -> np.ndarray:
-        """An array of the device, this library's or a kernel's, as float64."""
+        """Return an array of the device, this library's or a kernel's, as float64."""
         if not isinstance(array, self.library.Array):
             self._driver.cuCtxSynchronize()  # the kernels run on another stream than JAX
             array = self.library.dlpack.from_dlpack(array)
         return np.asarray(array.astype("float64"))
 
     def synchronize(self) -> None:
-        """Waits for the device."""
+        """Wait for the device."""
         self.library.block_until_ready(self.library.numpy.zeros(1) + 1)
 
     def milliseconds(self, call: Callable[[], Any], repeats: int = REPEATS) -> float:

@@ -1,8 +1,8 @@
 """Competitors take turns, so that a machine whose speed changes is the same for all of them.
 
 Claim: the median over rounds of the ratio inside each round is right to 5 % on a quiet machine.
-Command: `python -m benchmarks.support.interleaved` (prints memory bandwidths, and a function's ratio to
-itself).
+Command: `python -m benchmarks.support.interleaved` (prints memory bandwidths, and the ratio of a
+function to itself).
 False if: that ratio is below 0.95 or above 1.05.
 """
 
@@ -47,7 +47,7 @@ def ratio(times: Times, a: str, b: str) -> float:
 
 
 def fastest(times: Times, names: Iterable[str]) -> str:
-    """The one of `names` with the shortest median."""
+    """Return the one of `names` with the shortest median."""
     return min(names, key=lambda name: statistics.median(times[name]))
 
 
@@ -83,13 +83,13 @@ def readers(num_bytes: int) -> Candidates:
 
 
 def read_ceiling(times: Times) -> str:
-    """The name of the fastest plain read among `times`."""
+    """Return the name of the fastest plain read among `times`."""
     plain = ["read: torch.sum", "read: numpy in threads", "read: tf.reduce_sum"]
     return fastest(times, plain)
 
 
 def writers(num_bytes: int) -> Candidates:
-    """Writes of `num_bytes` with two threads: to memory in use, and to memory just allocated.
+    """Write of `num_bytes` with two threads: to memory in use, and to memory just allocated.
 
     A new result is memory just allocated, and the system may hand it out page by page.
     """
@@ -104,7 +104,7 @@ def writers(num_bytes: int) -> Candidates:
 
 
 def copier(num_bytes: int) -> Candidates:
-    """A copy of `num_bytes` (so twice as many move) with two threads."""
+    """Return a copy of `num_bytes` (so twice as many move) with two threads."""
     import torch
 
     torch.set_num_threads(THREADS)

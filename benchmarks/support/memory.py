@@ -28,7 +28,7 @@ def peak_extra_mib(maker: str, *arguments: object) -> float:
 
 
 def touches(mib: str) -> tuple[Callable[[], object], Callable[[], object]]:
-    """An example of a maker."""
+    """Return an example of a maker."""
     return lambda: bytearray(b"1") * (int(mib) * MIB), lambda: None
 
 

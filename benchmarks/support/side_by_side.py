@@ -20,7 +20,7 @@ Result = dict[str, Any]
 
 
 def nyud(steps: int) -> tuple[Any, Any, list[Any]]:
-    """The quick preset's configuration with batches of 4, its data set, and its first batches."""
+    """Return the quick preset with batches of 4, its data set, and its first batches."""
     from mtl_tf.experiments.config import make_config
     from mtl_tf.experiments.from_config import load_data
 
@@ -31,7 +31,7 @@ def nyud(steps: int) -> tuple[Any, Any, list[Any]]:
 
 
 def peak_mib() -> float:
-    """The largest size this process has had, MiB."""
+    """Return the largest size this process has had, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -58,7 +58,7 @@ def train(trainer: Any, batches: list[Any], after_step: Callable[..., None]) -> 
 
 
 def as_markdown(header: list[str], rows: Iterable[list[str]]) -> str:
-    """A table."""
+    """Return a table."""
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
@@ -67,7 +67,7 @@ def main(
     module: str, cases: list[str], run_one: Callable[[str, int], Result],
     print_table: Callable[[list[Result]], str], out: str,
 ) -> None:  # fmt: skip
-    """The command line: runs the cases that `--out` does not hold yet and prints the table."""
+    """Run the cases that `--out` does not hold yet, and print the table."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(out))
     parser.add_argument("--steps", type=int, default=100)

@@ -19,7 +19,7 @@ Step = Callable[[], float]
 
 
 def keras_step(model: Any, image: Any) -> Step:
-    """A step in one graph; the loss is the mean square of every output."""
+    """Return a step in one graph; the loss is the mean square of every output."""
     optimizer = keras.optimizers.Adam(1e-4)
     optimizer.build(model.trainable_variables)
     images = tf.constant(image)
@@ -39,7 +39,7 @@ def keras_step(model: Any, image: Any) -> Step:
 
 
 def trainer_step(model: Any, tasks: Mapping[str, int], batch: Any) -> Step:
-    """A step of the trainer with equal weights; the losses are the tasks' own."""
+    """Return a step of the trainer with equal weights; the losses are the tasks' own."""
     trainer = mtl.MultiTaskTrainer(model, tasks)
     trainer.compile(keras.optimizers.Adam(1e-4), metrics={task: [] for task in tasks})
     trainer.optimizer.build(trainer.trainable_variables)
@@ -49,7 +49,7 @@ def trainer_step(model: Any, tasks: Mapping[str, int], batch: Any) -> Step:
 
 
 def torch_step(model: Any, image: Any, loss_of: Callable[..., Any] | None = None) -> Step:
-    """The same with channels-last memory; the loss is the mean square or `loss_of(outputs)`."""
+    """Return a PyTorch step, channels last; the loss is the mean square or `loss_of(outputs)`."""
     torch.set_num_threads(THREADS)
     model = model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
@@ -70,7 +70,7 @@ def torch_step(model: Any, image: Any, loss_of: Callable[..., Any] | None = None
 
 
 def torch_losses(batch: Any) -> Callable[..., Any]:
-    """The tasks' losses of all outputs at the size of the targets, as `trainer_step` has them."""
+    """Return the losses of all outputs at the size of the targets, as in `trainer_step`."""
     _, targets, masks = batch
     truths = {task: torch.tensor(y).permute(0, 3, 1, 2) for task, y in targets.items()}
     valid = {task: torch.tensor(mask) for task, mask in masks.items()}

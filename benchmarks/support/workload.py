@@ -52,13 +52,13 @@ def task_gradients(num_tasks: int, num_params: int = PARAMS) -> TaskGradients:
 
 
 def torch_jacobian(gradients: TaskGradients) -> torch.Tensor:
-    """The ready matrix `[K, P]` that peers in PyTorch start from."""
+    """Return the ready matrix `[K, P]` that peers in PyTorch start from."""
     torch.set_num_threads(THREADS)
     return torch.from_numpy(tf.stack([tf.concat(task, 0) for task in gradients]).numpy())
 
 
 def graph(function: Callable, *arguments: object, xla: bool = False) -> Callable[[], object]:
-    """A compiled call of `function(*arguments)` that returns when its result is there."""
+    """Return a compiled call of `function(*arguments)` that returns when its result is there."""
     call = tf.function(lambda: function(*arguments), jit_compile=xla).get_concrete_function()
 
     def run() -> object:
@@ -71,7 +71,7 @@ def graph(function: Callable, *arguments: object, xla: bool = False) -> Callable
 
 
 def both_graphs(name: str, function: Callable, *arguments: object) -> dict[str, Callable]:
-    """`function` in a graph and in one compiled by XLA."""
+    """Return `function` in a graph and in one compiled by XLA."""
     return {
         name: graph(function, *arguments),
         f"{name}, XLA": graph(function, *arguments, xla=True),
@@ -88,7 +88,7 @@ class Bars:
         self._broken: list[str] = []
 
     def note(self, name: str, value: object) -> None:
-        """Records a number that has no bound."""
+        """Record a number that has no bound."""
         self._benchmark.extra_info[name] = value
         text = f"{value:.3g}" if isinstance(value, float) else str(value)
         self._texts.append(f"{name} {text}")
@@ -96,7 +96,7 @@ class Bars:
     def at_least(
         self, name: str, value: float, bound: float, share_of_ceiling: float = 0.0
     ) -> None:
-        """Records `value >= bound`, out of reach for what runs at 0.9 of memory's speed already."""
+        """Record `value >= bound`, out of reach for what runs at 0.9 of memory's speed already."""
         is_kept = value >= bound
         if not is_kept and share_of_ceiling >= 0.9:
             note = f"at {share_of_ceiling:.2f} of memory's speed: {bound:g} is out of reach"
@@ -105,7 +105,7 @@ class Bars:
             self._add(name, value, bound, is_kept, "≥")
 
     def at_most(self, name: str, value: float, bound: float) -> None:
-        """Records `value <= bound`."""
+        """Record `value <= bound`."""
         self._add(name, value, bound, value <= bound, "≤")
 
     def _add(self, name: str, value: float, bound: float, is_kept: bool, sign: str) -> None:
@@ -116,7 +116,7 @@ class Bars:
             self._broken.append(text)
 
     def settle(self, times: Times | None = None) -> None:
-        """Prints one line; fails if a bound is not kept and the gradients are large enough."""
+        """Print one line; fails if a bound is not kept and the gradients are large enough."""
         print(f"\n{self._title}: " + "; ".join(self._texts))
         if times is not None:
             milliseconds = {name: 1e3 * statistics.median(values) for name, values in times.items()}

@@ -125,7 +125,7 @@ def _with_preprocessing(model: keras.Model) -> keras.Model:
 def _images(photos: Sequence[str | os.PathLike[str]], height: int, width: int) -> list[np.ndarray]:
     """Return the images to compare on, at the size of the model's input."""
     if not photos:
-        rooms = data.RenderedRooms(("depth",), (height, width, 3), train_size=1, val_size=1)
+        rooms = data.RenderedRooms(input_shape=(height, width, 3), train_size=1, val_size=1)
         return [rooms.load("0").image]
     images = [read_image(pathlib.Path(photo)) for photo in photos]
     return [cv2.resize(i, (width, height), interpolation=cv2.INTER_AREA) for i in images]

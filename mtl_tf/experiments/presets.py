@@ -147,7 +147,7 @@ def _presets_of_table(table: str) -> dict[str, Options]:
 
 
 def survey_of_table(table: str) -> dict[str, Any]:
-    """Return the survey that trains all rows of a table: see `mtl_tf.surveys.grid.SURVEYS`."""
+    """Return the survey that trains all rows of a table: see `SURVEYS`."""
     base, single_task, table_rows = _TABLES[table]
     rows = []
     for (architecture, _), options in table_rows.items():
@@ -166,3 +166,47 @@ PRESETS: dict[str, Options] = {
     **{name: options for table in _TABLES for name, options in _presets_of_table(table).items()},
 }
 """Named configurations; all other options have the defaults of `Config`."""
+
+_SMOKE = {
+    "data": "rendered_rooms",
+    "tasks": ("semseg", "depth", "normals"),
+    "train_size": 96,
+    "val_size": 16,
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+    "loss_weights": {"normals": 5.0},
+}
+_MICRO = {
+    "data": "nyud",
+    "tasks": ("semseg", "depth"),
+    "num_classes": 13,
+    "height": 64,
+    "width": 96,
+    "zoom": (1.0, 1.2, 1.5),
+    "backbone": "hrnet_w18_small_v2",
+    "head": "high_resolution",
+    "epochs": 5,
+    "best_of": 2,
+    "learning_rate": 1e-3,
+}
+SURVEYS: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "base": _SMOKE,
+        "rows": [
+            (a, b) for a in ("shared_trunk", "mtan") for b in ("fixed_weights", "uncertainty")
+        ],
+    },
+    "micro": {
+        "base": _MICRO,
+        "rows": [
+            *(
+                (a, "fixed_weights")
+                for a in ("shared_trunk", "cross_stitch", "mtan", "pad_net", "mti_net")
+            ),
+            *(("shared_trunk", b) for b in ("uncertainty", "dwa", "gradnorm", "mgda", "pcgrad")),
+        ],
+    },
+    **{table: survey_of_table(table) for table in TABLES},
+}
+"""Named surveys: options of all cells (`base`), of single-task ones (`alone`), and the rows."""

@@ -7,7 +7,7 @@
 ========================= ==================================================================
 """
 
-from mtl_tf.surveys.grid import SURVEYS
+from mtl_tf.experiments.presets import SURVEYS
 from mtl_tf.surveys.survey import survey
 from mtl_tf.surveys.tune import tune
 

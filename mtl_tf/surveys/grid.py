@@ -9,53 +9,8 @@ from typing import Any
 from mtl_tf.balancing import TABLE, Scalarizer, canonical_name
 from mtl_tf.experiments.config import Config, make_config
 from mtl_tf.experiments.from_config import load_tasks
-from mtl_tf.experiments.presets import TABLES, survey_of_table
 
 SINGLE_TASK = "single_task"
-
-_ROOMS = {
-    "data": "rendered_rooms",
-    "tasks": ("semseg", "depth", "normals"),
-    "train_size": 96,
-    "val_size": 16,
-    "epochs": 2,
-    "batch_size": 8,
-    "learning_rate": 1e-3,
-    "loss_weights": {"normals": 5.0},
-}
-_NYUD = {
-    "data": "nyud",
-    "tasks": ("semseg", "depth"),
-    "num_classes": 13,
-    "height": 64,
-    "width": 96,
-    "zoom": (1.0, 1.2, 1.5),
-    "backbone": "hrnet_w18_small_v2",
-    "head": "high_resolution",
-    "epochs": 5,
-    "best_of": 2,
-    "learning_rate": 1e-3,
-}
-SURVEYS: dict[str, dict[str, Any]] = {
-    "smoke": {
-        "base": _ROOMS,
-        "rows": [
-            (a, b) for a in ("shared_trunk", "mtan") for b in ("fixed_weights", "uncertainty")
-        ],
-    },
-    "micro": {
-        "base": _NYUD,
-        "rows": [
-            *(
-                (a, "fixed_weights")
-                for a in ("shared_trunk", "cross_stitch", "mtan", "pad_net", "mti_net")
-            ),
-            *(("shared_trunk", b) for b in ("uncertainty", "dwa", "gradnorm", "mgda", "pcgrad")),
-        ],
-    },
-    **{table: survey_of_table(table) for table in TABLES},
-}
-"""Named surveys: options of all cells (`base`), of single-task ones (`alone`), and the rows."""
 
 Row = tuple[str, str] | tuple[str, str, dict[str, Any]]
 

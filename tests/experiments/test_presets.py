@@ -96,7 +96,7 @@ def test_published_delta_m_is_that_of_the_published_numbers(row, single, digits)
 
 @pytest.mark.parametrize("table", presets.TABLES)
 def test_the_cells_of_a_table_are_its_presets(table):
-    chosen = grid.SURVEYS[table]
+    chosen = presets.SURVEYS[table]
     always = {"root": "folder"}
     cells = grid.make_cells(chosen["rows"], [0], chosen["base"], chosen["alone"], always)
     data, backbone = table.split("_")

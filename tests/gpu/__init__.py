@@ -1,1 +1,1 @@
-"""Checks of the CUDA kernels on a GPU, without TensorFlow; `python3 -m benchmarks.gpu` runs them."""
+"""Checks of the CUDA kernels on a GPU, without TensorFlow; run by `python3 -m benchmarks.gpu`."""

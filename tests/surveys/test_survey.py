@@ -12,7 +12,7 @@ import time
 import pytest
 
 from mtl_tf import cli
-from mtl_tf.surveys import grid, processes, tables
+from mtl_tf.surveys import SURVEYS, grid, processes, tables
 from mtl_tf.surveys.survey import survey
 
 BASE = {"data": "rendered_rooms", "tasks": ("semseg", "depth"), "epochs": 1,
@@ -39,9 +39,9 @@ def test_configurations_that_differ_have_different_keys():
     assert first.key == again.key != other.key
 
 
-@pytest.mark.parametrize("name", grid.SURVEYS)
+@pytest.mark.parametrize("name", SURVEYS)
 def test_named_surveys_are_valid(name):
-    chosen = grid.SURVEYS[name]
+    chosen = SURVEYS[name]
     base = chosen["base"] | {"root": "folder"}
     cells = grid.make_cells(chosen["rows"], [0], base, chosen.get("alone"))
     assert len({cell.key for cell in cells}) == len({cell.row for cell in cells}) == len(cells)
@@ -225,7 +225,7 @@ def test_a_survey_that_is_killed_takes_its_cells_along(tmp_path, act):
     child = processes.command_of(pathlib.Path("FOLDER"), ())
     code = (
         "import pathlib, sys\n"
-        "from mtl_tf.surveys import grid, processes\n"
+        "from mtl_tf.surveys import SURVEYS, grid, processes\n"
         f"processes.command_of = lambda folder, baselines: [*{child[:-1]!r}, str(folder)]\n"
         f"processes.run_cells(grid.make_cells({ROWS!r}, [0], {BASE!r}), pathlib.Path(sys.argv[1]))"
     )

@@ -4,9 +4,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mtl_tf.metrics import MAIN_METRICS, MetricInfo
+from mtl_tf.targets import KINDS, TargetKind
 from mtl_tf.tasks import Task, as_tasks
 
-PUBLISHED_METRICS = {**MAIN_METRICS, "edges": "ods_f"}
+PUBLISHED_METRICS = {
+    task: "ods_f" if KINDS[task] is TargetKind.BOUNDARY else metric
+    for task, metric in MAIN_METRICS.items()
+}
 """Metric that papers print, by task."""
 
 
