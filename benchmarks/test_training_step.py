@@ -102,7 +102,7 @@ def test_a_weighting_costs_its_passes(benchmark):
 
 
 def balancing(model, is_balanced):
-    """Return copies of gradients of the shared variables' sizes, and their Gramian, solver and sum."""
+    """Return copies of gradients of the shared sizes, and their Gramian, solver and sum."""
     trunk = [v for v in model.trainable_variables if "decoders" not in v.path]
     rows = [
         [tf.random.stateless_normal(v.shape, [k, i]) for i, v in enumerate(trunk)]

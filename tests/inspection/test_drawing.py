@@ -7,15 +7,18 @@ import pytest
 import mtl_tf as mtl
 from mtl_tf.architectures.__main__ import markdown
 from mtl_tf.inspection.drawing import _box_name, boxes
+from tests.helpers.docs import page
 from tests.helpers.inputs import tiny_backbone
 
 DOCS = pathlib.Path(__file__).parent.parent.parent / "docs"
 TASKS = {"semseg": 5, "depth": 1}
 
 
-def test_the_docs_hold_the_table_as_it_is():
-    page = (DOCS / "architectures.md").read_text()
-    assert markdown() in page, "copy the output of: python -m mtl_tf.architectures"
+def test_the_docs_list_every_architecture():
+    text = page("architectures.md")
+    assert markdown().rstrip() in text
+    for name in mtl.architectures.TABLE:
+        assert f"### `{name}`" in text
 
 
 def test_every_architecture_has_its_picture():
