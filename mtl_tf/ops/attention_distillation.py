@@ -138,7 +138,7 @@ def _by_numbers(
 
 @tf.RegisterGradient("Mtl>AttentionDistillation")
 def _gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor]:
-    """Return the features pass on what they get; the sources' gradients are made in one pass."""
+    """Pass the upstream gradients to the features; compute those of the sources in one pass."""
     gradients = _library.loaded_ops().mtl_attention_distillation_grad(
         upstream=upstream,
         sources=list(op.inputs)[len(upstream) :],

@@ -1,7 +1,5 @@
 """The Gramian of task gradients: all a gradient-based weighting needs to know of the Jacobian."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
@@ -41,7 +39,7 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
 @tf.RegisterGradient("Mtl>Gramian")
 def _gramian_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor]:
     """`G = J Jᵀ`, so `dJ = (dG + dGᵀ) J`: one weighted sum per task."""
-    library: Any = _library.tensorflow_ops()
+    library = _library.loaded_ops()
     numbers = op.get_attr("numbers")
     num_tasks, num_tensors, *slots = numbers
     symmetric = upstream + tf.transpose(upstream)

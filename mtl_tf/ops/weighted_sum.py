@@ -65,7 +65,7 @@ def _weighted_sum_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Te
             )
             own[slot // num_tensors] += tf.reduce_sum(tf.cast(product, tf.float64))
         return [*gradients, tf.stack(own)]
-    library: Any = _library.tensorflow_ops()
+    library = _library.loaded_ops()
     products = library.mtl_gramian(
         task_gradients=[*op.inputs[:-1], *upstream],
         numbers=[

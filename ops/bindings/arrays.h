@@ -35,6 +35,11 @@ struct Input {
   const void* data = nullptr;
 };
 
+inline void RequireKnown(DType dtype, const std::string& name) {
+  if (dtype != DType::other) return;
+  throw py::value_error("expected float32, bfloat16, float16, float64 or int32, received " + name);
+}
+
 inline void Require(const Error& error) {
   if (error) throw py::value_error(error.text);
 }
@@ -57,8 +62,16 @@ class OpCall {
     buffers_.inputs.push_back(input.data);
   }
   void Add(const Any& array) { Add(memory_.View(array)); }
-  void AddOptional(const std::optional<Any>& array, DType dtype) {
-    array ? Add(*array) : Add(Input{{dtype, {0}}, nullptr});
+  // An array without elements stands for one that is not given: one that is given must have some.
+  void AddOptional(const std::optional<Any>& array, const char* name, DType dtype) {
+    if (!array) return Add(Input{{dtype, {0}}, nullptr});
+    const Input input = memory_.View(*array);
+    const bool is_order_of_one_task = input.spec.dims == Dims{1, 0};
+    if (NumElements(input.spec.dims) == 0 && !is_order_of_one_task) {
+      throw py::value_error(std::string(name) + ": expected at least one element, received shape " +
+                            Text(input.spec.dims));
+    }
+    Add(input);
   }
 
   // K lists of V arrays, of which None stands for zero. A tensor that no task has takes no part.
@@ -97,7 +110,8 @@ class OpCall {
                             " arrays, received " + std::to_string(arrays.size()));
     }
     for (size_t v = 0; v < arrays.size(); ++v) {
-      if (is_present_[v]) AddOptional(arrays[v], DType::float32);
+      if (!is_present_[v]) continue;
+      arrays[v] ? Add(*arrays[v]) : Add(Input{{DType::float32, {0}}, nullptr});
     }
   }
 
@@ -209,9 +223,9 @@ void BindOps(py::module_& module, const char* where, int64_t usual) {
         OpCall<Memory> call("Balance", where);
         call.AddNumbers({static_cast<int64_t>(parsed_method), static_cast<int64_t>(parsed_scale)});
         call.Add(Any(gramian));
-        call.AddOptional(preference, DType::float64);
-        call.AddOptional(order, DType::int32);
-        call.AddOptional(targets, DType::float64);
+        call.AddOptional(preference, "preference", DType::float64);
+        call.AddOptional(order, "order", DType::int32);
+        call.AddOptional(targets, "targets", DType::float64);
         call.Add(call.memory().Scalar(parameter));
         const std::vector<Array> results = call.Results();
         return py::make_tuple(results[0], Memory::template ToScalar<int32_t>(results[1]),

@@ -14,11 +14,15 @@ class DeviceMemory {
   using Typed = py::object;
   using Array = DeviceArray;
 
-  explicit DeviceMemory(int64_t stream) : call_(static_cast<uintptr_t>(stream)) {}
+  explicit DeviceMemory(int64_t stream) : call_(static_cast<uintptr_t>(stream)) {
+    if (stream < 0) throw py::value_error("stream: expected the address of a CUDA stream or 0");
+  }
 
   Input View(const py::object& array) const {
     const DeviceView view = call_.View(array);
-    return {{DTypeNamed(view.dtype), view.shape}, view.data};
+    const DType dtype = DTypeNamed(view.dtype);
+    RequireKnown(dtype, view.dtype);
+    return {{dtype, view.shape}, view.data};
   }
 
   Input Scalar(double value) {

@@ -39,15 +39,12 @@ class HostMemory {
   }
 
   Input View(const py::array& array) {
+    const DType dtype = ToDType(array.dtype());
     const auto address = reinterpret_cast<uintptr_t>(array.data());
-    if (!(array.flags() & py::array::c_style) || address % array.itemsize() != 0) {
+    if (!(array.flags() & py::array::c_style) || address % ItemBytes(dtype) != 0) {
       throw py::value_error("expected C-contiguous, aligned arrays");
     }
-    Input input{
-        {DTypeNamed(py::str(array.dtype())), Dims(array.shape(), array.shape() + array.ndim())},
-        array.data()};
-    if (input.spec.dtype == DType::bfloat16) bfloat16_ = array.dtype();
-    return input;
+    return {{dtype, Dims(array.shape(), array.shape() + array.ndim())}, array.data()};
   }
 
   Input Scalar(double value) {
@@ -77,7 +74,17 @@ class HostMemory {
   }
 
  private:
+  // Arrays of a call are mostly of one type: its name is read once.
+  DType ToDType(const py::dtype& dtype) {
+    if (last_ && dtype.ptr() == last_->first.ptr()) return last_->second;
+    last_.emplace(dtype, DTypeNamed(py::str(dtype)));
+    RequireKnown(last_->second, py::str(dtype));
+    if (last_->second == DType::bfloat16) bfloat16_ = dtype;
+    return last_->second;
+  }
+
   int64_t num_threads_;
+  std::optional<std::pair<py::dtype, DType>> last_;
   std::optional<py::dtype> bfloat16_;
   std::deque<double> scalars_;  // whose addresses stay
 };

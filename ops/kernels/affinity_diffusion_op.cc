@@ -3,8 +3,8 @@
 // inputs: S queries and S keys [B, ..., D], values [B, ..., C], mix [S] float32; for Grad also
 //   softmax and the gradient of the results
 // results: [B, ..., C], softmax [2, S, B, N]; or gradients of queries, keys, values and mix
-#include "kernels/features/affinity/affinity_diffusion.h"
 #include "kernels/feature_calls.h"
+#include "kernels/features/affinity/affinity_diffusion.h"
 
 namespace mtl {
 namespace {

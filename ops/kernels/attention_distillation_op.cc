@@ -3,8 +3,8 @@
 // inputs: T features (or the gradients of the results), then M sources
 // numbers: T, then five for each message (attention_distillation.h)
 // results: T maps; or the gradients of the M sources
-#include "kernels/features/attention_distillation.h"
 #include "kernels/feature_calls.h"
+#include "kernels/features/attention_distillation.h"
 
 namespace mtl {
 namespace {

@@ -2,8 +2,8 @@
 //
 // inputs: K features, for Grad K gradients of the results, weights [K, K, C] float32
 // results: K maps; or K gradients and the gradient of the weights
-#include "kernels/features/cross_stitch.h"
 #include "kernels/feature_calls.h"
+#include "kernels/features/cross_stitch.h"
 
 namespace mtl {
 namespace {

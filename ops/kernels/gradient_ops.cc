@@ -22,9 +22,7 @@ class TaskGradientCall : public PreparedCall {
   };
 
   Error ReadGradients(const CallSpec& spec) {
-    if (spec.numbers.size() < 2) return "numbers: expected K, V and the slots";
-    if (Error error = CheckNumTasks(spec.numbers[0])) return error;
-    if (spec.numbers[1] < 0) return "num_tensors: expected at least 0";
+    if (Error error = CheckTaskNumbers(spec.numbers)) return error;
     num_tasks_ = static_cast<int>(spec.numbers[0]);
     num_tensors_ = static_cast<int>(spec.numbers[1]);
     slots_.assign(spec.numbers.begin() + 2, spec.numbers.end());
@@ -89,9 +87,6 @@ class TaskGradientCall : public PreparedCall {
 
  private:
   Error ReadGradient(int64_t slot, const ArraySpec& gradient) {
-    if (slot < 0 || slot >= static_cast<int64_t>(num_tasks_) * num_tensors_) {
-      return "slots must be below num_tasks * num_tensors, received " + std::to_string(slot);
-    }
     if (gradient.dtype != dtype_) return "task_gradients: expected one dtype for all gradients";
     std::optional<Dims>& shape = shapes_[slot % num_tensors_];
     if (shape && *shape != gradient.dims) {
@@ -109,7 +104,9 @@ class TaskGradientCall : public PreparedCall {
 class GramianCall final : public TaskGradientCall {
  public:
   Error Read(const CallSpec& spec) {
+    const ArraySpec* own;
     if (Error error = ReadGradients(spec)) return error;
+    if (Error error = ReadOwn(spec, 0, &own)) return error;
     results_.push_back({DType::float64, {num_tasks_, num_tasks_}});
     return {};
   }
@@ -138,15 +135,12 @@ class WeightedSumCall final : public TaskGradientCall {
     if (Error error = ReadGradients(spec)) return error;
     if (Error error = ReadOwn(spec, 1, &own)) return error;
     if (Error error = Expect(own[0], "weights", DType::float64, {num_tasks_})) return error;
-    return AddResultsOfTensors();
-  }
-  // The kernel reads an element of all tasks before it writes it.
-  std::vector<int> MayReplace(int tensor) const override {
-    std::vector<int> inputs;
+    // The kernel reads an element of all tasks before it writes it.
+    replaceable_.resize(num_tensors_);
     for (size_t n = 0; n < slots_.size(); ++n) {
-      if (slots_[n] % num_tensors_ == tensor) inputs.push_back(static_cast<int>(n));
+      replaceable_[slots_[n] % num_tensors_].push_back(static_cast<int>(n));
     }
-    return inputs;
+    return AddResultsOfTensors();
   }
   Error Run(const Buffers& buffers, const ParallelFor& parallel_for) const override {
     WeightedSum(Arguments(buffers, GradientsOf(buffers)), parallel_for);

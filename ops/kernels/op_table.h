@@ -45,7 +45,10 @@ class PreparedCall {
   const std::vector<ArraySpec>& results() const { return results_; }
 
   // Inputs whose memory result `n` may take, if nobody else needs it.
-  virtual std::vector<int> MayReplace(int /*n*/) const { return {}; }
+  const std::vector<int>& MayReplace(size_t n) const {
+    static const std::vector<int> none;
+    return n < replaceable_.size() ? replaceable_[n] : none;
+  }
 
   // Returns what is wrong with the values of small inputs (an order of tasks, a parameter).
   virtual Error Run(const Buffers& buffers, const ParallelFor& parallel_for) const = 0;
@@ -59,6 +62,7 @@ class PreparedCall {
 
  protected:
   std::vector<ArraySpec> results_;
+  std::vector<std::vector<int>> replaceable_;  // by result; shorter: none
 };
 
 // The CUDA part of a call: an expression of `buffers`, `workspace` and `stream`.

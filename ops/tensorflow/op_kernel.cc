@@ -24,7 +24,9 @@ class NativeOp : public tf::OpKernel {
   void Compute(tf::OpKernelContext* context) override {
     CallSpec spec;
     spec.numbers = numbers_;
+    spec.inputs.reserve(context->num_inputs());
     Buffers buffers;
+    buffers.inputs.reserve(context->num_inputs());
     for (int n = 0; n < context->num_inputs(); ++n) {
       const tf::Tensor& input = context->input(n);
       spec.inputs.push_back(SpecOf(input.dtype(), input.shape()));
@@ -32,6 +34,7 @@ class NativeOp : public tf::OpKernel {
     }
     std::unique_ptr<const PreparedCall> call;
     OP_REQUIRES_OK(context, ToStatus(op_->prepare(spec, &call)));
+    OP_REQUIRES_OK(context, CheckResults(call->results(), context));
     for (int n = 0; n < context->num_outputs(); ++n) {
       tf::Tensor* result;
       OP_REQUIRES_OK(
@@ -43,6 +46,18 @@ class NativeOp : public tf::OpKernel {
   }
 
  protected:
+  // An error unless the node has the results that its inputs and numbers make.
+  static absl::Status CheckResults(const std::vector<ArraySpec>& results,
+                                   tf::OpKernelContext* context) {
+    bool fits = static_cast<int>(results.size()) == context->num_outputs();
+    for (int n = 0; fits && n < context->num_outputs(); ++n) {
+      fits = ToDataType(results[n].dtype) == context->expected_output_dtype(n);
+    }
+    if (fits) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "numbers: they make ", results.size(), " results, the node has ", context->num_outputs()));
+  }
+
   virtual absl::Status Run(tf::OpKernelContext* context, const PreparedCall& call,
                            const Buffers& buffers) const = 0;
 
@@ -72,12 +87,15 @@ class GpuOp final : public NativeOp {
  private:
   absl::Status Run(tf::OpKernelContext* context, const PreparedCall& call,
                    const Buffers& buffers) const override {
-    const int64_t doubles = std::max<int64_t>(call.WorkspaceSize(buffers), 1);
+    const int64_t doubles = call.WorkspaceSize(buffers);
     tf::Tensor workspace;
-    TF_RETURN_IF_ERROR(context->allocate_temp(tf::DT_DOUBLE, {doubles}, &workspace));
+    if (doubles > 0) {
+      TF_RETURN_IF_ERROR(context->allocate_temp(tf::DT_DOUBLE, {doubles}, &workspace));
+    }
     const CudaStream stream =
         context->op_device_context()->stream()->platform_specific_handle().stream;
-    const CudaStatus status = call.RunCuda(buffers, workspace.flat<double>().data(), stream);
+    double* const memory = doubles > 0 ? workspace.flat<double>().data() : nullptr;
+    const CudaStatus status = call.RunCuda(buffers, memory, stream);
     if (status == 0) return absl::OkStatus();
     return absl::InternalError(std::string("CUDA kernel: ") + CudaErrorText(status));
   }

@@ -20,12 +20,7 @@ absl::Status ReadNumbers(InferenceContext* context, std::vector<int64_t>* number
   if (static_cast<int>(numbers->size()) != num_gradients + 2) {
     return absl::InvalidArgumentError("numbers: expected K, V and one slot per gradient");
   }
-  const int64_t slots = (*numbers)[0] * (*numbers)[1];
-  for (size_t n = 2; n < numbers->size(); ++n) {
-    if ((*numbers)[n] >= 0 && (*numbers)[n] < slots) continue;
-    return absl::InvalidArgumentError("slots must be below num_tasks * num_tensors");
-  }
-  return ToStatus(CheckNumTasks((*numbers)[0]));
+  return ToStatus(CheckTaskNumbers(*numbers));
 }
 
 absl::Status GramianShape(InferenceContext* context) {
@@ -39,6 +34,11 @@ absl::Status GramianShape(InferenceContext* context) {
 absl::Status TensorShapes(InferenceContext* context) {
   std::vector<int64_t> numbers;
   TF_RETURN_IF_ERROR(ReadNumbers(context, &numbers));
+  int num_tensors;
+  TF_RETURN_IF_ERROR(context->GetAttr("num_tensors", &num_tensors));
+  if (num_tensors != numbers[1]) {
+    return absl::InvalidArgumentError("numbers: expected V to be num_tensors");
+  }
   std::vector<tf::shape_inference::ShapeHandle> shapes(numbers[1]);
   // An unknown shape of its own each: what is merged with one unknown shape counts as equal.
   for (auto& shape : shapes) shape = context->UnknownShape();

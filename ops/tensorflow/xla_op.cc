@@ -55,6 +55,8 @@ Error ReadCall(ffi::RemainingArgs args, ffi::RemainingRets results, std::string_
   if (op == nullptr) return "no op of that name in the table";
   CallSpec spec;
   spec.numbers.assign(numbers.begin(), numbers.end());
+  spec.inputs.reserve(args.size());
+  buffers->inputs.reserve(args.size());
   for (size_t n = 0; n < args.size(); ++n) {
     const ffi::AnyBuffer array = args.get<ffi::AnyBuffer>(n).value();
     const auto dims = array.dimensions();
@@ -64,7 +66,9 @@ Error ReadCall(ffi::RemainingArgs args, ffi::RemainingRets results, std::string_
   for (size_t n = 0; n < results.size(); ++n) {
     buffers->results.push_back(results.get<ffi::AnyBuffer>(n).value()->untyped_data());
   }
-  return op->prepare(spec, call);
+  if (Error error = op->prepare(spec, call)) return error;
+  if ((*call)->results().size() != results.size()) return "numbers: they make other results";
+  return {};
 }
 
 ffi::Error ToFfi(const Error& error) {
@@ -100,6 +104,9 @@ ffi::Error OnDevice(ffi::RemainingArgs args, ffi::RemainingRets results, CudaStr
   if (Error error = ReadCall(args, results, name, numbers, &call, &buffers)) return ToFfi(error);
   double* workspace = nullptr;
   if (const int64_t doubles = call->WorkspaceSize(buffers); doubles > 0) {
+    if (!FindOp(std::string(name))->needs_workspace) {
+      return ToFfi("the op's row in the table says that it needs no workspace");
+    }
     const auto memory = scratch.Allocate(doubles * sizeof(double), 256);
     if (!memory) return ToFfi("CUDA kernel: no memory for the workspace");
     workspace = static_cast<double*>(*memory);

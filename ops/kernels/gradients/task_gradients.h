@@ -47,6 +47,24 @@ inline Error CheckNumTasks(int64_t num_tasks) {
          std::to_string(num_tasks);
 }
 
+// The numbers of a call: K, V, and for each gradient its slot k * V + v. Every tensor has one.
+inline Error CheckTaskNumbers(const std::vector<int64_t>& numbers) {
+  if (numbers.size() < 2) return "numbers: expected K, V and the slots";
+  if (Error error = CheckNumTasks(numbers[0])) return error;
+  const int64_t num_slots = static_cast<int64_t>(numbers.size()) - 2;
+  if (numbers[1] < 0 || numbers[1] > num_slots) {
+    return "numbers: expected a gradient of each of the V tensors, received V = " +
+           std::to_string(numbers[1]) + " and " + std::to_string(num_slots) + " gradients";
+  }
+  for (int64_t n = 0; n < num_slots; ++n) {
+    const int64_t slot = numbers[n + 2];
+    if (slot < 0 || slot >= numbers[0] * numbers[1]) {
+      return "slots must be below num_tasks * num_tensors, received " + std::to_string(slot);
+    }
+  }
+  return {};
+}
+
 // An order of projections is [K, K-1] on the host: row i lists the other tasks, each once.
 inline Error CheckOrder(const int32_t* order, int num_tasks) {
   for (int i = 0; i < num_tasks; ++i) {
