@@ -1,4 +1,4 @@
-"""The raw TensorFlow ops with numbers that contradict their inputs or outputs: an error, no crash."""
+"""The raw TensorFlow ops with numbers that contradict their tensors: an error, no crash."""
 
 import pytest
 import tensorflow as tf
