@@ -6,7 +6,7 @@ from typing import Any
 from mtl_tf.targets import KINDS, TargetKind
 
 
-def checked_class_names(names: Any, task: str, num_classes: int) -> tuple[str, ...]:
+def checked_class_names(names: Sequence[str], task: str, num_classes: int) -> tuple[str, ...]:
     """Return the class names of a task as a tuple.
 
     Args:
