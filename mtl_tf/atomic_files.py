@@ -3,9 +3,10 @@
 import json
 import os
 import pathlib
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 _LARGEST_JSON = 1 << 28  # bytes
+_Json: TypeAlias = Any  # dict, list, str, float, int, bool or None
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -30,7 +31,11 @@ def open_no_link(path: str | os.PathLike[str], flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
-def read_json(path: str | os.PathLike[str], what: str, kind: type = dict) -> Any:
+@overload
+def read_json(path: str | os.PathLike[str], what: str) -> dict[str, Any]: ...
+@overload
+def read_json(path: str | os.PathLike[str], what: str, kind: type) -> _Json: ...
+def read_json(path: str | os.PathLike[str], what: str, kind: type = dict) -> _Json:
     """Read a JSON file.
 
     Args:

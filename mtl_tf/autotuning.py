@@ -1,11 +1,13 @@
 """`tf.data` without its autotuning thread, which blocks the deletion of an iterator."""
 
-from typing import Any
+from typing import TypeVar
 
 import tensorflow as tf
 
+_Data = TypeVar("_Data")
 
-def without_autotuning(dataset: Any) -> Any:
+
+def without_autotuning(dataset: _Data) -> _Data:
     """Return a data set without TensorFlow's autotuning thread, unless its options enable it.
 
     Deleting an iterator, as `fit` does after each epoch, waits for that thread while holding the

@@ -1,12 +1,21 @@
 """Names of the classes of tasks: checks, and the forms in which users and files give them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Protocol
 
 from mtl_tf.targets import KINDS, TargetKind
 
 
-def checked_class_names(names: Any, task: str, num_classes: int) -> tuple[str, ...]:
+class _Task(Protocol):
+    """The part of `mtl_tf.Task` that decides on class names."""
+
+    @property
+    def kind(self) -> TargetKind: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+
+def checked_class_names(names: Sequence[str], task: str, num_classes: int) -> tuple[str, ...]:
     """Return the class names of a task as a tuple.
 
     Args:
@@ -78,7 +87,7 @@ def class_names_config(
 def assigned_class_names(
     names: Sequence[str] | Mapping[str, Sequence[str]],
     channels: Mapping[str, int],
-    objects: Mapping[str, Any],
+    objects: Mapping[str, _Task],
 ) -> dict[str, tuple[str, ...]]:
     """Return `{task: class names}`.
 

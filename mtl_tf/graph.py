@@ -3,10 +3,13 @@
 The only module that reads Keras' private graph attributes.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 
-def calls(outputs: list[Any]) -> list[tuple[Any, Any]]:
+
+def calls(outputs: Sequence[keras.KerasTensor]) -> list[tuple[keras.Operation, Any]]:
     """Return the calls that symbolic tensors depend on, in topological order.
 
     Args:
@@ -16,7 +19,7 @@ def calls(outputs: list[Any]) -> list[tuple[Any, Any]]:
         List of `(operation, node)`: the layer, and one call of it with its `input_tensors` and
         `output_tensors`. A layer that is called several times occurs once per call.
     """
-    ordered: list[tuple[Any, Any]] = []
+    ordered: list[tuple[keras.Operation, Any]] = []
     seen: set[int] = set()
     waiting = [(x, False) for x in reversed(outputs)]
     while waiting:

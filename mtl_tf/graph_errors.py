@@ -8,9 +8,10 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import tensorflow as tf
+
+from mtl_tf.typing import Tensor
 
 _MAX_STORED = 16  # exceptions stored to be raised again
 _PATTERN = re.compile(  # as written by the graph runtime, or by Python in eager mode
@@ -42,12 +43,14 @@ def encode_error(error: type[BaseException], text: object, number: int = 0) -> s
     return f"{error.__name__}<{number}>: {text}<end>"
 
 
-def require_text(condition: tf.Tensor, text: Any) -> Any:
+def require_text(condition: Tensor, text: str | Tensor) -> tf.Operation | None:
     """Return an operation that fails unless `condition`, with a text of `store_exception`."""
     return tf.debugging.Assert(condition, [text])
 
 
-def require(condition: tf.Tensor, error: type[Exception], text: str, *numbers: tf.Tensor) -> Any:
+def require(
+    condition: Tensor, error: type[Exception], text: str, *numbers: Tensor
+) -> tf.Operation | None:
     """Return an operation that fails with a Python exception unless `condition`.
 
     Args:

@@ -1,7 +1,7 @@
 """Optional packages: imported when needed, with an error that says what to install."""
 
 import importlib
-from typing import Any
+import types
 
 _EXTRA = 'pip install ".[{}]" in the source folder of mtl_tf'
 _PACKAGES = {  # module: (name of the package, command that installs it)
@@ -14,7 +14,7 @@ _PACKAGES = {  # module: (name of the package, command that installs it)
 }
 
 
-def optional_import(module: str, purpose: str, alternative: str = "") -> Any:
+def optional_import(module: str, purpose: str, alternative: str = "") -> types.ModuleType:
     """Import a module of an optional package.
 
     Args:

@@ -5,14 +5,17 @@ never on the name of a task.
 """
 
 import enum
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+
+from mtl_tf.typing import Tensor
 
 LARGEST_DEPTH_M = 1000.0
 """Larger depths, in metres, are rejected as values in another unit."""
 
 _MAX_FLOAT = float(np.finfo(np.float32).max)
+_Values = TypeVar("_Values", np.ndarray, Tensor)
 
 
 class TargetKind(enum.Enum):
@@ -75,7 +78,7 @@ class TargetKind(enum.Enum):
             TargetKind.VALUES: (-_MAX_FLOAT, _MAX_FLOAT),
         }[self]
 
-    def measured(self, target: Any, channels: int) -> Any:
+    def measured(self, target: _Values, channels: int) -> _Values:
         """Return the values that must be within `limits`: the target, or squared vector lengths.
 
         Args:
@@ -110,7 +113,7 @@ class TargetKind(enum.Enum):
         count = int(is_invalid.any(-1).sum())
         return self.message(value[is_invalid].flat[0], channels, count) if count else None
 
-    def message(self, value: Any, channels: int, count: int = 0) -> str:
+    def message(self, value: object, channels: int, count: int = 0) -> str:
         """Return `has the value 255 (7 times): class ids must be ...`, for errors."""
         what = "vectors of squared length" if self is TargetKind.DIRECTION else "the value"
         times = f" ({count} times)" if count else ""

@@ -8,8 +8,8 @@ file names: classes must be losses or metrics that are registered with Keras or 
 import inspect
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn, overload
 
 import keras
 
@@ -39,7 +39,7 @@ def task_config(task: Task) -> dict[str, Any]:
     return config
 
 
-def tasks_from_config(config: Any) -> tuple[Task, ...]:
+def tasks_from_config(config: Sequence[Mapping[str, Any]] | Mapping[str, int]) -> tuple[Task, ...]:
     """Return the tasks of a trainer's configuration.
 
     Args:
@@ -53,7 +53,7 @@ def tasks_from_config(config: Any) -> tuple[Task, ...]:
     return tuple(_task(of_task) for of_task in config)
 
 
-def known_classes(config: Any) -> dict[str, Any]:
+def known_classes(config: object) -> dict[str, Any]:
     """Return the registered objects and imported Keras classes that a configuration names.
 
     Args:
@@ -74,7 +74,10 @@ def known_classes(config: Any) -> dict[str, Any]:
     return objects
 
 
-def whole_config(instance: Any, looks_inside: bool = True) -> dict[str, Any]:
+def whole_config(
+    instance: keras.layers.Layer | keras.losses.Loss | keras.metrics.Metric,
+    looks_inside: bool = True,
+) -> dict[str, Any]:
     """Return the Keras configuration of an object with all arguments of its constructor.
 
     Entries that are no argument of the constructor are left out.
@@ -109,13 +112,17 @@ def whole_config(instance: Any, looks_inside: bool = True) -> dict[str, Any]:
     return config
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return isinstance(value, bool | int | float | str | None)
 
 
-def serialized(value: Any) -> Any:
+@overload
+def serialized(value: Mapping[str, object]) -> dict[str, Any]: ...
+@overload
+def serialized(value: object) -> object: ...
+def serialized(value: object) -> object:
     """Serialise with `keras.saving.serialize_keras_object` and `whole_config`.
 
     The `shared_object_id` of Keras is left out: Keras derives it from addresses, and the addresses
@@ -129,20 +136,21 @@ def serialized(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [serialized(item) for item in value]
     stored = _without_shared_ids(keras.saving.serialize_keras_object(value))
-    if isinstance(value, keras.losses.Loss | keras.metrics.Metric | keras.layers.Layer):
+    is_whole = isinstance(value, keras.losses.Loss | keras.metrics.Metric | keras.layers.Layer)
+    if is_whole and isinstance(stored, dict):
         whole = whole_config(value)
         stored["config"] = {name: stored["config"].get(name, whole[name]) for name in whole}
     return stored
 
 
-def _without_shared_ids(config: Any) -> Any:
+def _without_shared_ids(config: object) -> object:
     if isinstance(config, Mapping):
         kept = {name: item for name, item in config.items() if name != "shared_object_id"}
         return {name: _without_shared_ids(item) for name, item in kept.items()}
     return [_without_shared_ids(item) for item in config] if isinstance(config, list) else config
 
 
-def _named(config: Any) -> Iterator[tuple[str, str, str]]:
+def _named(config: object) -> Iterator[tuple[str, str, str]]:
     """Yield `(class name, module, registered name)` of all objects in a configuration."""
     if isinstance(config, Mapping):
         name, registered = config.get("class_name"), config.get("registered_name")
@@ -157,10 +165,14 @@ def _named(config: Any) -> Iterator[tuple[str, str, str]]:
             yield from _named(value)
 
 
-def _stored(task: Task, field: str, value: Any) -> Any:
+def _stored(
+    task: Task, field: str, value: Callable[..., object] | None
+) -> dict[str, object] | None:
     """Return a function or class as JSON."""
+    if value is None:
+        return None
     owner = next((name for name, known in TASKS.items() if getattr(known, field) is value), None)
-    if owner is not None and value is not None:
+    if owner is not None:
         return {"task": owner}
     if isinstance(value, _Factory):
         return {"made": value.config}
@@ -171,8 +183,6 @@ def _stored(task: Task, field: str, value: Any) -> Any:
         return {"made": serialized(value())}
     if field == "metrics":
         return {"made": serialized(task.new_metrics())}
-    if value is None:
-        return None
     name = getattr(value, "__name__", None)
     if name and keras.saving.get_registered_object(keras.saving.get_registered_name(value)):
         return {"function": keras.saving.get_registered_name(value)}
@@ -180,7 +190,7 @@ def _stored(task: Task, field: str, value: Any) -> Any:
 
 
 def _task(config: Mapping[str, Any]) -> Task:
-    functions = {field: _restored(config, field) for field in _FUNCTIONS}
+    functions: dict[str, Any] = {field: _restored(config, field) for field in _FUNCTIONS}
     return Task(
         name=config["name"],
         channels=config["channels"],
@@ -192,7 +202,7 @@ def _task(config: Mapping[str, Any]) -> Task:
     )
 
 
-def _restored(config: Mapping[str, Any], field: str) -> Any:
+def _restored(config: Mapping[str, Any], field: str) -> Callable[..., object] | None:
     stored = config[field]
     if stored is None:
         return None
@@ -232,11 +242,13 @@ def _class(stored: Mapping[str, str], task: str, field: str) -> type:
 class _Factory:
     """Deserialise a loss, or a list of metrics, from its configuration at each call."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: object) -> None:
         self.config = config
         self._known = known_classes(config)
 
-    def __call__(self, _channels: int | None = None) -> Any:
+    def __call__(
+        self, _channels: int | None = None
+    ) -> keras.losses.Loss | list[keras.metrics.Metric]:
         return keras.saving.deserialize_keras_object(self.config, self._known)
 
 
@@ -246,7 +258,7 @@ class _Missing:
     def __init__(self, task: str, field: str, name: str) -> None:
         self.task, self.field, self.__qualname__ = task, field, name
 
-    def __call__(self, *_: Any) -> Any:
+    def __call__(self, *_: object) -> NoReturn:
         raise ValueError(
             f"The {self.field} {self.__qualname__!r} of task {self.task!r} was not saved with the "
             "trainer: pass your mtl_tf.Task"

@@ -3,15 +3,16 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mtl_tf import losses, metrics
 from mtl_tf.class_names import checked_class_names, class_names_by_task
 from mtl_tf.metrics import MetricInfo
 from mtl_tf.targets import KINDS, TargetKind
+from mtl_tf.typing import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +50,13 @@ class Task:
 
     name: str
     channels: int
-    activation: Callable[[Any], Any]
+    activation: Callable[[Tensor], Tensor]
     loss: Callable[[], keras.losses.Loss]
     metrics: Callable[[int], list[keras.metrics.Metric]]
     main_metric: str
     higher_is_better: bool
     kind: TargetKind = None  # type: ignore[assignment]  # __post_init__ infers it
-    colourise: Callable[[Any], Any] | None = None
+    colourise: Callable[[np.ndarray], np.ndarray] | None = None
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -168,7 +169,13 @@ def _unit_vectors(raw: tf.Tensor) -> tf.Tensor:
     return tf.math.l2_normalize(raw, axis=-1)
 
 
-def _task(name: str, channels: int, activation: Any, loss: Any, new_metrics: Any) -> Task:
+def _task(
+    name: str,
+    channels: int,
+    activation: Callable[[Tensor], Tensor],
+    loss: Callable[[], keras.losses.Loss],
+    new_metrics: Callable[[int], list[keras.metrics.Metric]],
+) -> Task:
     main = metrics.MAIN_METRICS[name]
     higher_is_better = metrics.HIGHER_IS_BETTER[name][main]
     return Task(name, channels, activation, loss, new_metrics, main, higher_is_better, KINDS[name])
@@ -244,7 +251,9 @@ def as_tasks(tasks: TasksLike) -> tuple[Task, ...]:
     Raises:
         ValueError: for an unknown name, a repeated task, no task, or channels below 1.
     """
-    items: list[Any] = list(tasks.items()) if isinstance(tasks, Mapping) else list(tasks)
+    items: list[str | Task | tuple[str, int]] = [
+        *(tasks.items() if isinstance(tasks, Mapping) else tasks)
+    ]
     objects: Mapping[str, Task] = getattr(tasks, "own", {})  # of a data set
     class_names: Mapping[str, tuple[str, ...]] = getattr(tasks, "class_names", {})
     resolved: list[Task] = []

@@ -1,7 +1,7 @@
 """Types that many rooms share, by the names the field uses.
 
-TensorFlow and Keras do not type their tensors: a checker sees `Any` behind some of these, a reader
-sees what a value is.
+TensorFlow and Keras do not type their tensors, so a checker sees `Any` behind some of these; a
+reader sees what a value is.
 
 ================ ==========================================================================
 `Tensor`         a TensorFlow tensor, symbolic or not; shape and dtype are in the docstring
@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 
 Tensor: TypeAlias = tf.Tensor
-TensorLike: TypeAlias = "tf.Tensor | tf.Variable | np.ndarray | Sequence[Any] | float"
+TensorLike: TypeAlias = tf.Tensor | tf.Variable | np.ndarray | Sequence[Any] | float
 FeatureMaps: TypeAlias = Sequence[tf.Tensor]
-TaskGradients: TypeAlias = "Sequence[Sequence[tf.Tensor | tf.IndexedSlices | None]]"
+TaskGradients: TypeAlias = Sequence[Sequence[tf.Tensor | tf.IndexedSlices | None]]
 Predictions: TypeAlias = Mapping[str, tf.Tensor]
 Results: TypeAlias = Mapping[str, Mapping[str, float]]
 

@@ -94,7 +94,7 @@ def _modulated(shared: keras.Model, image: keras.KerasTensor, task: str) -> kera
     """Return the output of a model of shared layers with the modulation of one task."""
     num_sums = itertools.count()
 
-    def clone_layer(layer: Any) -> Any:
+    def clone_layer(layer: layers.Layer) -> layers.Layer:
         if not isinstance(layer, layers.BatchNormalization):
             return layer
         config = {**layer.get_config(), "name": f"modulator.{task}.{layer.name}"}
@@ -103,7 +103,7 @@ def _modulated(shared: keras.Model, image: keras.KerasTensor, task: str) -> kera
         norm.set_weights(layer.get_weights())
         return norm
 
-    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+    def call(layer: layers.Layer, *arguments: Any, **options: Any) -> keras.KerasTensor:
         prefix = f"modulator.{task}.{layer.name}"
         if isinstance(layer, layers.Add) and len(arguments[0]) == 2:
             rest, branch = arguments[0]
@@ -118,7 +118,7 @@ def _modulated(shared: keras.Model, image: keras.KerasTensor, task: str) -> kera
     return clone.outputs[0]
 
 
-def _adapter(x: keras.KerasTensor, layer: Any, name: str) -> keras.KerasTensor:
+def _adapter(x: keras.KerasTensor, layer: layers.Conv2D, name: str) -> keras.KerasTensor:
     """Return a 1x1 convolution parallel to a larger one, initially zero."""
     if layer.padding == "valid":
         x = layers.Cropping2D(layer.dilation_rate[0] * (layer.kernel_size[0] // 2))(x)

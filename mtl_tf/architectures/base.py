@@ -5,7 +5,7 @@ import inspect
 import itertools
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 
@@ -13,7 +13,17 @@ from mtl_tf import backbones, heads, ops
 from mtl_tf.backbones.stage import Maps, Stage, after_each, pyramid
 from mtl_tf.layers.resize import resize_to
 
-Tasks = Mapping[str, int] | Iterable[Any]
+
+class _Task(Protocol):
+    """The part of `mtl_tf.Task` that an architecture reads."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def channels(self) -> int: ...
+
+
+Tasks = Mapping[str, int] | Iterable[_Task]
 """`{task: channels}`, or objects with `name` and `channels` such as `mtl_tf.Task`."""
 
 
@@ -113,7 +123,7 @@ class Blueprint:
         return resize_to(prediction, height, width, name=task, dtype="float32")
 
 
-def _check_model(backbone: Any, input_shape: tuple[int, int, int]) -> None:
+def _check_model(backbone: keras.Model, input_shape: tuple[int, int, int]) -> None:
     if not isinstance(backbone, keras.Model) or len(getattr(backbone, "inputs", None) or ()) != 1:
         raise ValueError(
             "backbone must be a name or a functional Keras model with one input. Received: "
@@ -192,13 +202,15 @@ class Architecture(keras.Model, abc.ABC):
             arguments["backbone"] = keras.saving.serialize_keras_object(arguments["backbone"])
         return {**arguments, **config}
 
-    def export(self, *arguments: Any, **options: Any) -> Any:
+    def export(self, *arguments: Any, **options: Any) -> object:
         """Export to SavedModel, ONNX or LiteRT by `keras.Model.export`, without custom ops."""
         with ops.portable():
             return super().export(*arguments, **options)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Architecture":
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> "Architecture":
         """Create the model from the configuration of `get_config`."""
         config = dict(config)
         if isinstance(config["backbone"], dict):

@@ -8,7 +8,6 @@ Multi-Task Networks: Deciding What Layers to Share", BMVC 2020.
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,11 +15,13 @@ from scipy import stats
 
 from mtl_tf.architectures.single_task import SingleTask
 from mtl_tf.inspection.cost import stage_costs
+from mtl_tf.typing import TensorLike
 
 Partition = tuple[tuple[int, ...], ...]
+_PartialTree = tuple[float, float, list[Partition]]  # score, cost, partition after each stage
 
 
-def rdm(features: Any) -> np.ndarray:
+def rdm(features: np.ndarray) -> np.ndarray:
     """Return the representation dissimilarity matrix, 1 - Pearson correlation between images.
 
     Source: Vandenhende et al., BMVC 2020, section 3.1.
@@ -70,7 +71,10 @@ def affinity(rdms: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def search(
-    affinities: Any, costs: Sequence[float], budget: float, beam_width: int = 1000
+    affinities: TensorLike,
+    costs: Sequence[float],
+    budget: float,
+    beam_width: int = 1000,
 ) -> list[list[tuple[int, ...]]]:
     """Search the tree that groups similar tasks best within a budget.
 
@@ -100,10 +104,10 @@ def search(
             f"The budget must allow one copy of every stage, {sum(costs):g}. Received: {budget:g}"
         )
     root: Partition = (tuple(range(num_tasks)),)
-    beam: list[tuple[float, float, list[Partition]]] = [(0.0, 0.0, [root])]
+    beam: list[_PartialTree] = [(0.0, 0.0, [root])]
     for stage, cost in enumerate(costs):
         rest = sum(costs[stage + 1 :])
-        candidates = []
+        candidates: list[_PartialTree] = []
         for score, spent, tree in beam:
             for partition in refinements(tree[-1]):
                 total = spent + cost * len(partition)
@@ -136,9 +140,9 @@ def _dissimilarity(partition: Partition, dissimilarity: np.ndarray) -> float:
     return float(np.mean([dissimilarity[np.ix_(group, group)].max() for group in partition]))
 
 
-def _undominated(candidates: list[tuple[float, float, Any]]) -> list[tuple[float, float, Any]]:
+def _undominated(candidates: list[_PartialTree]) -> list[_PartialTree]:
     """Return the Pareto-optimal candidates of each last partition, sorted by score."""
-    cheapest: dict[Any, float] = {}
+    cheapest: dict[frozenset[frozenset[int]], float] = {}
     undominated = []
     for score, spent, tree in sorted(candidates, key=lambda c: c[:2]):
         end = frozenset(frozenset(group) for group in tree[-1])
@@ -149,7 +153,7 @@ def _undominated(candidates: list[tuple[float, float, Any]]) -> list[tuple[float
 
 
 def search_layout(
-    models: Mapping[str, SingleTask], images: Any, budget: float, beam_width: int = 1000
+    models: Mapping[str, SingleTask], images: TensorLike, budget: float, beam_width: int = 1000
 ) -> list[list[tuple[str, ...]]]:
     """Search the tree of `Branched` by the representations of trained single-task networks.
 

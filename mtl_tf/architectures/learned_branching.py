@@ -10,9 +10,10 @@ from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
 from mtl_tf.backbones.stage import Maps
 from mtl_tf.inspection.cost import stage_costs
 from mtl_tf.layers import BranchingChoices, Mixture
+from mtl_tf.typing import TensorLike
 
 
-def derive_tree(logits: Any, tasks: Sequence[str]) -> list[list[tuple[str, ...]]]:
+def derive_tree(logits: TensorLike, tasks: Sequence[str]) -> list[list[tuple[str, ...]]]:
     """Return the tree of the most probable choices, for `Branched`.
 
     Source: Guo et al., "Learning to Branch for Multi-Task Learning", ICML 2020, section 3.3.

@@ -2,7 +2,6 @@
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 
@@ -97,7 +96,7 @@ class SoftSharing(Architecture, abc.ABC):
             layer.set_weights(source.get_weights())
 
 
-def weighted_layers(model: keras.Model, prefix: str = "") -> list[tuple[str, Any]]:
+def weighted_layers(model: keras.Model, prefix: str = "") -> list[tuple[str, keras.layers.Layer]]:
     """Return the layers with weights by name; names in a nested model have its name as prefix."""
     named_layers = []
     for layer in model.layers:
@@ -108,5 +107,5 @@ def weighted_layers(model: keras.Model, prefix: str = "") -> list[tuple[str, Any
     return named_layers
 
 
-def _shapes(layer: Any) -> Any:
+def _shapes(layer: keras.layers.Layer | None) -> list[tuple[int, ...]] | None:
     return None if layer is None else [tuple(w.shape) for w in layer.weights]

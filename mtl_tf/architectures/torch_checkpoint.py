@@ -1,8 +1,12 @@
 """Loading of checkpoints of the survey's official code into the corresponding models."""
 
 import itertools
+import os
 import pathlib
-from typing import Any
+from collections.abc import Mapping
+
+import keras
+import numpy as np
 
 from mtl_tf.architectures.base import Architecture
 from mtl_tf.layers import CrossStitchUnit
@@ -15,7 +19,7 @@ _OPTIONS = {"gate": "source", "propagation": "official"}
 _PACKED = ".self_attention.from."
 
 
-def load_torch_checkpoint(model: Architecture, path: str | pathlib.Path) -> None:
+def load_torch_checkpoint(model: Architecture, path: str | os.PathLike[str]) -> None:
     """Load a checkpoint of the survey's official PyTorch code.
 
     For `SingleTask`, `SharedTrunk`, `CrossStitch`, `NDDRCNN` and `MTAN` on ResNets with the DeepLab
@@ -70,7 +74,7 @@ def _cross_stitch_slots(unit: CrossStitchUnit, tasks: list[str]) -> list[tuple[s
     ]
 
 
-def _message_slots(layer: Any, tasks: list[str]) -> list[tuple[str, Slot]]:
+def _message_slots(layer: keras.layers.Layer, tasks: list[str]) -> list[tuple[str, Slot]]:
     """Return the slots of the gates and values of a task, which are packed in one kernel."""
     module, source = layer.name.split(_PACKED)
     targets = [task for task in tasks if task != source]
@@ -86,7 +90,9 @@ def _message_slots(layer: Any, tasks: list[str]) -> list[tuple[str, Slot]]:
     ]
 
 
-def _check_order(state: dict[str, Any], prefix: str, index: int, tasks: list[str]) -> None:
+def _check_order(
+    state: Mapping[str, np.ndarray], prefix: str, index: int, tasks: list[str]
+) -> None:
     """Raise a `ValueError` if the checkpoint concatenates tasks in another order than the model."""
     parts = [name.split(".") for name in state if name.startswith(prefix)]
     order = list(dict.fromkeys(part[index] for part in parts))

@@ -1,6 +1,7 @@
 """KerasHub backbones with pyramid outputs: ResNet, MiT, DenseNet, ..."""
 
 import types
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,8 +27,8 @@ class HubBackbone(keras.Model):
     """
 
     def __init__(self, backbone: keras.Model, name: str | None = None) -> None:
-        levels: Any = getattr(backbone, "pyramid_outputs", None)
-        inputs: Any = getattr(backbone, "inputs", ())
+        levels: Mapping[str, keras.KerasTensor] | None = getattr(backbone, "pyramid_outputs", None)
+        inputs: Sequence[keras.KerasTensor] = getattr(backbone, "inputs", ())
         if not levels or len(inputs) != 1 or any(len(x.shape) != 4 for x in levels.values()):
             raise ValueError(
                 "A backbone needs pyramid outputs that are maps [B, h, w, C] (a keras_hub "
@@ -46,13 +47,17 @@ class HubBackbone(keras.Model):
         return {"backbone": backbone, "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "HubBackbone":
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> "HubBackbone":
         """Create the model from the configuration of `get_config`."""
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
         return cls(backbone, config["name"])
 
 
-def keras_hub(preset: Any, input_shape: tuple[int, int, int], **options: Any) -> keras.Model:
+def keras_hub(
+    preset: str | keras.Model, input_shape: tuple[int, int, int], **options: Any
+) -> keras.Model:
     """Return a KerasHub backbone with pyramid outputs as a backbone of architectures.
 
     Needs KerasHub (`pip install ".[hub]"`), which downloads presets with a progress bar. Images are

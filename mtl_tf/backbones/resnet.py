@@ -7,7 +7,6 @@ dilation. Layer names are those of the published models.
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import keras
 from keras import layers
@@ -46,7 +45,7 @@ def resnet_stages(
         raise ValueError(
             f"output_stride must be one of {OUTPUT_STRIDES}. Received: {output_stride}"
         )
-    block: Callable[..., Any] = basic_block
+    block: Callable[..., keras.KerasTensor] = basic_block
     if _EXPANSION[depth] > 1:
         block = functools.partial(bottleneck, strides_on_first=strides_on_first)
     stages = {"stem": Stage((replacing(functools.partial(_stem, prefix=prefix)),))}

@@ -6,7 +6,6 @@ between them.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 
@@ -85,7 +84,7 @@ def stages_of(model: keras.Model, prefix: str) -> dict[str, Stage]:
         The weights are copies of the model's.
     """
     is_plain = type(model) is type(keras.Model(model.inputs, model.outputs))
-    copy: Any = (
+    copy: keras.Model = (
         keras.models.clone_model(model) if is_plain else type(model).from_config(model.get_config())
     )
     copy.set_weights(model.get_weights())
@@ -98,7 +97,7 @@ def stages_of(model: keras.Model, prefix: str) -> dict[str, Stage]:
     return {f"stage{i}": Stage((block,)) for i, block in enumerate(blocks, start=1)}
 
 
-def pyramid(outputs: Any) -> Maps:
+def pyramid(outputs: Maps | Mapping[str, keras.KerasTensor] | keras.KerasTensor) -> Maps:
     """Return the outputs of a backbone as a list."""
     if isinstance(outputs, dict):
         return list(outputs.values())

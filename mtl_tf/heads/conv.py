@@ -1,7 +1,5 @@
 """Light head: the stages of the backbone projected, summed from coarse to fine, and convolved."""
 
-from typing import Any
-
 import keras
 from keras import layers
 
@@ -28,7 +26,7 @@ def conv_head(features: list[keras.KerasTensor], channels: int, name: str) -> ke
         Raw prediction `[B, h_0, w_0, channels]`.
     """
     init = KAIMING_NORMAL_FAN_OUT
-    x: Any = None
+    x: keras.KerasTensor | None = None
     for s in reversed(range(len(features))):
         stage = features[s]
         lateral = conv(stage, _CHANNELS, 1, use_bias=True, name=f"{name}.lateral.{s}")

@@ -7,6 +7,7 @@ raise an error with their name; they never count as zero.
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -25,7 +26,7 @@ class UncountedLayerError(ValueError):
     """Error for a layer whose multiply-adds cannot be counted; the message has its name."""
 
 
-def multiply_adds(outputs: list[Any]) -> list[tuple[Any, int]]:
+def multiply_adds(outputs: Sequence[keras.KerasTensor]) -> list[tuple[keras.Operation, int]]:
     """Return the calls that symbolic tensors depend on, with their cost for one image.
 
     Args:
@@ -43,7 +44,7 @@ def multiply_adds(outputs: list[Any]) -> list[tuple[Any, int]]:
     return [(operation, cost // images) for operation, cost in costs]
 
 
-def _one_image(x: Any) -> Any:
+def _one_image(x: keras.KerasTensor) -> keras.KerasTensor:
     """Return an input with a fixed batch size: its own, or 1 if it is `None`."""
     if None in x.shape[1:]:
         raise ValueError(
@@ -53,7 +54,9 @@ def _one_image(x: Any) -> Any:
     return keras.KerasTensor((x.shape[0] or 1, *x.shape[1:]) if x.shape else (), x.dtype)
 
 
-def _of_graph(outputs: list[Any], inputs: dict[int, Any]) -> tuple[dict[int, Any], list[Any]]:
+def _of_graph(
+    outputs: Sequence[keras.KerasTensor], inputs: Mapping[int, keras.KerasTensor]
+) -> tuple[dict[int, keras.KerasTensor], list[tuple[keras.Operation, int]]]:
     """Return all tensors of a graph with their shapes, given its inputs, and the cost of each call.
 
     Args:
@@ -76,7 +79,9 @@ def _of_graph(outputs: list[Any], inputs: dict[int, Any]) -> tuple[dict[int, Any
     return tensors, costs
 
 
-def _of_call(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+def _of_call(
+    operation: keras.Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[object, int]:
     """Return the outputs of a call, as `KerasTensor`s, and its cost."""
     rule = rule_of(operation)
     try:
@@ -102,7 +107,9 @@ def _of_call(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
         ) from error
 
 
-def _inner_product(operation: Any, args: Any, kwargs: Any, results: Any) -> int:
+def _inner_product(
+    operation: keras.Operation, args: tuple[Any, ...], kwargs: dict[str, Any], results: object
+) -> int:
     """Return the cost of an element-wise product that is summed immediately: see `traced_costs`."""
     flat = keras.tree.flatten((args, kwargs))
     factors = {id(x) for x in flat if math.prod(getattr(x, "shape", ())) > 1}
@@ -111,7 +118,7 @@ def _inner_product(operation: Any, args: Any, kwargs: Any, results: Any) -> int:
     return sum(map(math.prod, _shapes(results)))
 
 
-def _shapes(tensors: Any) -> list[tuple[int, ...]]:
+def _shapes(tensors: object) -> list[tuple[int, ...]]:
     """Return the shapes of all tensors in a structure."""
     flat = [x for x in keras.tree.flatten(tensors) if isinstance(x, keras.KerasTensor)]
     for x in flat:
@@ -120,9 +127,9 @@ def _shapes(tensors: Any) -> list[tuple[int, ...]]:
     return [tuple(x.shape) for x in flat]
 
 
-def _is_functional(operation: Any) -> bool:
+def _is_functional(operation: keras.Operation) -> bool:
     """Return whether the inner graph describes the whole call."""
-    bases: list[Any] = [
+    bases: list[type[keras.Model]] = [
         c for c in type(operation).__mro__ if c.__name__ in ("Functional", "Sequential")
     ]
     return (
@@ -133,7 +140,9 @@ def _is_functional(operation: Any) -> bool:
     )
 
 
-def _of_model(model: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+def _of_model(
+    model: keras.Model, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[object, int]:
     """Count a nested model by its graph, with the shapes of its call."""
     given = args[0] if args else kwargs["inputs"]
     names = [operation_of(x).name for x in model.inputs]
@@ -146,14 +155,18 @@ def _of_model(model: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
     return [tensors[id(x)] for x in model.outputs], sum(cost for _, cost in costs)
 
 
-def _of_time_distributed(layer: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+def _of_time_distributed(
+    layer: keras.layers.Layer, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[object, int]:
     """Count the layer inside `TimeDistributed` at every step."""
     x = args[0] if args else kwargs["inputs"]
     step = keras.KerasTensor((x.shape[0] * x.shape[1], *x.shape[2:]), x.dtype)
     return layer.compute_output_spec(x), _of_call(layer.layer, (step,), {})[1]
 
 
-def _of_bidirectional(layer: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+def _of_bidirectional(
+    layer: keras.layers.Layer, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[object, int]:
     """Count the two layers inside `Bidirectional`."""
     x = args[0] if args else kwargs["sequences"]
     directions = (layer.forward_layer, layer.backward_layer)

@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import keras
 
@@ -107,7 +106,7 @@ def summary(model: keras.Model) -> Summary:
     return Summary({part: Cost(parameters[part], costs[part]) for part in PARTS})
 
 
-def _outputs(model: Any) -> list[Any]:
+def _outputs(model: keras.Model) -> list[keras.KerasTensor]:
     """Return the symbolic outputs of a functional model."""
     try:
         return list(model.outputs)
@@ -118,7 +117,7 @@ def _outputs(model: Any) -> list[Any]:
         ) from error
 
 
-def part_of(layer: Any) -> str:
+def part_of(layer: keras.Operation) -> str:
     """Return the part of an architecture that a layer belongs to, by its name; one of `PARTS`."""
     if layer.name.startswith("backbone."):
         return "backbone"
@@ -126,7 +125,7 @@ def part_of(layer: Any) -> str:
     return "heads" if is_head else "exchange"
 
 
-def stage_costs(stage_maps: Iterable[list[Any]]) -> list[int]:
+def stage_costs(stage_maps: Iterable[list[keras.KerasTensor]]) -> list[int]:
     """Return the multiply-adds of each of a sequence of stages, from the maps after each."""
     totals = [sum(cost for _, cost in multiply_adds(maps)) for maps in stage_maps]
     return [after - before for before, after in itertools.pairwise([0, *totals])]

@@ -8,17 +8,16 @@ too.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 
 from mtl_tf import layers
 
 Shapes = Sequence[tuple[int, ...]]
-Rule = Callable[[Any, Shapes, Shapes], int]
+Rule = Callable[[keras.Operation, Shapes, Shapes], int]
 
 
-def rule_of(layer: Any) -> Rule | None:
+def rule_of(layer: keras.Operation) -> Rule | None:
     """Return the cost rule of a layer: its own `multiply_adds`, or the rule of its type.
 
     Args:
@@ -30,50 +29,50 @@ def rule_of(layer: Any) -> Rule | None:
     """
     if hasattr(layer, "multiply_adds"):
         return lambda layer, inputs, outputs: int(layer.multiply_adds(inputs, outputs))
-    layer_type: Any = type(layer)
+    layer_type = type(layer)
     for cls in layer_type.__mro__:
         if cls in _RULES:
             return _RULES[cls] if layer_type.call is cls.call else None
     return None
 
 
-def _convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _convolution(layer: keras.Operation, inputs: Shapes, outputs: Shapes) -> int:
     channels = inputs[0][-1 if layer.data_format == "channels_last" else 1]
     return math.prod(outputs[0]) * math.prod(layer.kernel_size) * (channels // layer.groups)
 
 
-def _transposed_convolution(layer: Any, inputs: Shapes, _outputs: Shapes) -> int:
+def _transposed_convolution(layer: keras.Operation, inputs: Shapes, _outputs: Shapes) -> int:
     return math.prod(inputs[0]) * math.prod(layer.kernel_size) * layer.filters
 
 
-def _depthwise_convolution(layer: Any, _inputs: Shapes, outputs: Shapes) -> int:
+def _depthwise_convolution(layer: keras.Operation, _inputs: Shapes, outputs: Shapes) -> int:
     return math.prod(outputs[0]) * math.prod(layer.kernel_size)
 
 
-def _separable_convolution(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _separable_convolution(layer: keras.Operation, inputs: Shapes, outputs: Shapes) -> int:
     channels = inputs[0][-1 if layer.data_format == "channels_last" else 1]
     per_channel = math.prod(layer.kernel_size) + layer.filters
     positions = math.prod(outputs[0]) // layer.filters
     return positions * channels * layer.depth_multiplier * per_channel
 
 
-def _dense(_layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _dense(_layer: keras.Operation, inputs: Shapes, outputs: Shapes) -> int:
     return math.prod(outputs[0]) * inputs[0][-1]
 
 
 def _recurrent(gates: int) -> Rule:
-    def rule(layer: Any, inputs: Shapes, _outputs: Shapes) -> int:
+    def rule(layer: keras.Operation, inputs: Shapes, _outputs: Shapes) -> int:
         batch, steps, channels = inputs[0]
         return batch * steps * gates * layer.units * (channels + layer.units)
 
     return rule
 
 
-def _free(_layer: Any, _inputs: Shapes, _outputs: Shapes) -> int:
+def _free(_layer: keras.Operation, _inputs: Shapes, _outputs: Shapes) -> int:
     return 0
 
 
-def _affinity_propagation(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
+def _affinity_propagation(layer: keras.Operation, inputs: Shapes, outputs: Shapes) -> int:
     """Count S products of embeddings and one of features, per step and pair of positions."""
     cost = 0
     for batch, height, width, channels in outputs:
@@ -82,11 +81,11 @@ def _affinity_propagation(layer: Any, inputs: Shapes, outputs: Shapes) -> int:
     return cost
 
 
-def _local_affinity(layer: Any, inputs: Shapes, _outputs: Shapes) -> int:
+def _local_affinity(layer: keras.Operation, inputs: Shapes, _outputs: Shapes) -> int:
     return math.prod(inputs[0]) * layer.size**2
 
 
-def _local_diffusion(layer: Any, _inputs: Shapes, outputs: Shapes) -> int:
+def _local_diffusion(layer: keras.Operation, _inputs: Shapes, outputs: Shapes) -> int:
     return math.prod(outputs[0]) * layer.size**2
 
 
@@ -111,7 +110,7 @@ _FREE_IN_KERAS = """
     RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom
 """
 
-_RULES: dict[Any, Rule] = {
+_RULES: dict[type[keras.Operation], Rule] = {
     **{
         getattr(keras.layers, name): _free
         for name in _FREE_IN_KERAS.split()

@@ -26,7 +26,9 @@ class _UnknownShapeError(UncountableError):
     """Error for a tensor of unknown shape."""
 
 
-def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+def traced(
+    operation: keras.Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[object, int]:
     """Return the outputs and the cost of a call, from the TensorFlow ops that it creates.
 
     Args:
@@ -44,7 +46,7 @@ def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
     flat = keras.tree.flatten((args, kwargs))
     places = [i for i, x in enumerate(flat) if isinstance(x, keras.KerasTensor)]
 
-    def call(*tensors: Any) -> Any:
+    def call(*tensors: tf.Tensor) -> object:
         filled = list(flat)
         for place, tensor in zip(places, tensors, strict=True):
             filled[place] = tensor
@@ -66,9 +68,11 @@ def traced(operation: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
     return outputs, cost
 
 
-def _function_of(call: Callable[..., Any], specs: Sequence[Any], inline: bool = False) -> Any:
+def _function_of(
+    call: Callable[..., object], specs: Sequence[tf.TensorSpec], inline: bool = False
+) -> tf.types.experimental.ConcreteFunction:
     """Trace the graph of a call; `inline` traces into the functions that it calls."""
-    inference: Any = _Inference(call)
+    inference: keras.layers.Layer = _Inference(call)
     infer = functools.partial(inference, training=False)
     was_eager = tf.config.functions_run_eagerly()
     with keras.StatelessScope(collect_losses=True), ops.portable():
@@ -82,17 +86,17 @@ def _function_of(call: Callable[..., Any], specs: Sequence[Any], inline: bool = 
 class _Inference(keras.layers.Layer):
     """Layer that calls a function in inference mode."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         super().__init__(name="inference", autocast=False)
         self.function = function
 
-    def call(self, *tensors: Any, training: bool = False) -> Any:
+    def call(self, *tensors: tf.Tensor, training: bool = False) -> object:
         return self.function(*tensors)
 
 
-def _of_graph(graph: Any) -> int:
+def _of_graph(graph: tf.Graph) -> int:
     """Count the multiply-adds of the ops that the outputs of a graph depend on."""
-    visited: dict[str, Any] = {}
+    visited: dict[str, tf.Operation] = {}
     stack = [x.op for x in graph.outputs]
     while stack:
         op = stack.pop()
@@ -102,7 +106,7 @@ def _of_graph(graph: Any) -> int:
     return sum(map(_of_op, visited.values()))
 
 
-def _of_op(op: Any) -> int:
+def _of_op(op: tf.Operation) -> int:
     rule = _RULES.get(op.type)
     if rule is not None:
         return rule(op)
@@ -111,19 +115,19 @@ def _of_op(op: Any) -> int:
     return 0
 
 
-def _size(tensor: Any) -> int:
+def _size(tensor: tf.Tensor) -> int:
     """Return the number of elements."""
     if not tensor.shape.is_fully_defined():
         raise _UnknownShapeError(f"the shape of {tensor.name} is not known: {tensor.shape}")
     return math.prod(tensor.shape)
 
 
-def _matmul(op: Any) -> int:
+def _matmul(op: tf.Operation) -> int:
     is_transposed = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
     return _size(op.outputs[0]) * op.inputs[0].shape[-2 if is_transposed else -1]
 
 
-def _einsum(op: Any) -> int:
+def _einsum(op: tf.Operation) -> int:
     if len(op.inputs) == 1:
         return 0
     sides, result = op.get_attr("equation").decode().split("->")
@@ -136,7 +140,7 @@ def _einsum(op: Any) -> int:
     return _size(op.outputs[0]) * math.prod(sizes[a] for a in (first & second) - set(result))
 
 
-def _convolution(op: Any) -> int:
+def _convolution(op: tf.Operation) -> int:
     kernel, y = op.inputs[1].shape, op.outputs[0]
     readers = y.consumers()
     if len(readers) == 1 and readers[0].type == "BatchToSpaceND":  # how TensorFlow dilates
@@ -145,13 +149,13 @@ def _convolution(op: Any) -> int:
     return _size(y) * math.prod(taps)
 
 
-def _transposed_convolution(op: Any) -> int:
+def _transposed_convolution(op: tf.Operation) -> int:
     kernel, y = op.inputs[1].shape, op.inputs[2]
     taps = kernel[:-2] if op.type.startswith("Depthwise") else kernel[:-1]
     return _size(y) * math.prod(taps)
 
 
-def _product(op: Any) -> int:
+def _product(op: tf.Operation) -> int:
     """Count an element-wise product of two tensors if it is summed immediately."""
     first, second = op.inputs
     is_inner = first.name != second.name and min(_size(first), _size(second)) > 1
@@ -159,11 +163,11 @@ def _product(op: Any) -> int:
     return _size(op.outputs[0]) if is_inner and is_summed else 0
 
 
-def _body(op: Any, name: str) -> int:
+def _body(op: tf.Operation, name: str) -> int:
     return _of_graph(op.graph._get_function(op.get_attr(name).name).graph)
 
 
-def _loop(op: Any) -> int:
+def _loop(op: tf.Operation) -> int:
     once = _body(op, "body")
     if once == 0:
         return 0
@@ -173,7 +177,7 @@ def _loop(op: Any) -> int:
     return once * limit
 
 
-def _number(tensor: Any) -> int | None:
+def _number(tensor: tf.Tensor) -> int | None:
     """Return the value of an integer that is constant in the graph, else `None`."""
     value = tf.get_static_value(tensor)
     if value is None and tensor.op.type in ("Identity", "Cast", "Max", "Min"):
@@ -181,14 +185,14 @@ def _number(tensor: Any) -> int | None:
     return None if value is None or value.size != 1 else int(value.reshape(()))
 
 
-def _branch(op: Any) -> int:
+def _branch(op: tf.Operation) -> int:
     costs = {_body(op, name) for name in ("then_branch", "else_branch")}
     if len(costs) > 1:
         raise UncountableError(f"the branches of a condition cost differently: {sorted(costs)}")
     return costs.pop()
 
 
-_RULES: dict[str, Callable[[Any], int]] = {
+_RULES: dict[str, Callable[[tf.Operation], int]] = {
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul),
     "Einsum": _einsum,
     "Mul": _product,

@@ -1,5 +1,6 @@
 """Affinity propagation: features diffused along the affinities of several tasks."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -44,7 +45,11 @@ class AffinityPropagation(keras.layers.Layer):
         super().__init__(**kwargs)
         self.steps = steps
 
-    def build(self, embeddings_shape: Any, features_shape: Any) -> None:
+    def build(
+        self,
+        embeddings_shape: Sequence[tuple[int | None, ...]],
+        features_shape: Sequence[tuple[int | None, ...]],
+    ) -> None:
         """Create the logits of w `[T, S]` and of β `[T]`."""
         shape = (len(features_shape), len(embeddings_shape))
         logit = keras.initializers.Constant(-float(tf.math.log(1 / _BETA - 1)))
@@ -64,7 +69,11 @@ class AffinityPropagation(keras.layers.Layer):
             outputs.append(x)
         return outputs
 
-    def compute_output_shape(self, embeddings_shape: Any, features_shape: Any) -> Any:
+    def compute_output_shape(
+        self,
+        embeddings_shape: Sequence[tuple[int | None, ...]],
+        features_shape: Sequence[tuple[int | None, ...]],
+    ) -> list[tuple[int | None, ...]]:
         """Return the shapes of the features."""
         return list(features_shape)
 

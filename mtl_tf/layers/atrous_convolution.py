@@ -15,7 +15,7 @@ import tensorflow as tf
 _SUPPORTED = ("same", (1, 1), "channels_last", 1)
 
 
-def atrous_conv2d(x: tf.Tensor, kernel: Any, dilation: tuple[int, int]) -> tf.Tensor:
+def atrous_conv2d(x: tf.Tensor, kernel: tf.Tensor, dilation: tuple[int, int]) -> tf.Tensor:
     """Convolve with stride 1 and dilated taps, padded to the size of the input.
 
     Args:
@@ -67,7 +67,7 @@ class AtrousConv2D(keras.layers.Conv2D):
                 f"data_format={self.data_format!r}. Use keras.layers.Conv2D for others."
             )
 
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Return features `[B, H, W, filters]` of `[B, H, W, C]`."""
         return atrous_conv2d(inputs, kernel, self.dilation_rate)
 
@@ -80,7 +80,7 @@ def _taps_in_reach(taps: int, dilation: int, size: int | None) -> slice:
 
 
 @functools.cache
-def _has_gradients(dtype: Any) -> bool:
+def _has_gradients(dtype: tf.DType) -> bool:
     """Return whether this machine has gradient kernels of dilated convolutions of that dtype."""
     options = {"strides": [1] * 4, "padding": "SAME", "dilations": [1, 2, 2, 1]}
     with tf.init_scope():

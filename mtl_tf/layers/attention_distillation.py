@@ -47,7 +47,11 @@ class AttentionDistillation(keras.layers.Layer):
         values = [[ops.ChannelSlice(packed[v], c) for _, _, v, c in m] for m in self.messages]
         return ops.attention_distillation(list(features), gates, values)
 
-    def compute_output_shape(self, features_shape: Any, packed_shape: Any) -> Any:
+    def compute_output_shape(
+        self,
+        features_shape: Sequence[tuple[int | None, ...]],
+        packed_shape: Sequence[tuple[int | None, ...]],
+    ) -> list[tuple[int | None, ...]]:
         """Return the shapes of the features."""
         return list(features_shape)
 

@@ -5,7 +5,6 @@ even sizes on one side only); batch normalisation has epsilon 1e-5 and momentum 
 """
 
 import math
-from typing import Any
 
 import keras
 from keras import layers
@@ -24,7 +23,7 @@ def conv(
     *,
     dilation: int = 1,
     use_bias: bool = False,
-    kernel_initializer: Any | None = None,
+    kernel_initializer: str | keras.initializers.Initializer | None = None,
     name: str | None = None,
 ) -> keras.KerasTensor:
     """Apply a convolution, padded by `dilation * (kernel_size // 2)` on every side.
@@ -113,7 +112,7 @@ def conv_block(
     strides: int = 1,
     *,
     dilation: int = 1,
-    kernel_initializer: Any | None = None,
+    kernel_initializer: str | keras.initializers.Initializer | None = None,
     names: tuple[str | None, str | None] = (None, None),
     momentum: float = 0.9,
 ) -> keras.KerasTensor:

@@ -1,6 +1,6 @@
 """Gradient reversal layer of adversarial training (Ganin and Lempitsky, ICML 2015)."""
 
-from typing import Any
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -19,7 +19,7 @@ def reverse_gradient(x: tf.Tensor, factor: float | tf.Tensor) -> tf.Tensor:
     """
 
     @tf.custom_gradient
-    def identity(y: tf.Tensor) -> Any:
+    def identity(y: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         return tf.identity(y), lambda upstream: -tf.cast(factor, upstream.dtype) * upstream
 
     return identity(x)

@@ -63,7 +63,9 @@ class LocalAffinity(_Window):
         lowest = tf.constant(-1e4, scores.dtype)
         return tf.nn.softmax(tf.where(inside > 0, scores, lowest))
 
-    def compute_output_shape(self, queries_shape: Any, keys_shape: Any) -> Any:
+    def compute_output_shape(
+        self, queries_shape: tuple[int | None, ...], keys_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         """Return `(B, h, w, size²)`."""
         return (*queries_shape[:-1], self.size**2)
 
@@ -97,6 +99,8 @@ class LocalDiffusion(_Window):
         shares = tf.split(affinities, self.size**2, axis=-1)
         return tf.add_n([a * y for a, y in zip(shares, self.neighbours(features), strict=True)])
 
-    def compute_output_shape(self, affinities_shape: Any, features_shape: Any) -> Any:
+    def compute_output_shape(
+        self, affinities_shape: tuple[int | None, ...], features_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
         """Return the shape of the features."""
         return features_shape

@@ -35,7 +35,7 @@ class BilinearResize(layers.Layer):
         """Return the resized features."""
         return bilinear(x, self.height, self.width)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return `(B, height, width, C)`."""
         return (input_shape[0], self.height, self.width, input_shape[3])
 
@@ -50,7 +50,7 @@ def resize_to(
     width: int,
     *,
     name: str | None = None,
-    dtype: Any = None,
+    dtype: str | keras.DTypePolicy | None = None,
     interpolation: str = "bilinear",
 ) -> keras.KerasTensor:
     """Upsample features `[B, h, w, C]` to `[B, height, width, C]`.

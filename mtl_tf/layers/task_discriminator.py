@@ -1,5 +1,6 @@
 """Task discriminator: an adversary that makes features indistinguishable between tasks."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -38,7 +39,7 @@ class TaskDiscriminator(keras.layers.Layer):
         self.weight = weight
         self.units = units
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
         """Create the two convolutions."""
         self.hidden = keras.layers.Conv2D(self.units, 1, activation="relu", name="hidden")
         self.classes = keras.layers.Conv2D(len(input_shape), 1, name="classes", dtype="float32")
@@ -55,7 +56,9 @@ class TaskDiscriminator(keras.layers.Layer):
             self.add_loss(self.weight * tf.add_n(losses) / len(losses))
         return list(features)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(
+        self, input_shape: Sequence[tuple[int | None, ...]]
+    ) -> list[tuple[int | None, ...]]:
         """Return the shapes of the input."""
         return list(input_shape)
 

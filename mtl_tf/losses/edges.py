@@ -7,11 +7,12 @@ from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, weighted_mean
 from mtl_tf.targets import TargetKind
+from mtl_tf.typing import Tensor
 
 
 def balanced_binary_cross_entropy(
-    y_true: Any, y_pred: Any, weights: Any, positive_weight: float | None
-) -> Any:
+    y_true: Tensor, y_pred: Tensor, weights: Tensor, positive_weight: float | None
+) -> Tensor:
     """Return the sigmoid cross-entropy, positives weighted by `w` and negatives by `1 - w`.
 
     Args:
@@ -70,7 +71,7 @@ class BalancedBinaryCrossEntropy(DenseLoss):
             )
         self.positive_weight = positive_weight
 
-    def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+    def masked(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         """Return `balanced_binary_cross_entropy` of the batch."""
         return balanced_binary_cross_entropy(y_true, y_pred, weights, self.positive_weight)
 

@@ -1,15 +1,14 @@
 """Absolute error of depth in metres (survey, section 4) and of other real-valued maps."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, shapes_fit, weighted_mean
 from mtl_tf.ops import upsample_l1
+from mtl_tf.typing import Tensor
 
 
-def l1(y_true: Any, y_pred: Any, weights: Any) -> Any:
+def l1(y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
     """Return the mean absolute error over channels and valid pixels.
 
     Args:
@@ -54,10 +53,10 @@ class L1(DenseLoss):
         TensorShape([])
     """
 
-    def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+    def masked(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         """Return `l1` of the batch."""
         return l1(y_true, y_pred, weights)
 
-    def upsampled_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+    def upsampled_and_masked(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         """Return `mtl_tf.ops.upsample_l1` of the batch."""
         return upsample_l1(y_pred, ops.cast(y_true, "float32"), weights)

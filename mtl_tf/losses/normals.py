@@ -1,24 +1,23 @@
 """Absolute error of unit surface normals (survey, section 4)."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, weighted_mean
 from mtl_tf.targets import TargetKind
+from mtl_tf.typing import Tensor
 
 _SQUARED_LENGTH_FLOOR = 1e-12
 
 
-def unit_vectors(vectors: Any) -> Any:
+def unit_vectors(vectors: Tensor) -> Tensor:
     """Normalise vectors `[..., 3]`; those shorter than 1e-6 stay, for finite gradients."""
     squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
     is_long = squared > _SQUARED_LENGTH_FLOOR
     return vectors * ops.where(is_long, ops.rsqrt(ops.where(is_long, squared, 1.0)), 1.0)
 
 
-def normals_l1(y_true: Any, y_pred: Any, weights: Any) -> Any:
+def normals_l1(y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
     """Return the mean absolute error of the normalised prediction over valid pixels.
 
     Args:
@@ -57,7 +56,7 @@ class NormalsL1(DenseLoss):
 
     kind = TargetKind.DIRECTION
 
-    def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+    def masked(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         """Return `normals_l1` of the batch."""
         if y_true.shape[-1] != y_pred.shape[-1]:
             raise ValueError(

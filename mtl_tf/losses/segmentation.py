@@ -1,16 +1,15 @@
 """Softmax cross-entropy of semantic segmentation and human parts (survey, section 4)."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from mtl_tf.losses.base import DenseLoss, weighted_mean
 from mtl_tf.ops import upsample_cross_entropy
 from mtl_tf.targets import TargetKind
+from mtl_tf.typing import Tensor
 
 
-def segmentation_cross_entropy(y_true: Any, y_pred: Any, weights: Any) -> Any:
+def segmentation_cross_entropy(y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
     """Return the mean softmax cross-entropy over valid pixels.
 
     Args:
@@ -51,11 +50,11 @@ class SegmentationCrossEntropy(DenseLoss):
 
     kind = TargetKind.CLASSES
 
-    def masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+    def masked(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         """Return `segmentation_cross_entropy` of the batch."""
         return segmentation_cross_entropy(y_true, y_pred, weights)
 
-    def upsampled_and_masked(self, y_true: Any, y_pred: Any, weights: Any) -> Any:
+    def upsampled_and_masked(self, y_true: Tensor, y_pred: Tensor, weights: Tensor) -> Tensor:
         """Return `mtl_tf.ops.upsample_cross_entropy` of the batch."""
         labels = ops.cast(ops.squeeze(y_true, -1), "int32")
         return upsample_cross_entropy(y_pred, labels, weights)

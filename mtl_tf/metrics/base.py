@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mtl_tf.ops import bilinear
 from mtl_tf.targets import TargetKind
+from mtl_tf.typing import TensorLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +60,13 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
         """Channels of the prediction."""
         return 1
 
-    def add_sum(self, name: str, shape: tuple[int, ...] = ()) -> Any:
+    def add_sum(self, name: str, shape: tuple[int, ...] = ()) -> keras.Variable:
         """Add a float64 sum of the given shape, initially zero."""
         return self.add_variable(shape=shape, initializer="zeros", dtype="float64", name=name)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any | None = None) -> None:
+    def update_state(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
         """Add a batch.
 
         Args:
@@ -74,24 +77,24 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
         Raises:
             ValueError: if shapes do not fit together.
         """
-        y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(y_pred, tf.float32)
+        targets, predictions = tf.convert_to_tensor(y_true), tf.cast(y_pred, tf.float32)
         if sample_weight is None:
-            valid = tf.ones(tf.shape(y_true)[:-1], tf.bool)
+            valid = tf.ones(tf.shape(targets)[:-1], tf.bool)
         else:
             valid = tf.cast(sample_weight, tf.float32) > 0
-        shape = y_true.shape[:-1]
+        shape = targets.shape[:-1]
         if not (
-            y_pred.shape.is_compatible_with([*shape, self.channels])
+            predictions.shape.is_compatible_with([*shape, self.channels])
             and valid.shape.is_compatible_with(shape)
         ):
             raise ValueError(
                 f"{type(self).__name__} needs y_true [B, H, W, C], y_pred "
                 f"[B, H, W, {self.channels}] and sample_weight [B, H, W]. Received: "
-                f"y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}, "
+                f"y_true.shape={targets.shape}, y_pred.shape={predictions.shape}, "
                 f"sample_weight.shape={valid.shape}"
             )
-        y_true = tf.where(valid[..., None], y_true, tf.zeros_like(y_true))
-        self.add(y_true, y_pred, valid)
+        targets = tf.where(valid[..., None], targets, tf.zeros_like(targets))
+        self.add(targets, predictions, valid)
 
     @abc.abstractmethod
     def add(self, y_true: tf.Tensor, y_pred: tf.Tensor, valid: tf.Tensor) -> None:

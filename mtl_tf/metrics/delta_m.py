@@ -5,9 +5,9 @@ Three definitions share the name; all are implemented (survey, Eq. 10; LibMTL; N
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
-from mtl_tf.metrics.base import DenseMetric
+from mtl_tf.metrics.base import DenseMetric, MetricInfo
 from mtl_tf.metrics.depth import DepthMetrics
 from mtl_tf.metrics.edges import EdgeMetrics
 from mtl_tf.metrics.normals import NormalsMetrics
@@ -15,6 +15,7 @@ from mtl_tf.metrics.regression import RegressionMetrics
 from mtl_tf.metrics.saliency import SaliencyMetrics
 from mtl_tf.metrics.segmentation import SegmentationMetrics
 from mtl_tf.targets import KINDS, TargetKind
+from mtl_tf.typing import Results
 
 
 class _Metrics(NamedTuple):
@@ -23,6 +24,19 @@ class _Metrics(NamedTuple):
     cls: type[DenseMetric]
     main: str
     in_tables: tuple[str, ...]
+
+
+class _Task(Protocol):
+    """The part of `mtl_tf.Task` that Delta-m reads."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def main_metric(self) -> str: ...
+    @property
+    def higher_is_better(self) -> bool: ...
+    @property
+    def metric_info(self) -> Mapping[str, MetricInfo]: ...
 
 
 _NORMALS = ("mean", "median", "within_11_25", "within_22_5", "within_30")
@@ -48,13 +62,11 @@ _TABLE_METRICS["human_parts"] = ("miou",)
 _DEFINITIONS = ("survey", "libmtl", "nash_mtl")
 _ODS = "ods_f"
 
-Results = Mapping[str, Mapping[str, float]]
-
 
 def delta_m(
     results: Results,
     single_task_results: Results,
-    tasks: Iterable[Any],
+    tasks: Iterable[str | _Task],
     definition: str = "survey",
 ) -> float:
     """Return the mean relative change against single-task results.
@@ -93,7 +105,7 @@ def delta_m(
 def task_deltas(
     results: Results,
     single_task_results: Results,
-    tasks: Iterable[Any],
+    tasks: Iterable[str | _Task],
     definition: str = "survey",
 ) -> dict[str, float]:
     """Return the relative change of each task against its single-task results.
@@ -121,7 +133,7 @@ def task_deltas(
 def delta_m_of_seeds(
     results: Sequence[Results],
     single_task_results: Sequence[Results],
-    tasks: Iterable[Any],
+    tasks: Iterable[str | _Task],
     definition: str = "survey",
 ) -> dict[str, float]:
     """Return the mean and standard deviation of Delta-m over several seeds.
@@ -164,7 +176,7 @@ def delta_m_of_seeds(
 
 
 def _changes(
-    results: Results, single_task_results: Results, tasks: Iterable[Any], definition: str
+    results: Results, single_task_results: Results, tasks: Iterable[str | _Task], definition: str
 ) -> dict[str, list[float]]:
     """Return the relative gains of the selected metrics of each task; positive is better."""
     if definition not in _DEFINITIONS:
@@ -185,17 +197,19 @@ def _changes(
     return changes
 
 
-def _metrics_of(task: Any) -> tuple[str, str, tuple[str, ...], Mapping[str, bool]]:
+def _metrics_of(task: str | _Task) -> tuple[str, str, tuple[str, ...], Mapping[str, bool | None]]:
     """Return the name of a task, its main metric, its table metrics, and their directions."""
-    main = getattr(task, "main_metric", None)
-    if main is None:
+    if isinstance(task, str) or not hasattr(task, "main_metric"):
         if task not in MAIN_METRICS:
             raise ValueError(
                 f"Unknown task {task!r}. Known: {sorted(MAIN_METRICS)}. Pass the mtl_tf.Task for "
                 "your own"
             )
         return task, MAIN_METRICS[task], _TABLE_METRICS[task], HIGHER_IS_BETTER[task]
-    directions = {name: info.higher_is_better for name, info in task.metric_info.items()}
+    main = task.main_metric
+    directions: dict[str, bool | None] = {
+        name: info.higher_is_better for name, info in task.metric_info.items()
+    }
     in_tables = _TABLE_METRICS.get(task.name, ())
     if main != MAIN_METRICS.get(task.name):
         in_tables = (main,)
@@ -203,7 +217,7 @@ def _metrics_of(task: Any) -> tuple[str, str, tuple[str, ...], Mapping[str, bool
 
 
 def _relative_gain(
-    results: Results, baseline: Results, task: str, metric: str, higher_is_better: bool
+    results: Results, baseline: Results, task: str, metric: str, higher_is_better: bool | None
 ) -> float:
     values = []
     for name, source in (("results", results), ("single_task_results", baseline)):

@@ -16,7 +16,7 @@ from mtl_tf.metrics.base import DenseMetric, MetricInfo, sum_where
 from mtl_tf.targets import TargetKind
 
 
-def dilate(mask: tf.Tensor, radius: Any) -> tf.Tensor:
+def dilate(mask: tf.Tensor, radius: int | tf.Tensor) -> tf.Tensor:
     """Return the pixels `[B, H, W]` within `radius` of a true pixel of `mask [B, H, W]`.
 
     Args:
@@ -34,7 +34,7 @@ def dilate(mask: tf.Tensor, radius: Any) -> tf.Tensor:
     return dilated[..., 0] > 0.5
 
 
-def radius_pixels(tolerance: float, image: tf.Tensor) -> Any:
+def radius_pixels(tolerance: float, image: tf.Tensor) -> int | tf.Tensor:
     """Return `tolerance` times the diagonal of `image [B, H, W, ...]`, rounded to pixels."""
     height, width = image.shape[1:3]
     if height is not None and width is not None:

@@ -1,7 +1,8 @@
 """Published weights of backbones: from torchvision, timm, the authors of HRNet, and Keras."""
 
+import os
 import pathlib
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ _EPSILON = 1e-5
 _CAFFE_MEAN = np.array([123.68, 116.779, 103.939])
 
 
-def load_pretrained(model: keras.Model, source: Any) -> None:
+def load_pretrained(model: keras.Model, source: str | os.PathLike[str] | keras.Model) -> None:
     """Load published weights into the backbone of a model, or every copy of it.
 
     Only `source="imagenet"` downloads weights, through Keras with a progress bar.
@@ -49,7 +50,7 @@ def load_pretrained(model: keras.Model, source: Any) -> None:
     fill(_backbone_slots(model, state), state, what)
 
 
-def _backbone_slots(model: keras.Model, state: dict[str, Any]) -> list[tuple[str, Slot]]:
+def _backbone_slots(model: keras.Model, state: Mapping[str, np.ndarray]) -> list[tuple[str, Slot]]:
     """Map the tensors of a published model to the backbone's variables, by name."""
     layers = leaf_layers(model)
     backbone_layers = [x for x in layers if x.name.startswith("backbone.")] or layers

@@ -6,9 +6,10 @@ variance.
 """
 
 import dataclasses
+import os
 import pathlib
+import types
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -40,8 +41,8 @@ class Slot:
         (16, 8, 3, 3)
     """
 
-    variable: Any
-    index: tuple[Any, ...] = ()
+    variable: keras.Variable
+    index: tuple[int | slice | types.EllipsisType, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,7 +51,7 @@ class Slot:
         return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
 
 
-def read_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read the tensors of a checkpoint, without batch counters and the prefix `module.`.
 
     Args:
@@ -67,7 +68,7 @@ def read_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no checkpoint {path}")
-    state: Any = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state: object = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for key in _NESTED:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
@@ -84,7 +85,7 @@ def read_state_dict(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     }
 
 
-def _read_safetensors(path: pathlib.Path) -> Any:
+def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -94,7 +95,7 @@ def _read_safetensors(path: pathlib.Path) -> Any:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
 
 
-def _read_torch(path: pathlib.Path) -> Any:
+def _read_torch(path: pathlib.Path) -> object:
     torch = optional_import("torch", f"Reading {path.name}", ", or convert it to .safetensors")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -103,7 +104,7 @@ def _read_torch(path: pathlib.Path) -> Any:
     return _as_arrays(loaded, torch)
 
 
-def _as_arrays(loaded: Any, torch: Any) -> Any:
+def _as_arrays(loaded: object, torch: types.ModuleType) -> object:
     """Convert tensors, nested in dictionaries, to arrays; bfloat16 to float32."""
     if isinstance(loaded, Mapping):
         return {name: _as_arrays(value, torch) for name, value in loaded.items()}
@@ -113,7 +114,7 @@ def _as_arrays(loaded: Any, torch: Any) -> Any:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def slots(layers: Iterable[Any]) -> list[tuple[str, Slot]]:
+def slots(layers: Iterable[keras.layers.Layer]) -> list[tuple[str, Slot]]:
     """Map tensors of convolutions, dense layers and batch normalisations to variables, by name."""
     return [
         (f"{layer.name}.{_SUFFIXES[variable.name]}", Slot(variable))
@@ -145,7 +146,7 @@ def fill(named_slots: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], w
     if problems:
         more = f", and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise ValueError(f"{what} does not fit the model: {'; '.join(problems[:5])}{more}")
-    values: dict[int, tuple[Any, np.ndarray]] = {}
+    values: dict[int, tuple[keras.Variable, np.ndarray]] = {}
     for name, slot in named_slots:
         tensor = np.asarray(state[name])
         value = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
@@ -160,7 +161,7 @@ def fill(named_slots: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], w
         variable.assign(value)
 
 
-def leaf_layers(model: keras.Model) -> list[Any]:
+def leaf_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers of a model and of the models nested in it."""
     leaves = []
     for layer in model.layers:

@@ -170,7 +170,7 @@ def test_a_training_step_moves_every_variable(name, balancing):
     model, _ = make(name, tasks=tasks)
     mix(model, 1.0)
     made = mtl.MultiTaskTrainer(model, tasks)
-    made.compile(keras.optimizers.Adam(1e-2), balancing, metrics={t: [] for t in tasks})
+    made.compile(keras.optimizers.Adam(1e-2), balancing=balancing, metrics={t: [] for t in tasks})
     before = [v.numpy() for v in model.trainable_variables]
     logs = made.train_step(batch(tasks, 3, *SIZE))
     assert all(np.isfinite(value) for value in logs.values())

@@ -114,7 +114,7 @@ class BranchingChoices(keras.layers.Layer):
         self.is_mixing = self._add_state("is_mixing", "zeros")
         self.built = True
 
-    def _add_state(self, name: str, initializer: str) -> Any:
+    def _add_state(self, name: str, initializer: str) -> keras.Variable:
         return self.add_weight(shape=(), initializer=initializer, trainable=False, name=name)
 
     def call(self, x: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
@@ -136,7 +136,7 @@ class BranchingChoices(keras.layers.Layer):
         uniform_weights = tf.fill(logits.shape, 1.0 / logits.shape[-1])
         return self.is_mixing * uniform_weights + (1.0 - self.is_mixing) * weights
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> list[tuple[int, int]]:
         """Return `(K, K)` for each of the S stages."""
         num_stages, num_tasks, _ = self.logits.shape
         return [(num_tasks, num_tasks)] * num_stages
@@ -168,6 +168,10 @@ class Mixture(keras.layers.Layer):
         """Return the mixtures."""
         return ops.cross_stitch(features, weights[:, :, None])
 
-    def compute_output_shape(self, features_shape: Any, weights_shape: Any) -> Any:
+    def compute_output_shape(
+        self,
+        features_shape: Sequence[tuple[int | None, ...]],
+        weights_shape: tuple[int | None, ...],
+    ) -> list[tuple[int | None, ...]]:
         """Return the shapes of the features."""
         return list(features_shape)

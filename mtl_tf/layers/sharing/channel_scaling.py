@@ -1,7 +1,5 @@
 """Channel scaling: the modulation module of shared features."""
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -27,7 +25,7 @@ class ChannelScaling(keras.layers.Layer):
         TensorShape([1, 4, 4, 8])
     """
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the C scales."""
         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
 
@@ -35,6 +33,6 @@ class ChannelScaling(keras.layers.Layer):
         """Return the scaled features."""
         return x * self.scale
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the input."""
         return input_shape

@@ -1,5 +1,6 @@
 """Cross-stitch unit: learned linear mixtures of the features of K tasks."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -55,7 +56,7 @@ class CrossStitchUnit(keras.layers.Layer):
         self.per_channel = per_channel
         self.learning_rate_multiplier = learning_rate_multiplier
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Create the weights `[K, K, C]`, or `[K, K, 1]` without `per_channel`."""
         num_tasks, channels = len(input_shape), input_shape[0][-1]
         initial = np.repeat(
@@ -72,7 +73,9 @@ class CrossStitchUnit(keras.layers.Layer):
         """Return the mixed features."""
         return ops.cross_stitch(features, self.mixing)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(
+        self, input_shape: Sequence[tuple[int | None, ...]]
+    ) -> list[tuple[int | None, ...]]:
         """Return the shapes of the input."""
         return list(input_shape)
 

@@ -8,6 +8,7 @@ from keras import layers
 
 from mtl_tf.layers.conv_block import EPSILON
 from mtl_tf.layers.sharing.cross_stitch_unit import identity_like
+from mtl_tf.typing import Tensor
 
 _MOMENTUM = 0.95
 
@@ -32,7 +33,7 @@ class BlockIdentity(keras.initializers.Initializer):
     def __init__(self, index: int, num: int, own: float) -> None:
         self.index, self.num, self.own = index, num, own
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
         """Return the kernel `[1, 1, num * C, C]`."""
         factors = identity_like(self.num, self.own)[self.index]
         blocks = [factor * np.eye(shape[-1]) for factor in factors]

@@ -1,5 +1,6 @@
 """Softmax mixture: learned convex combination of features of one shape."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -34,7 +35,7 @@ class SoftmaxMixture(keras.layers.Layer):
         super().__init__(**kwargs)
         self.learning_rate_multiplier = learning_rate_multiplier
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[tuple[int | None, ...]]) -> None:
         """Create the S logits: weight 0.9 for the last input, the rest in equal parts."""
         num = len(input_shape)
         initial = np.zeros(num, np.float32)
@@ -50,7 +51,9 @@ class SoftmaxMixture(keras.layers.Layer):
         weights = tf.unstack(tf.nn.softmax(self.logits), len(features))
         return tf.add_n([weight * x for weight, x in zip(weights, features, strict=True)])
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(
+        self, input_shape: Sequence[tuple[int | None, ...]]
+    ) -> tuple[int | None, ...]:
         """Return the shape of one input."""
         return input_shape[0]
 

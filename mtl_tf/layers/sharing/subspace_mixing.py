@@ -1,5 +1,6 @@
 """Subspace mixing: the exchange unit of sluice networks."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -70,7 +71,7 @@ class SubspaceMixing(keras.layers.Layer):
         self.penalty = penalty
         self.learning_rate_multiplier = learning_rate_multiplier
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Create the weights `[2K, 2K, 1]`."""
         if any(shape[-1] % _SUBSPACES for shape in input_shape):
             raise ValueError(f"Subspaces need an even number of channels. Received: {input_shape}")
@@ -89,7 +90,9 @@ class SubspaceMixing(keras.layers.Layer):
         pairs = zip(mixed[::_SUBSPACES], mixed[1::_SUBSPACES], strict=True)
         return [tf.concat(pair, axis=-1) for pair in pairs]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(
+        self, input_shape: Sequence[tuple[int | None, ...]]
+    ) -> list[tuple[int | None, ...]]:
         """Return the shapes of the input."""
         return list(input_shape)
 
