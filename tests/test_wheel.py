@@ -73,7 +73,7 @@ def test_wheel_holds_both_libraries_and_works_in_an_empty_environment(isolation,
     python = tmp_path / "empty" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "empty")], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    install = [python, "-m", "pip", "install", "--quiet", f"{wheel}[cpu]"]
+    install = [python, "-m", "pip", "install", "--quiet", f"{wheel}[cpu,all]"]
     subprocess.run(install, check=True, cwd=tmp_path)
     doctor = subprocess.run(
         [python.with_name("mtl-tf"), "doctor"], cwd=tmp_path, capture_output=True, text=True
