@@ -1,7 +1,7 @@
 """Types that many rooms share, by the names the field uses.
 
-TensorFlow and Keras do not type their tensors, so a checker sees `Any` behind some of these; a reader
-sees what a value is.
+TensorFlow and Keras do not type their tensors, so a checker sees `Any` behind some of these; a
+reader sees what a value is.
 
 ================ ==========================================================================
 `Tensor`         a TensorFlow tensor, symbolic or not; shape and dtype are in the docstring
