@@ -51,6 +51,7 @@ with imports_of_extra(
     from mtl_tf.tasks import TASKS, Task
     from mtl_tf.training import MultiTaskTrainer
 
+_ON_FIRST_USE = ("data", "deployment", "evaluation", "experiments", "surveys")
 if TYPE_CHECKING:
     from mtl_tf import data, deployment, evaluation, experiments, surveys
 else:  # hidden from type checkers, so that they report misspelt names
@@ -67,8 +68,6 @@ else:  # hidden from type checkers, so that they report misspelt names
 
 
 __version__ = "0.1.0"
-
-_ON_FIRST_USE = ("data", "deployment", "evaluation", "experiments", "surveys")
 
 __all__ = [
     "TASKS",
