@@ -95,7 +95,7 @@ $(VENV)/.ops: $(VENV)/.tools $(VENV)/.cuda CMakeLists.txt cmake/FindTensorFlow.c
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.tools $(VENV)/.ops
-	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu]"
+	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,all]"
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -8,43 +8,64 @@
 `mtl.heads`               task-specific parts behind the last shared feature
 `mtl.balancing`           scalarizers, weightings and aggregators of task losses
 `mtl.MultiTaskTrainer`    `compile`, `fit`, `evaluate`, `predict` for all of them
-`mtl.data`                data sets as `tf.data` pipelines with validity masks
 `mtl.losses`              masked losses of dense tasks
 `mtl.metrics`             metrics of dense tasks, and Delta-m
-`mtl.evaluation`          numbers and reports of a trained model
 `mtl.ops`                 native ops and their pure-TensorFlow references
 `mtl.TASKS`               the six tasks of the survey and two of Taskonomy
 `mtl.TargetKind`          what a target is: class ids, metres, directions, ...
 ========================= =====================================================
+
+These are imported on first use and need the packages of an extra:
+
+========================= ============= =======================================
+`mtl.data`                `data`        data sets as `tf.data` pipelines
+`mtl.evaluation`          `experiments` numbers and reports of a trained model
+`mtl.deployment`          `experiments` photographs, videos, other file formats
+`mtl.experiments`         `experiments` configured runs in folders
+`mtl.surveys`             `experiments` grids of runs, hyperparameter search
+========================= ============= =======================================
 """
 
 import importlib
+import types
+from typing import TYPE_CHECKING
 
-try:
-    importlib.import_module("tensorflow")
-except ImportError as error:
-    raise ImportError(
-        'mtl_tf needs TensorFlow: pip install ".[cpu]", or ".[cuda]" for NVIDIA GPUs, in the '
-        f"source folder of mtl_tf ({error})"
-    ) from error
+from mtl_tf.optional_packages import imports_of_extra
 
-from mtl_tf import (
-    architectures,
-    backbones,
-    balancing,
-    data,
-    evaluation,
-    heads,
-    layers,
-    losses,
-    metrics,
-    ops,
-    tasks,
-    training,
-)
-from mtl_tf.targets import TargetKind
-from mtl_tf.tasks import TASKS, Task
-from mtl_tf.training import MultiTaskTrainer
+with imports_of_extra(
+    "mtl_tf", "cpu", ', or "mtl-tf[cuda]" for NVIDIA GPUs; "mtl-tf[cpu,all]" adds data and reports'
+):
+    from mtl_tf import (
+        architectures,
+        backbones,
+        balancing,
+        heads,
+        layers,
+        losses,
+        metrics,
+        ops,
+        tasks,
+        training,
+    )
+    from mtl_tf.targets import TargetKind
+    from mtl_tf.tasks import TASKS, Task
+    from mtl_tf.training import MultiTaskTrainer
+
+_ON_FIRST_USE = ("data", "deployment", "evaluation", "experiments", "surveys")
+if TYPE_CHECKING:
+    from mtl_tf import data, deployment, evaluation, experiments, surveys
+else:  # hidden from type checkers, so that they report misspelt names
+
+    def __getattr__(name: str) -> types.ModuleType:
+        """Import a module that needs the packages of an extra (PEP 562)."""
+        if name not in _ON_FIRST_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return importlib.import_module(f"{__name__}.{name}")
+
+    def __dir__() -> list[str]:
+        """List the modules that are not imported yet as well."""
+        return sorted({*globals(), *_ON_FIRST_USE})
+
 
 __version__ = "0.1.0"
 
@@ -58,12 +79,15 @@ __all__ = [
     "backbones",
     "balancing",
     "data",
+    "deployment",
     "evaluation",
+    "experiments",
     "heads",
     "layers",
     "losses",
     "metrics",
     "ops",
+    "surveys",
     "tasks",
     "training",
 ]

@@ -48,6 +48,9 @@ def expected_arguments(function):
     """What a docstring has to name: the fields or members of a class, else the arguments."""
     if hasattr(function, "__dataclass_fields__"):
         return list(function.__dataclass_fields__)
+    if hasattr(function, "model_fields"):  # Pydantic's have a docstring each
+        assert all(field.description for field in function.model_fields.values())
+        return []
     if hasattr(function, "_fields"):
         return list(function._fields)
     if inspect.isclass(function) and issubclass(function, enum.Enum):

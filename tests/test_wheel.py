@@ -73,11 +73,16 @@ def test_wheel_holds_both_libraries_and_works_in_an_empty_environment(isolation,
     python = tmp_path / "empty" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "empty")], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    install = [python, "-m", "pip", "install", "--quiet", f"{wheel}[cpu]"]
-    subprocess.run(install, check=True, cwd=tmp_path)
-    doctor = subprocess.run(
-        [python.with_name("mtl-tf"), "doctor"], cwd=tmp_path, capture_output=True, text=True
-    )
+
+    def doctor_after_installing(extras):
+        install = [python, "-m", "pip", "install", "--quiet", f"{wheel}[{extras}]"]
+        subprocess.run(install, check=True, cwd=tmp_path)
+        command = [python.with_name("mtl-tf"), "doctor"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    doctor = doctor_after_installing("cpu")
+    assert 'pip install "mtl-tf[experiments]"' in doctor.stderr, doctor.stdout + doctor.stderr
+    doctor = doctor_after_installing("all")
     assert "native ops             available" in doctor.stdout, doctor.stdout + doctor.stderr
     assert "runs and is right" in doctor.stdout
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
-from scipy import stats
 
 from mtl_tf.architectures.single_task import SingleTask
 from mtl_tf.inspection.cost import stage_costs
@@ -59,15 +58,23 @@ def affinity(rdms: Sequence[np.ndarray]) -> np.ndarray:
         `[K, K]` float64, 1 on the diagonal, 0 where a matrix is constant.
     """
     upper = np.triu_indices(len(rdms[0]), k=1)
-    triangles = [matrix[upper] for matrix in rdms]
+    ranks = [_ranks(np.asarray(matrix)[upper]) for matrix in rdms]
     result = np.eye(len(rdms))
     for i, j in itertools.combinations(range(len(rdms)), 2):
-        if np.ptp(triangles[i]) and np.ptp(triangles[j]):
-            result[i, j] = stats.spearmanr(triangles[i], triangles[j]).statistic
+        if np.ptp(ranks[i]) and np.ptp(ranks[j]):
+            result[i, j] = np.corrcoef(ranks[i], ranks[j])[0, 1]
         else:
             result[i, j] = 0.0
         result[j, i] = result[i, j]
     return result
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of values, the mean rank for equal ones, NaN if one of them is NaN."""
+    if np.isnan(values).any():
+        return np.full(values.shape, np.nan)
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def search(

@@ -29,22 +29,25 @@ import inspect
 import os
 from typing import Any
 
-from mtl_tf.data import geometry
-from mtl_tf.data.base import DenseDataset
-from mtl_tf.data.bsds.bsds500 import Bsds500
-from mtl_tf.data.bsds.bsds_sod import BsdsSod
-from mtl_tf.data.ccp import ClothingCoParsing
-from mtl_tf.data.cityscapes import Cityscapes
-from mtl_tf.data.nyudv2.nyudv2 import NYUDv2
-from mtl_tf.data.packed.checksums import damaged_files
-from mtl_tf.data.packed.packed import PackedDataset
-from mtl_tf.data.packed.packing import pack, unpack
-from mtl_tf.data.pascal_context.pascal_context import PascalContext
-from mtl_tf.data.rendered_rooms.rendered_rooms import RenderedRooms
-from mtl_tf.data.sample import DataError, Sample
-from mtl_tf.data.taskonomy import Taskonomy
-from mtl_tf.data.transforms import Augmentation, denormalise, normalise
-from mtl_tf.data.union import UnionDataset, union
+from mtl_tf.optional_packages import imports_of_extra
+
+with imports_of_extra(__name__, "data"):
+    from mtl_tf.data import geometry
+    from mtl_tf.data.base import DenseDataset
+    from mtl_tf.data.bsds.bsds500 import Bsds500
+    from mtl_tf.data.bsds.bsds_sod import BsdsSod
+    from mtl_tf.data.ccp import ClothingCoParsing
+    from mtl_tf.data.cityscapes import Cityscapes
+    from mtl_tf.data.nyudv2.nyudv2 import NYUDv2
+    from mtl_tf.data.packed.checksums import damaged_files
+    from mtl_tf.data.packed.packed import PackedDataset
+    from mtl_tf.data.packed.packing import pack, unpack
+    from mtl_tf.data.pascal_context.pascal_context import PascalContext
+    from mtl_tf.data.rendered_rooms.rendered_rooms import RenderedRooms
+    from mtl_tf.data.sample import DataError, Sample
+    from mtl_tf.data.taskonomy import Taskonomy
+    from mtl_tf.data.transforms import Augmentation, denormalise, normalise
+    from mtl_tf.data.union import UnionDataset, union
 
 
 def open_folder(name: str, root: str | os.PathLike[str], **options: Any) -> DenseDataset:

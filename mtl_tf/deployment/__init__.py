@@ -8,9 +8,12 @@
 ==================== ==========================================================
 """
 
-from mtl_tf.deployment.export import export_model
-from mtl_tf.deployment.predict import predict_files
-from mtl_tf.deployment.predictor import Predictor
-from mtl_tf.deployment.saved_models import load_network
+from mtl_tf.optional_packages import imports_of_extra
+
+with imports_of_extra(__name__, "experiments"):
+    from mtl_tf.deployment.export import export_model
+    from mtl_tf.deployment.predict import predict_files
+    from mtl_tf.deployment.predictor import Predictor
+    from mtl_tf.deployment.saved_models import load_network
 
 __all__ = ["Predictor", "export_model", "load_network", "predict_files"]

@@ -29,15 +29,23 @@ class Saved(NamedTuple):
 
 
 def load_network(path: str | os.PathLike[str]) -> keras.Model:
-    """Load the network in a `.keras` file; see `load_saved`."""
+    """Load the network in a `.keras` file, or that of a saved trainer.
+
+    Keras' safe mode stays on: code in the file (a `Lambda` layer, a SavedModel) is not run, unless
+    the program has called `keras.config.enable_unsafe_deserialization`.
+
+    Args:
+        path: the `model.keras` of a run, or any saved model from images to a dictionary of tasks.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds code, is damaged, or is no such model.
+    """
     return load_saved(path).network
 
 
 def load_saved(path: str | os.PathLike[str]) -> Saved:
-    """Load the network in a `.keras` file, or that of a saved trainer, with its tasks.
-
-    Keras' safe mode stays on: code in the file (a `Lambda` layer, a SavedModel) is not run, unless
-    the program has called `keras.config.enable_unsafe_deserialization`.
+    """Load a network as `load_network` does, with its tasks.
 
     Args:
         path: the `model.keras` of a run, or any saved model from images to a dictionary of tasks.

@@ -11,13 +11,16 @@
 ========================= =======================================================================
 """
 
-from mtl_tf.evaluation.baselines import trivial_baseline
-from mtl_tf.evaluation.comparison import Comparison, compare
-from mtl_tf.evaluation.evaluate import evaluate, evaluate_images
-from mtl_tf.evaluation.image_states import ImageStates
-from mtl_tf.evaluation.official_json import read_official_results, write_official_results
-from mtl_tf.evaluation.reporting.colours import colourise
-from mtl_tf.evaluation.reporting.run_report import write_report
+from mtl_tf.optional_packages import imports_of_extra
+
+with imports_of_extra(__name__, "experiments"):
+    from mtl_tf.evaluation.baselines import trivial_baseline
+    from mtl_tf.evaluation.comparison import Comparison, compare
+    from mtl_tf.evaluation.evaluate import evaluate, evaluate_images
+    from mtl_tf.evaluation.image_states import ImageStates
+    from mtl_tf.evaluation.official_json import read_official_results, write_official_results
+    from mtl_tf.evaluation.reporting.colours import colourise
+    from mtl_tf.evaluation.reporting.run_report import write_report
 
 __all__ = [
     "Comparison",

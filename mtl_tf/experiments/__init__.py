@@ -9,9 +9,12 @@
 ================ ==========================================================
 """
 
-from mtl_tf.experiments.config import Config, make_config
-from mtl_tf.experiments.from_config import load_data
-from mtl_tf.experiments.presets import PRESETS
-from mtl_tf.experiments.run import run
+from mtl_tf.optional_packages import imports_of_extra
+
+with imports_of_extra(__name__, "experiments"):
+    from mtl_tf.experiments.config import Config, make_config
+    from mtl_tf.experiments.from_config import load_data
+    from mtl_tf.experiments.presets import PRESETS
+    from mtl_tf.experiments.run import run
 
 __all__ = ["PRESETS", "Config", "load_data", "make_config", "run"]

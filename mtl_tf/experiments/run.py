@@ -18,6 +18,7 @@ from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.from_config import build_trainer, load_data, predicted_tasks
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
+from mtl_tf.optional_packages import optional_import
 from mtl_tf.tasks import as_tasks, num_classes
 
 _BACKUP_MINUTES = 5.0  # within an epoch
@@ -204,6 +205,7 @@ def _fit(
     if isinstance(trainer.network, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
     if tensorboard:
+        optional_import("tensorboard", "Writing TensorBoard logs")
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     trainer.fit(
         prepared.dataset.train(),

@@ -9,6 +9,7 @@ import keras
 
 from mtl_tf.graph import calls
 from mtl_tf.inspection.cost import part_of
+from mtl_tf.optional_packages import optional_import
 
 _COLOURS = {"backbone": "#c6dbef", "exchange": "#fdd0a2", "heads": "#c7e9c0", "image": "#eeeeee"}
 _PER_TASK = r"(attention_\d+|refine_\d+|scale_\d+|intra|pattern|inter)"
@@ -132,18 +133,23 @@ def draw(model: keras.Model, path: str | pathlib.Path) -> None:
     Args:
         model: an architecture of `mtl_tf.architectures`.
         path: path of the picture; `.svg`, `.png` or `.pdf`.
-    """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.patches import FancyBboxPatch
 
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    matplotlib = optional_import("matplotlib", "mtl_tf.architectures.draw")
+    backend, figures, patches = (
+        optional_import(f"matplotlib.{name}", "mtl_tf.architectures.draw")
+        for name in ("backends.backend_agg", "figure", "patches")
+    )
     named_boxes = boxes(model)
     positions = _positions(named_boxes, _tasks(model))
     rows = [y for _, y in positions.values()]
     columns, first_row, last_row = 1 + max(x for x, _ in positions.values()), min(rows), max(rows)
-    figure = Figure((columns * _DX * 0.62 + 0.4, (last_row - first_row + 1) * _DY * 0.72 + 0.4))
-    FigureCanvasAgg(figure)
+    figure = figures.Figure(
+        (columns * _DX * 0.62 + 0.4, (last_row - first_row + 1) * _DY * 0.72 + 0.4)
+    )
+    backend.FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     for name, box in named_boxes.items():
@@ -163,7 +169,7 @@ def draw(model: keras.Model, path: str | pathlib.Path) -> None:
             )
         corner = (x * _DX - _WIDTH / 2, -y * _DY - _HEIGHT / 2)
         axes.add_patch(
-            FancyBboxPatch(
+            patches.FancyBboxPatch(
                 corner,
                 _WIDTH,
                 _HEIGHT,

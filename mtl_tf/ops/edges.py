@@ -42,6 +42,7 @@ def match_edges(maps: np.ndarray, truth: np.ndarray, radius: float) -> np.ndarra
 
     Raises:
         ValueError: if ranks, types or sizes do not fit, or `radius` is negative.
+        ImportError: if neither the native ops nor SciPy are installed.
     """
     if maps.ndim != 3 or maps.dtype != bool or truth.dtype != bool:
         raise ValueError(

@@ -7,8 +7,11 @@
 ========================= ==================================================================
 """
 
-from mtl_tf.experiments.presets import SURVEYS
-from mtl_tf.surveys.survey import survey
-from mtl_tf.surveys.tune import tune
+from mtl_tf.optional_packages import imports_of_extra
+
+with imports_of_extra(__name__, "experiments"):
+    from mtl_tf.experiments.presets import SURVEYS
+    from mtl_tf.surveys.survey import survey
+    from mtl_tf.surveys.tune import tune
 
 __all__ = ["SURVEYS", "survey", "tune"]

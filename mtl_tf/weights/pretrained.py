@@ -36,7 +36,7 @@ def load_pretrained(model: keras.Model, source: str | os.PathLike[str] | keras.M
     Raises:
         ValueError: with the names of tensors that are missing, unexpected or of another shape; the
             model is not changed then.
-        ImportError: if PyTorch is needed but not installed.
+        ImportError: if safetensors or PyTorch is needed but not installed.
     """
     if isinstance(source, str) and source == "imagenet":
         _check_strides(model)

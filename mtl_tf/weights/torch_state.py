@@ -63,7 +63,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     Raises:
         ValueError: if the file does not exist or is not a checkpoint.
-        ImportError: if PyTorch is needed but not installed.
+        ImportError: if safetensors or PyTorch is needed but not installed.
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
@@ -86,12 +86,11 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
+    safetensors = optional_import("safetensors", f"Reading {path.name}")
+    arrays = optional_import("safetensors.numpy", f"Reading {path.name}")
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        return arrays.load_file(path)
+    except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
 
 

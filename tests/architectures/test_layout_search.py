@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 import mtl_tf as mtl
@@ -88,6 +89,16 @@ def test_affinity_is_the_rank_correlation_of_the_upper_triangles():
     near = 1 - 12 / 210
     expected = [[1, 1, -1, near], [1, 1, -1, near], [-1, -1, 1, -near], [near, near, -near, 1]]
     np.testing.assert_allclose(mtl.architectures.affinity(rdms), expected, atol=1e-12)
+
+
+def test_affinity_is_spearman_s_with_equal_values_and_nan_with_nan():
+    values = np.random.default_rng(0).integers(0, 4, (3, 6, 6)).astype(np.float64)
+    values[2, 0, 1] = np.nan
+    upper = np.triu_indices(6, k=1)
+    found = mtl.architectures.affinity(list(values))
+    expected = scipy.stats.spearmanr(values[0][upper], values[1][upper]).statistic
+    np.testing.assert_allclose(found[0, 1], expected, rtol=1e-12)
+    assert np.isnan(found[:2, 2]).all()
 
 
 @pytest.mark.parametrize("num_tasks", [1, 2, 3, 4])

@@ -160,5 +160,5 @@ def test_a_backbone_of_another_size_is_told(shape, hub):
 
 def test_without_keras_hub_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_hub", None)
-    with pytest.raises(ImportError, match=r'pip install "\.\[hub\]"'):
+    with pytest.raises(ImportError, match=r'pip install "mtl-tf\[hub\]"'):
         mtl.backbones.keras_hub("resnet_18_imagenet", SHAPE)

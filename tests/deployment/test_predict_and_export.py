@@ -166,7 +166,7 @@ def test_a_missing_package_is_named_with_its_extra(
 ):
     monkeypatch.setitem(sys.modules, package, None)
     assert cli.main(["export", str(model_path), str(tmp_path / "m.onnx")]) == 2
-    assert f'needs {package}: pip install ".[export]"' in capsys.readouterr().err
+    assert f'needs {package}: pip install "mtl-tf[export]"' in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

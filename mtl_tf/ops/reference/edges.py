@@ -10,10 +10,10 @@ only after one of its neighbours has changed.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_flow
-from scipy.spatial import cKDTree
 
+from mtl_tf.optional_packages import optional_import
+
+_MATCHING = "mtl_tf.ops.match_edges without the native ops"
 _BITS = 64
 _AT_ONCE = 8192  # pixels, so that what they need stays in the cache
 
@@ -38,11 +38,12 @@ def match_edges(maps: np.ndarray, truth: np.ndarray, radius: float) -> np.ndarra
     As a flow of one unit through every pixel: SciPy's own matching takes exponential time for
     pixels along a line (SciPy issue 26147).
     """
+    spatial = optional_import("scipy.spatial", _MATCHING)
     is_matched = np.zeros(maps.shape, bool)
     true_pixels = np.argwhere(truth)
     if not len(true_pixels):
         return is_matched
-    tree = cKDTree(true_pixels)
+    tree = spatial.cKDTree(true_pixels)
     for matched, one in zip(is_matched, maps, strict=True):
         pixels = np.argwhere(one)
         if not len(pixels):
@@ -59,12 +60,15 @@ def _matched_rows(
     owners: np.ndarray, columns: np.ndarray, num_rows: int, num_columns: int
 ) -> np.ndarray:
     """Rows with a partner in a largest matching of the pairs `(owners[i], columns[i])`."""
+    sparse = optional_import("scipy.sparse", _MATCHING)
+    csgraph = optional_import("scipy.sparse.csgraph", _MATCHING)
     source, sink = num_rows + num_columns, num_rows + num_columns + 1
     begin = [np.full(num_rows, source), owners, num_rows + np.arange(num_columns)]
     end = [np.arange(num_rows), num_rows + columns, np.full(num_columns, sink)]
     pairs = np.concatenate(begin), np.concatenate(end)
-    network = csr_array((np.ones(pairs[0].size, np.int32), pairs), shape=(sink + 1, sink + 1))
-    flow = maximum_flow(network, source, sink, method="dinic").flow.tocoo()
+    capacities = np.ones(pairs[0].size, np.int32)
+    network = sparse.csr_array((capacities, pairs), shape=(sink + 1, sink + 1))
+    flow = csgraph.maximum_flow(network, source, sink, method="dinic").flow.tocoo()
     used = (flow.data > 0) & (flow.coords[0] < num_rows) & (flow.coords[1] < source)
     return flow.coords[0][used]
 

@@ -11,16 +11,8 @@ from mtl_tf.experiments.terminal import printable, printable_warnings, say
 COMMANDS = (train, survey, tune, evaluate, compare, predict, export, data, doctor)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command.
-
-    Args:
-        arguments: of the command line, without the program's name; `sys.argv` for `None`.
-
-    Returns:
-        0; 1 if data are damaged or a run failed; 2 for invalid input, with an error on standard
-        error; 130 after Ctrl-C.
-    """
+def run_command(arguments: list[str] | None) -> int:
+    """Run a command; see `mtl_tf.cli.main`."""
     options = _parser().parse_args(arguments)
     try:
         with printable_warnings():
