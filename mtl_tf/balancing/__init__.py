@@ -5,8 +5,8 @@ Gramian `[K, K]` of the task gradients to weights `[K]`: K backward passes throu
 or, with `level="features"`, K through the heads and 1 through the rest. An `Aggregator` maps the
 task gradients `[K, P]` to a direction `[P]`, for the same passes.
 
-`TABLE` holds all methods by name; `python -m mtl_tf.balancing` prints it. Every method is a pure
-function and a thin class with hyperparameters and state. To add one, write a file and a row.
+Every method is a pure function and a thin class with hyperparameters and state. To add one, write a
+file and a row of `TABLE`: this table, `__all__` and the docs follow.
 """
 
 import dataclasses
@@ -49,6 +49,8 @@ from mtl_tf.balancing.weightings.upgrad import UPGrad
 @dataclasses.dataclass(frozen=True)
 class MethodInfo:
     """A row of `TABLE`.
+
+    Source: this library.
 
     Attributes:
         cls: the class.
@@ -156,8 +158,23 @@ def _squeezed(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-__all__ = [
+def _contents() -> str:
+    """Return the table of contents of this module's docstring."""
+    line = "=" * 19 + " " + "=" * 18 + " " + "=" * 40
+    rows = [
+        f"{f'`{name}`':19} {f'`{info.cls.__name__}`':18} {info.paper} {info.year}"
+        for name, info in TABLE.items()
+    ]
+    return "\n".join([line, f"{'name':19} {'class':18} source", line, *rows, line])
+
+
+__doc__ = f"{__doc__}\n{_contents()}\n"
+
+_OTHERS = [
     "TABLE", "Aggregator", "Balancing", "MethodInfo", "Scalarizer", "StepStatistics", "Weighting",
     "canonical_name", "exact", "get",
 ]  # fmt: skip
-__all__ += [info.cls.__name__ for info in TABLE.values()]
+__all__ = sorted(
+    [*_OTHERS, *(info.cls.__name__ for info in TABLE.values())],
+    key=lambda name: (not name.isupper(), not name[0].isupper(), name),
+)
