@@ -170,11 +170,9 @@ def _contents() -> str:
 
 __doc__ = f"{__doc__}\n{_contents()}\n"
 
-_OTHERS = [
+__all__ = [
     "TABLE", "Aggregator", "Balancing", "MethodInfo", "Scalarizer", "StepStatistics", "Weighting",
     "canonical_name", "exact", "get",
 ]  # fmt: skip
-__all__ = sorted(
-    [*_OTHERS, *(info.cls.__name__ for info in TABLE.values())],
-    key=lambda name: (not name.isupper(), not name[0].isupper(), name),
-)
+__all__ += [info.cls.__name__ for info in TABLE.values()]
+__all__.sort(key=lambda name: (not name.isupper(), not name[0].isupper(), name))
