@@ -1,8 +1,7 @@
 """The learned exponents of Uncertainty and IMTL-L: one trainable number per task, within ±10."""
 
-from typing import Any
-
 import keras
+import tensorflow as tf
 from keras import ops
 
 LIMIT = 10.0
@@ -14,7 +13,9 @@ def check_initial(value: float, name: str) -> None:
         raise ValueError(f"{name} must be within ±{LIMIT:g}. Received: {value}")
 
 
-def add_exponents(layer: keras.layers.Layer, num_tasks: int, name: str, initial: float) -> Any:
+def add_exponents(
+    layer: keras.layers.Layer, num_tasks: int, name: str, initial: float
+) -> keras.Variable:
     """Create a trainable weight `[K]` of `layer`, constrained to ±10 for losses near 0."""
     return layer.add_weight(
         shape=(num_tasks,),
@@ -24,5 +25,5 @@ def add_exponents(layer: keras.layers.Layer, num_tasks: int, name: str, initial:
     )
 
 
-def _clipped(exponents: Any) -> Any:
+def _clipped(exponents: tf.Tensor) -> tf.Tensor:
     return ops.clip(exponents, -LIMIT, LIMIT)
