@@ -5,7 +5,8 @@ from typing import Any
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
-from mtl_tf.ops._gradients import TaskGradients, dense_task_gradients, groups, part
+from mtl_tf.ops._gradients import dense_task_gradients, groups, part
+from mtl_tf.typing import TaskGradients
 
 
 def gramian(task_gradients: TaskGradients) -> tf.Tensor:
@@ -28,7 +29,7 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
     """
     rows = dense_task_gradients(task_gradients)
     num_tasks = len(rows)
-    library = _library.tensorflow_ops()
+    library: Any = _library.tensorflow_ops()
     parts = [
         library.mtl_gramian(task_gradients=group.gradients, numbers=group.numbers(num_tasks))
         if library is not None and group.is_native(num_tasks)

@@ -1,8 +1,9 @@
 """The learned exponents of Uncertainty and IMTL-L: one trainable number per task, within ±10."""
 
 import keras
-import tensorflow as tf
 from keras import ops
+
+from mtl_tf.typing import Tensor
 
 LIMIT = 10.0
 
@@ -25,5 +26,5 @@ def add_exponents(
     )
 
 
-def _clipped(exponents: tf.Tensor) -> tf.Tensor:
+def _clipped(exponents: Tensor) -> Tensor:
     return ops.clip(exponents, -LIMIT, LIMIT)
