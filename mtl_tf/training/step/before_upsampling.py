@@ -1,7 +1,6 @@
 """A model before its last resizing: what the training step computes its losses from."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
@@ -10,7 +9,9 @@ from mtl_tf.losses import DenseLoss
 from mtl_tf.training.step.losses import symbolic_outputs, task_of
 
 
-def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> keras.Model:
+def before_upsampling(
+    model: keras.Model, loss_functions: Mapping[str, keras.losses.Loss]
+) -> keras.Model:
     """Return a view of a model whose outputs are the predictions before they are enlarged.
 
     Losses enlarge them, which some do without ever storing them at full size
@@ -24,7 +25,7 @@ def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> 
         A model of the same layers and variables with outputs of the same names, or `model` itself
         where no output ends in a `BilinearResize`.
     """
-    outputs: Any = symbolic_outputs(model)
+    outputs = symbolic_outputs(model)
     if not isinstance(outputs, Mapping):
         return model
     small = {
@@ -38,7 +39,7 @@ def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> 
     return keras.Model(model.input, small, name=model.name)
 
 
-def _before_resize(tensor: Any) -> Any:
+def _before_resize(tensor: keras.KerasTensor) -> keras.KerasTensor:
     """Return the input of the `BilinearResize` behind a tensor, else the tensor."""
     history = getattr(tensor, "_keras_history", None)
     if history is None or not isinstance(history.operation, BilinearResize):

@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 
 from mtl_tf.training.step.losses import outputs_of, symbolic_outputs
+from mtl_tf.typing import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SplitModel:
     heads: keras.Model
     depends_on_variables: tuple[bool, ...]
 
-    def trained(self, tensors: Sequence[Any]) -> list[Any]:
+    def trained(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Those of the tensors between the halves that a trainable variable is before."""
         return [z for z, has in zip(tensors, self.depends_on_variables, strict=True) if has]
 
@@ -46,14 +46,14 @@ def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel
     Raises:
         ValueError: if the model is not functional or no tensor is shared.
     """
-    outputs: Any = symbolic_outputs(model)
     _check_that_functional(model, "level='features' and gradient penalties")
+    outputs = model.output
     owners: dict[int, set[str]] = {}
     for task in tasks:
         for name in outputs_of(task, outputs, tasks):
             for tensor in _ancestors(outputs[name]):
                 owners.setdefault(id(tensor), set()).add(task)
-    frontier: dict[int, Any] = {}
+    frontier: dict[int, keras.KerasTensor] = {}
     for task in tasks:
         for name in outputs_of(task, outputs, tasks):
             for tensor in _ancestors(outputs[name]):
@@ -82,7 +82,7 @@ def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel
     )
 
 
-def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[Any]]:
+def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[keras.Variable]]:
     """Return the trainable variables that the outputs of one task alone depend on, by task.
 
     Args:
@@ -97,7 +97,7 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[An
     """
     _check_that_functional(model, "update_every")
     owners: dict[int, set[str]] = {}
-    variables: dict[int, Any] = {}
+    variables: dict[int, keras.Variable] = {}
     for task in tasks:
         for name in outputs_of(task, model.output, tasks):
             for tensor in _ancestors(model.output[name]):
@@ -121,13 +121,13 @@ def _check_that_functional(model: keras.Model, what: str) -> None:
         )
 
 
-def _inputs(tensor: Any) -> list[Any]:
+def _inputs(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
     """Return the tensors that the operation behind `tensor` takes."""
     operation, node, _ = tensor._keras_history
     return list(operation._inbound_nodes[node].input_tensors)
 
 
-def _ancestors(tensor: Any) -> list[Any]:
+def _ancestors(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
     """`tensor` and all tensors it depends on, nearest first."""
     earlier_tensors = {id(tensor): tensor}
     waiting = [tensor]
@@ -139,11 +139,11 @@ def _ancestors(tensor: Any) -> list[Any]:
     return list(earlier_tensors.values())
 
 
-def _depends_on_variables(tensor: Any) -> bool:
+def _depends_on_variables(tensor: keras.KerasTensor) -> bool:
     operations = (t._keras_history.operation for t in _ancestors(tensor))
     return any(getattr(operation, "trainable_variables", ()) for operation in operations)
 
 
-def _depends_on_weights(tensor: Any) -> bool:
+def _depends_on_weights(tensor: keras.KerasTensor) -> bool:
     operations = (t._keras_history.operation for t in _ancestors(tensor))
     return any(getattr(operation, "weights", ()) for operation in operations)
