@@ -296,12 +296,12 @@ def speed_table(rows: list[dict[str, Any]]) -> str:
         "| op | K | P | dtype | form | ms | GB/s | share of copy | time / native |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for r in sorted(rows, key=lambda r: (*key(r), r["form"] != "native")):
-        lines.append(
-            f"| {r['op']} | {r['tasks']} | {r['params']:.0e} | {r['dtype']} | {r['form']} | "
-            f"{r['milliseconds']:.3f} | {r['gigabytes_per_second']:.0f} | "
-            f"{r['share_of_copy']:.0%} | {r['times_native']:.2f} |"
-        )
+    lines += [
+        f"| {r['op']} | {r['tasks']} | {r['params']:.0e} | {r['dtype']} | {r['form']} | "
+        f"{r['milliseconds']:.3f} | {r['gigabytes_per_second']:.0f} | "
+        f"{r['share_of_copy']:.0%} | {r['times_native']:.2f} |"
+        for r in sorted(rows, key=lambda r: (*key(r), r["form"] != "native"))
+    ]
     return "\n".join(lines)
 
 

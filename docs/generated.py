@@ -8,12 +8,13 @@ A line `<!-- table: MODULE -->` becomes what `python -m MODULE` prints, a line
 import importlib
 import inspect
 import re
+import types
 from typing import Any
 
-_MARKER = re.compile(r"^<!-- (table|reference): ([\w.]+) -->$", re.M)
+_MARKER = re.compile(r"^<!-- (table|reference): ([\w.]+) -->$", re.MULTILINE)
 
 
-def public_names(module: Any) -> list[str]:
+def public_names(module: types.ModuleType) -> list[str]:
     """Return the names of a module's reference: the rows of its `TABLE` first, no modules."""
     rows = [
         row.cls.__name__ for row in getattr(module, "TABLE", {}).values() if hasattr(row, "cls")

@@ -34,22 +34,22 @@ def calls(outputs: Sequence[keras.KerasTensor]) -> list[tuple[keras.Operation, A
     return ordered
 
 
-def is_symbolic(tensor: Any) -> bool:
+def is_symbolic(tensor: object) -> bool:
     """Return whether a tensor belongs to the graph of a functional model."""
     return hasattr(tensor, "_keras_history")
 
 
-def operation_of(tensor: Any) -> Any:
+def operation_of(tensor: keras.KerasTensor) -> keras.Operation:
     """Return the layer or operation whose result a symbolic tensor is."""
     return _call_behind(tensor)[0]
 
 
-def inputs_of(tensor: Any) -> list[Any]:
+def inputs_of(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
     """Return the symbolic tensors that the operation behind a symbolic tensor takes."""
     return list(_call_behind(tensor)[1].input_tensors)
 
 
-def ancestors(tensor: Any) -> list[Any]:
+def ancestors(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
     """Return a symbolic tensor and all symbolic tensors it depends on, nearest first."""
     tensors = {id(tensor): tensor}
     waiting = [tensor]
@@ -61,6 +61,6 @@ def ancestors(tensor: Any) -> list[Any]:
     return list(tensors.values())
 
 
-def _call_behind(tensor: Any) -> tuple[Any, Any]:
+def _call_behind(tensor: keras.KerasTensor) -> tuple[keras.Operation, Any]:
     operation, index, _ = tensor._keras_history
     return operation, operation._inbound_nodes[index]

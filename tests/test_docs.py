@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.slow import slow_but
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
-FENCE = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = {page.stem: FENCE.findall(page.read_text()) for page in sorted(DOCS.glob("*.md"))}
 SMALL_ROOMS = "input_shape=(32, 64, 3), train_size=8, val_size=2, batch_size=4, "
 SMALL = {

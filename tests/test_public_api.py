@@ -30,12 +30,12 @@ METHODS = {
 
 def documented_arguments(doc):
     """Names under `Args:` of a docstring, or under `Attributes:` of a dataclass."""
-    heading = "Args" if re.search(r"^ *Args:$", doc, re.M) else "Attributes"
-    section = re.search(rf"^( *){heading}:\n((?:\1 +.*\n?|\n)*)", doc + "\n", re.M)
+    heading = "Args" if re.search(r"^ *Args:$", doc, re.MULTILINE) else "Attributes"
+    section = re.search(rf"^( *){heading}:\n((?:\1 +.*\n?|\n)*)", doc + "\n", re.MULTILINE)
     if section is None:
         return []
     indent = len(section.group(1)) + 4
-    return re.findall(rf"^ {{{indent}}}\**(\w+):", section.group(2), re.M)
+    return re.findall(rf"^ {{{indent}}}\**(\w+):", section.group(2), re.MULTILINE)
 
 
 def real_arguments(function):

@@ -9,7 +9,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code = re.search(r"```python\n(.*?)```", README, re.S).group(1)
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
     assert len(code.strip().splitlines()) <= 12
     small = (
         code.replace("epochs=10", "epochs=1")
@@ -27,7 +27,7 @@ def test_the_example_runs(tmp_path, monkeypatch):
 def test_make_targets_named_in_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"`?make (\w+)`?", README)):
-        assert re.search(rf"^{target}:", makefile, re.M), target
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 def test_pictures_and_pages_linked_in_the_readme_exist():

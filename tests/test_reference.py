@@ -11,7 +11,7 @@ from mtl_tf import deployment, experiments, surveys
 from tests.helpers.docs import page
 
 PAGE = page("reference.md")
-LISTED = re.findall(r"^::: mtl_tf\.(\S+)$", PAGE, re.M)
+LISTED = re.findall(r"^::: mtl_tf\.(\S+)$", PAGE, re.MULTILINE)
 MODULES = {name: getattr(mtl, name) for name in mtl.__all__ if name != "__version__"}
 MODULES = {name: m for name, m in MODULES.items() if inspect.ismodule(m) and hasattr(m, "__all__")}
 PUBLIC = [

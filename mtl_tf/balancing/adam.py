@@ -3,8 +3,9 @@
 A Keras optimizer would all-reduce them over replicas, on each of which they are equal already.
 """
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
+import keras
 import tensorflow as tf
 
 from mtl_tf.balancing.masked import assign_where
@@ -23,7 +24,11 @@ class Adam:
     """
 
     def __init__(
-        self, add_state: Any, variable: Any, learning_rate: float, weight_decay: float
+        self,
+        add_state: Callable[[str, Sequence[int]], keras.Variable],
+        variable: keras.Variable,
+        learning_rate: float,
+        weight_decay: float,
     ) -> None:
         self.variable = variable
         self.learning_rate = learning_rate

@@ -3,12 +3,15 @@
 import abc
 import inspect
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import tensorflow as tf
 
 from mtl_tf.ops import BalanceReport, BalanceStatus
+from mtl_tf.typing import TaskGradients, TensorLike
+
+_Method = TypeVar("_Method", bound="Balancing")
 
 
 class Balancing(keras.layers.Layer, abc.ABC):
@@ -40,7 +43,7 @@ class Balancing(keras.layers.Layer, abc.ABC):
     def make_state(self, num_tasks: int) -> None:
         """Make the variables, for methods that have any."""
 
-    def add_state(self, name: str, shape: Sequence[int], initial: float = 0.0) -> Any:
+    def add_state(self, name: str, shape: Sequence[int], initial: float = 0.0) -> keras.Variable:
         """Create a variable that is saved with the trainer and that no optimizer updates.
 
         Args:
@@ -77,7 +80,7 @@ class Balancing(keras.layers.Layer, abc.ABC):
         return super().get_config()
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls: type[_Method], config: dict[str, Any]) -> _Method:
         """Create a method from `get_config`, without what its `__init__` does not take.
 
         A method of your own need not accept all arguments of a Keras layer.
@@ -96,7 +99,9 @@ class Scalarizer(Balancing, abc.ABC):
     its task; trainable weights of the scalarizer are updated with the network.
     """
 
-    def call(self, losses: Any, is_present: Any | None = None, training: bool = False) -> Any:
+    def call(
+        self, losses: TensorLike, is_present: "TensorLike | None" = None, training: bool = False
+    ) -> tf.Tensor:
         """Combine the losses.
 
         Args:
@@ -143,11 +148,11 @@ class Weighting(Balancing, abc.ABC):
 
     def call(
         self,
-        gramian: Any,
-        losses: Any | None = None,
-        is_present: Any | None = None,
+        gramian: TensorLike,
+        losses: "TensorLike | None" = None,
+        is_present: "TensorLike | None" = None,
         training: bool = False,
-    ) -> Any:
+    ) -> tf.Tensor:
         """Return the weights of the task gradients.
 
         Args:
@@ -166,9 +171,9 @@ class Weighting(Balancing, abc.ABC):
 
     def report(
         self,
-        gramian: Any,
-        losses: Any | None = None,
-        is_present: Any | None = None,
+        gramian: TensorLike,
+        losses: "TensorLike | None" = None,
+        is_present: "TensorLike | None" = None,
         training: bool = False,
     ) -> BalanceReport:
         """Return the weights as in `call`, in float64, and whether they are exact.
@@ -205,7 +210,7 @@ class Aggregator(Balancing, abc.ABC):
     As many passes over the network as a `Weighting`, for methods that need more than the Gramian.
     """
 
-    def call(self, jacobian: Any, training: bool = False) -> Any:
+    def call(self, jacobian: TensorLike, training: bool = False) -> tf.Tensor:
         """Return the direction of a Jacobian.
 
         Args:
@@ -222,8 +227,8 @@ class Aggregator(Balancing, abc.ABC):
 
     @abc.abstractmethod
     def compute_direction(
-        self, task_gradients: list[list[Any]], training: bool = False
-    ) -> tuple[list[Any], tf.Tensor]:
+        self, task_gradients: TaskGradients, training: bool = False
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor]:
         """Compute the direction from the task gradients. Override this.
 
         Args:
@@ -250,7 +255,7 @@ def exact(weights: tf.Tensor) -> BalanceReport:
     return BalanceReport(weights, status, zero, tf.zeros([0, 0], tf.float64))
 
 
-def _presence(is_present: Any | None, num_tasks: int) -> tf.Tensor:
+def _presence(is_present: "TensorLike | None", num_tasks: int) -> tf.Tensor:
     if is_present is None:
         return tf.ones([num_tasks], tf.bool)
     return tf.cast(is_present, tf.bool)

@@ -1,7 +1,6 @@
 """Sums, means and the like of `[K]` over the tasks that are present."""
 
-from typing import Any
-
+import keras
 import tensorflow as tf
 
 _MIN_LOSS = 1e-8
@@ -12,7 +11,7 @@ def masked_sum(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.where(mask, values, tf.zeros_like(values)))
 
 
-def count(mask: tf.Tensor, dtype: Any) -> tf.Tensor:
+def count(mask: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Return the number of true elements of `mask [K]`, at least 1."""
     return tf.maximum(tf.reduce_sum(tf.cast(mask, dtype)), 1)
 
@@ -33,7 +32,7 @@ def safe_log(losses: tf.Tensor) -> tf.Tensor:
     return tf.math.log(tf.maximum(losses, tf.constant(_MIN_LOSS, losses.dtype)))
 
 
-def assign_where(variable: Any, value: tf.Tensor, mask: tf.Tensor) -> None:
+def assign_where(variable: keras.Variable, value: tf.Tensor, mask: tf.Tensor) -> None:
     """Assign `value [K]` to a variable `[K]` where `mask [K]`."""
     old = tf.convert_to_tensor(variable)
     variable.assign(tf.where(mask, tf.cast(value, old.dtype), old))

@@ -19,7 +19,7 @@ _MAX_LETTERS = 1 << 18  # of a file of options
 _MAX_VALUES = 10_000  # in a file of options
 
 
-def _types_of(annotation: Any) -> set[Any]:
+def _types_of(annotation: object) -> set[object]:
     """Return the members of a union, or the one type."""
     is_union = isinstance(annotation, types.UnionType)
     return set(typing.get_args(annotation)) if is_union else {annotation}
@@ -82,7 +82,7 @@ def split_list(text: str) -> list[str]:
     return text.split(",")
 
 
-def _value(name: str, text: str) -> Any:
+def _value(name: str, text: str) -> object:
     """Return the value of a flag: JSON, or else the text."""
     if name in _TEXTS:
         return text

@@ -204,7 +204,7 @@ def decode_npy(stream: BinaryIO, size: int) -> np.ndarray:
     return np.lib.format.read_array(stream, allow_pickle=False)
 
 
-def read_matlab(path: pathlib.Path, key: str) -> Any:
+def read_matlab(path: pathlib.Path, key: str) -> np.ndarray | dict[str, Any]:
     """Read a variable of a MATLAB file (before 7.3); structures become dictionaries."""
     require_file(path)
     try:
@@ -216,7 +216,7 @@ def read_matlab(path: pathlib.Path, key: str) -> Any:
         raise DataError(f"{shown(path)} is damaged or lacks {key!r}: {error!r}") from error
 
 
-def as_list(value: Any) -> list[Any]:
+def as_list(value: np.ndarray | dict[str, Any]) -> list[Any]:
     """Return a MATLAB cell, struct or struct array as a list."""
     return [value] if isinstance(value, dict) else list(np.ravel(np.asarray(value, object)))
 

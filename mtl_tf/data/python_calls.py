@@ -31,7 +31,7 @@ class _Gate:
         self._running = self._entered = 0
 
     @functools.cached_property
-    def _is_open(self) -> Any:
+    def _is_open(self) -> tf.Tensor:
         """Resource that graphs read; not a `tf.Variable`, which strategies would replicate."""
         with tf.init_scope(), tf.device("CPU:0"):
             handle = tf.raw_ops.VarHandleOp(dtype=tf.bool, shape=[], shared_name="mtl_tf_gate")

@@ -93,7 +93,7 @@ def _constant_predictions(train: Iterable[Any], tasks: list[Task]) -> dict[str, 
     return predictions
 
 
-def _target_and_mask(batch: Any, task: Task) -> tuple[np.ndarray, np.ndarray]:
+def _target_and_mask(batch: tuple[Any, ...], task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Return target `[B, H, W, C]` and bool mask `[B, H, W]`; of images `[B, C]` and `[B]`."""
     _, targets, masks = keras.utils.unpack_x_y_sample_weight(batch)
     target = entry(targets, task, "targets")

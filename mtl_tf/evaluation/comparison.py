@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,8 +10,7 @@ from mtl_tf.evaluation.image_states import ImageStates
 from mtl_tf.evaluation.reporting.tables import in_markdown, markdown_table
 from mtl_tf.metrics import delta_m
 from mtl_tf.tasks import Task
-
-Results = Mapping[str, Mapping[str, float]]
+from mtl_tf.typing import Results
 
 
 @dataclasses.dataclass(frozen=True)

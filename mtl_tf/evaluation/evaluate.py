@@ -16,12 +16,13 @@ from mtl_tf.metrics import resized
 from mtl_tf.metrics.edge_benchmark import EdgeQueue
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, TasksLike, as_tasks
+from mtl_tf.typing import Predictions, TensorLike
 
-Predictor = Callable[[tf.Tensor], Mapping[str, tf.Tensor]]
+Predictor = Callable[[tf.Tensor], Predictions]
 
 
 def evaluate(
-    model: Callable[..., Mapping[str, tf.Tensor]],
+    model: Callable[..., Predictions],
     dataset: Iterable[Any],
     tasks: TasksLike,
     edge_tolerance: float | None = None,
@@ -56,7 +57,7 @@ def evaluate(
 
 
 def evaluate_images(
-    model: Callable[..., Mapping[str, tf.Tensor]],
+    model: Callable[..., Predictions],
     dataset: Iterable[Any],
     tasks: TasksLike,
     edge_tolerance: float | None = None,
@@ -81,7 +82,7 @@ def evaluate_images(
     """
 
     @tf.function(reduce_retracing=True)
-    def predict(image: tf.Tensor) -> Mapping[str, tf.Tensor]:
+    def predict(image: tf.Tensor) -> Predictions:
         return model(image, training=False)
 
     return evaluate_predictor(predict, dataset, as_tasks(tasks), edge_tolerance, num_workers)
@@ -164,7 +165,7 @@ def _images(
             yield _Image(*({name: x[i] for name, x in part.items()} for part in of_batch))
 
 
-def entry(batch: Any, task: Task, part: str) -> Any:
+def entry(batch: object, task: Task, part: str) -> TensorLike:
     """Return the entry of a task in the targets or masks of a batch.
 
     Args:
@@ -184,7 +185,7 @@ def entry(batch: Any, task: Task, part: str) -> Any:
     return batch[task.name]
 
 
-def checked_target(target: Any, task: Task, rank: int) -> np.ndarray:
+def checked_target(target: TensorLike, task: Task, rank: int) -> np.ndarray:
     """Return a target as `[B, H, W, C]`, of whole images `[B, C]`.
 
     Args:
@@ -207,7 +208,7 @@ def checked_target(target: Any, task: Task, rank: int) -> np.ndarray:
     return target.astype(np.float32) if target.dtype == bool else target
 
 
-def checked_mask(mask: Any, target: np.ndarray, task: Task) -> np.ndarray:
+def checked_mask(mask: "TensorLike | None", target: np.ndarray, task: Task) -> np.ndarray:
     """Return the valid pixels `[B, H, W]` of a target `[B, H, W, C]` as bool; all without a mask.
 
     Args:

@@ -160,7 +160,7 @@ def _metrics_of_sums(
     return tf.function(metrics.of_sums, autograph=False) if is_compiled else metrics.of_sums
 
 
-def _stored(task: Task) -> Any:
+def _stored(task: Task) -> int | dict[str, Any]:
     """Return a task as JSON: its channels if the rest is known by name, else its configuration."""
     known = TASKS.get(task.name)
     is_known = known is not None and dataclasses.replace(known, channels=task.channels) == task
@@ -181,7 +181,7 @@ def _weighted(rows: np.ndarray, sums: np.ndarray) -> np.ndarray:
     return (rows @ flat).reshape(len(rows), *sums.shape[1:])
 
 
-def fingerprint(targets: Mapping[str, Any]) -> int:
+def fingerprint(targets: Mapping[str, np.ndarray]) -> int:
     """Return a checksum of the targets of one image."""
     checksum = 0
     for task in sorted(targets):

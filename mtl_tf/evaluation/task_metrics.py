@@ -1,7 +1,6 @@
 """Metrics of a task as functions of sums, and the sums of single images."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ import tensorflow as tf
 
 from mtl_tf.metrics import DenseMetric
 from mtl_tf.tasks import Task
+from mtl_tf.typing import TensorLike
 
 
 class TaskMetrics:
@@ -42,7 +42,7 @@ class TaskMetrics:
             results |= value if isinstance(value, dict) else {metric.name: value}
         return results
 
-    def of_sums(self, sums: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    def of_sums(self, sums: Mapping[str, TensorLike]) -> dict[str, tf.Tensor]:
         """Assign sums by name and return the results."""
         for name, variable in self.variables().items():
             variable.assign(tf.cast(sums[name], variable.dtype))

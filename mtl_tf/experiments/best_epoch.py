@@ -1,7 +1,7 @@
 """Selection of the best epoch: by Delta-m or by one task."""
 
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import keras
 
@@ -9,8 +9,7 @@ from mtl_tf import data, evaluation, metrics, training
 from mtl_tf.atomic_files import read_summary
 from mtl_tf.experiments.config import Config
 from mtl_tf.tasks import as_tasks
-
-Results = Mapping[str, Mapping[str, float]]
+from mtl_tf.typing import Results
 
 
 def single_task_results(folders: Iterable[pathlib.Path]) -> dict[str, dict[str, float]]:

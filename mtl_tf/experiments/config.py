@@ -123,7 +123,7 @@ class Config(pydantic.BaseModel):
 
     @pydantic.field_validator("root", "pretrained", mode="before")
     @classmethod
-    def _absolute(cls, path: Any) -> Any:
+    def _absolute(cls, path: object) -> object:
         if path is None or "://" in str(path):
             return path
         if not isinstance(path, str | int | os.PathLike):

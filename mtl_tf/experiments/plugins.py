@@ -139,7 +139,7 @@ def _load_task(text: str) -> Task:
     return task
 
 
-def _call(function: Callable[..., Any], text: str, **arguments: Any) -> Any:
+def _call(function: Callable[..., object], text: str, **arguments: Any) -> object:
     try:
         return function(**arguments)
     except (TypeError, data.DataError) as error:
@@ -167,7 +167,7 @@ def _entry_point(name: str) -> importlib.metadata.EntryPoint | None:
 # === Modules ===
 
 
-def _load(text: str) -> Any:
+def _load(text: str) -> object:
     """Import the file or module of a reference and return its object."""
     source, _, name = text.rpartition(":")
     if source.endswith(".py"):

@@ -20,12 +20,11 @@ from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.optional_packages import optional_import
 from mtl_tf.tasks import as_tasks, num_classes
+from mtl_tf.typing import Predictions, Results, Tensor
 
 _BACKUP_MINUTES = 5.0  # within an epoch
 _TUNING_IMAGES = 50
 _PICTURES = 6
-
-Results = dict[str, dict[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +140,7 @@ def train(prepared: Prepared, tensorboard: bool, verbose: str | int) -> Trained:
     kept = {
         "epoch": config.epochs if best.epoch is None else best.epoch + 1,
         "relative_to": "single_task" if has_single_task else "trivial_baseline",
-        "score": None if best.epoch is None else best.score(best.results),
+        "score": None if best.results is None else best.score(best.results),
     }
     classes = class_names_config(dataset.tasks.class_names, num_classes(as_tasks(dataset.tasks)))
     write_atomically(folder / "classes.json", json.dumps(classes))
@@ -233,7 +232,9 @@ def _pictures(network: keras.Model, dataset: data.DenseDataset) -> list[dict[str
     ]
 
 
-def _picture(network: keras.Model, batch: Any) -> dict[str, Any]:
+def _picture(
+    network: keras.Model, batch: tuple[Tensor, Predictions, Predictions]
+) -> dict[str, Any]:
     image, targets, masks = batch
     outputs = network(image, training=False)
     return {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from mtl_tf.ops._gradients import as_float, check_order, check_range
+from mtl_tf.typing import TensorLike
 
 # Parameters of each method, with the value that stands for "not given"; methods and scales in the
 # order of the enumerations of `ops/kernels/solvers/balance.h`.
@@ -60,7 +61,7 @@ class BalanceReport(NamedTuple):
     targets: tf.Tensor
 
 
-def prepare(gramian: Any, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+def prepare(gramian: TensorLike, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Return the checked arguments of a solver: `gramian`, `method`, `scale`, and four tensors.
 
     A parameter that was not given, or that the method does not have, is `None`; the number among
@@ -119,7 +120,7 @@ def _check_parameters(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _optional(value: Any, name: str, shape: list) -> tf.Tensor | None:
+def _optional(value: "TensorLike | None", name: str, shape: list[int | None]) -> tf.Tensor | None:
     if value is None:
         return None
     tensor = as_float(value, tf.float64)

@@ -1,12 +1,13 @@
 """Base of the ops on feature maps: checks, and second gradients by the reference."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import tensorflow as tf
 
+from mtl_tf.typing import TensorLike
 
-def check_maps(name: str, maps: Sequence[Any]) -> list[tf.Tensor]:
+
+def check_maps(name: str, maps: Sequence[TensorLike]) -> list[tf.Tensor]:
     """Return `maps` as tensors.
 
     Raises:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-TaskGradients = Sequence[Sequence["tf.Tensor | tf.IndexedSlices | None"]]
-Rows = list[list["tf.Tensor | None"]]
+from mtl_tf.typing import TaskGradients
+
+Rows = list[list[tf.Tensor | None]]
 
 NATIVE_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
 MAX_NATIVE_TASKS = 64

@@ -11,7 +11,6 @@ import pathlib
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
 import tensorflow as tf
 
@@ -83,7 +82,7 @@ def native_status() -> NativeStatus:
     )
 
 
-def tensorflow_ops() -> Any | None:
+def tensorflow_ops() -> ModuleType | None:
     """Return the module of compiled TensorFlow ops, or `None` where the reference is to be used."""
     mode = native_mode()
     if mode == "off" or _portable.get():
@@ -96,9 +95,11 @@ def tensorflow_ops() -> Any | None:
     return loaded
 
 
-def loaded_ops() -> Any:
+def loaded_ops() -> ModuleType:
     """Return the module of compiled TensorFlow ops, for gradients of ops in use."""
-    return _load()[0]
+    library, _ = _load()
+    assert library is not None
+    return library
 
 
 def has_gpu() -> bool:
@@ -186,7 +187,7 @@ def _text(cuda_version: int) -> str:
 
 
 @functools.cache
-def _load() -> tuple[Any | None, str]:
+def _load() -> tuple[ModuleType | None, str]:
     """Return (module of ops, "") or (None, why not).
 
     A library built for another TensorFlow is not opened: its symbols may be missing or, worse, have

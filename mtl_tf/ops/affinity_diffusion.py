@@ -1,19 +1,19 @@
 """Affinity diffusion: every position becomes a mixture of those that look like it to some task."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
 from mtl_tf.ops._features import check_maps, differentiate_twice
 from mtl_tf.ops._gradients import NATIVE_DTYPES
+from mtl_tf.typing import TensorLike
 
 _MAX_NATIVE_SOURCES = 16
 
 
 def affinity_diffusion(
-    queries: Sequence[Any], keys: Sequence[Any], values: Any, mix: Any
+    queries: Sequence[TensorLike], keys: Sequence[TensorLike], values: TensorLike, mix: TensorLike
 ) -> tf.Tensor:
     """Values mixed by affinities, `Σ_s mix_s softmax(Q_s K_sᵀ) V` over all N positions of an image.
 
@@ -85,7 +85,7 @@ def _gradient(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Te
 
 
 @tf.RegisterGradient("Mtl>AffinityDiffusionGrad")
-def _gradient_of_gradient(op: tf.Operation, *vectors: tf.Tensor) -> list[Any]:
+def _gradient_of_gradient(op: tf.Operation, *vectors: tf.Tensor) -> list[tf.Tensor | None]:
     num_sources = op.get_attr("num_sources")
     inputs = list(op.inputs)
     of_upstream, of_inputs = differentiate_twice(
@@ -97,7 +97,9 @@ def _gradient_of_gradient(op: tf.Operation, *vectors: tf.Tensor) -> list[Any]:
     return [*of_inputs, None, *of_upstream]
 
 
-def _parts(inputs: Sequence[tf.Tensor], num_sources: int) -> tuple[Any, Any, Any, Any]:
+def _parts(
+    inputs: Sequence[tf.Tensor], num_sources: int
+) -> tuple[list[tf.Tensor], list[tf.Tensor], tf.Tensor, tf.Tensor]:
     """Return queries, keys, values and mix."""
     tensors = list(inputs)
     values, mix = tensors[2 * num_sources : 2 * num_sources + 2]

@@ -9,6 +9,7 @@ import tensorflow as tf
 from mtl_tf.ops import _library, reference
 from mtl_tf.ops._features import check_maps, differentiate_twice
 from mtl_tf.ops._gradients import NATIVE_DTYPES
+from mtl_tf.typing import FeatureMaps
 
 _MAX_NATIVE_MESSAGES = 16  # to one target
 
@@ -22,11 +23,13 @@ class ChannelSlice:
         first: the first of the channels.
     """
 
-    source: Any
+    source: tf.Tensor
     first: int
 
 
-def attention_distillation(features: Any, gates: Any, values: Any) -> Any:
+def attention_distillation(
+    features: "tf.Tensor | FeatureMaps", gates: Sequence[Any], values: Sequence[Any]
+) -> tf.Tensor | list[tf.Tensor]:
     """Features plus messages through gates, `features + Σ_s sigmoid(gates_s) · values_s`.
 
     Reads each input once; the gradient reads each once more and writes all gradients in one pass,
@@ -86,10 +89,10 @@ class _Sources:
         self.like = like
         self.tensors: list[tf.Tensor] = []
         self._numbers: dict[int, int] = {}
-        self._given: list[Any] = []  # kept, so that no other gets the same id
+        self._given: list[tf.Tensor] = []  # kept, so that no other gets the same id
         self._starts: list[list[int]] = []
 
-    def place(self, part: Any) -> tuple[int, int]:
+    def place(self, part: tf.Tensor | ChannelSlice) -> tuple[int, int]:
         """Return (number of the source, first channel) of a tensor or `ChannelSlice`."""
         given, first = (part.source, part.first) if isinstance(part, ChannelSlice) else (part, 0)
         if id(given) not in self._numbers:

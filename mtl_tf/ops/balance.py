@@ -7,9 +7,10 @@ import tensorflow as tf
 from mtl_tf.ops import _library, reference
 from mtl_tf.ops._balance import METHODS, SCALES, BalanceReport, prepare
 from mtl_tf.ops._gradients import MAX_NATIVE_TASKS
+from mtl_tf.typing import TensorLike
 
 
-def balance(gramian: Any, method: str, **parameters: Any) -> tf.Tensor:
+def balance(gramian: TensorLike, method: str, **parameters: Any) -> tf.Tensor:
     """Solve for the weights `[K]` of K tasks, given the Gramian of their gradients.
 
     Everything is solved in float64 on the cosines between the gradients, exactly (a residual of the
@@ -60,7 +61,7 @@ def balance(gramian: Any, method: str, **parameters: Any) -> tf.Tensor:
     return balance_report(gramian, method, **parameters).weights
 
 
-def balance_report(gramian: Any, method: str, **parameters: Any) -> BalanceReport:
+def balance_report(gramian: TensorLike, method: str, **parameters: Any) -> BalanceReport:
     """Solve as `balance` does, and return the solver's status with the weights.
 
     Source: as for `balance`.
@@ -78,8 +79,7 @@ def balance_report(gramian: Any, method: str, **parameters: Any) -> BalanceRepor
         tf.errors.InvalidArgumentError: as for `balance`.
     """
     arguments = prepare(gramian, method, parameters)
-    if not tf.is_tensor(gramian):
-        gramian = tf.convert_to_tensor(gramian)
+    gramian = tf.convert_to_tensor(gramian)
     library = _library.tensorflow_ops()
     num_tasks = arguments["gramian"].shape[0]
     if library is None or (num_tasks is not None and num_tasks > MAX_NATIVE_TASKS):

@@ -1,18 +1,18 @@
 """Cross-stitch: the features of K tasks, each a mixture of all of them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
 from mtl_tf.ops._features import check_maps, differentiate_twice
 from mtl_tf.ops._gradients import NATIVE_DTYPES
+from mtl_tf.typing import TensorLike
 
 _MAX_NATIVE_TASKS = 6
 
 
-def cross_stitch(features: Sequence[Any], weights: Any) -> list[tf.Tensor]:
+def cross_stitch(features: Sequence[TensorLike], weights: TensorLike) -> list[tf.Tensor]:
     """Mixtures of K features, `out_i = Σ_j w_ij x_j`, per channel.
 
     Reads and writes each map once, its gradient as well.

@@ -1,23 +1,22 @@
 """GradDrop: a sum of task gradients that keeps, per element, the gradients of one sign."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
 from mtl_tf.ops._gradients import (
-    TaskGradients,
     check_leak,
     check_uniform,
     dense_task_gradients,
     groups,
     part,
 )
+from mtl_tf.typing import TaskGradients, TensorLike
 
 
 def grad_drop(
-    task_gradients: TaskGradients, uniform: Sequence[Any], leak: Any = 0.0
+    task_gradients: TaskGradients, uniform: "Sequence[TensorLike | None]", leak: TensorLike = 0.0
 ) -> list[tf.Tensor | None]:
     """Sum of task gradients after dropping, per element, those of one sign, in one pass.
 
@@ -65,7 +64,7 @@ def grad_drop(
 
 
 @tf.RegisterGradient("Mtl>GradDrop")
-def _grad_drop_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[Any]:
+def _grad_drop_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor | None]:
     """Each gradient gets the share that was kept of it; what is kept is held constant."""
     num_tasks, num_tensors, *slots = op.get_attr("numbers")
     inputs = list(op.inputs)

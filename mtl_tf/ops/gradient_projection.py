@@ -1,12 +1,9 @@
 """PCGrad end to end: from task gradients to their projected sum without leaving the device."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtl_tf.ops import _library
 from mtl_tf.ops._gradients import (
-    TaskGradients,
     check_order,
     dense_task_gradients,
     groups,
@@ -15,10 +12,11 @@ from mtl_tf.ops._gradients import (
 from mtl_tf.ops.balance import balance
 from mtl_tf.ops.gramian import gramian
 from mtl_tf.ops.weighted_sum import weighted_sum
+from mtl_tf.typing import TaskGradients, TensorLike
 
 
 def gradient_projection(
-    task_gradients: TaskGradients, order: Any
+    task_gradients: TaskGradients, order: TensorLike
 ) -> tuple[list[tf.Tensor | None], tf.Tensor]:
     """Sum of task gradients, each projected on the normal plane of those it conflicts with.
 
@@ -66,6 +64,6 @@ def gradient_projection(
 
 
 @tf.RegisterGradient("Mtl>GradientProjection")
-def _gradient_projection_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[Any]:
+def _gradient_projection_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor | None]:
     """`dg_kv = w_k dd_v` with the weights held constant."""
     return [*weighted_upstream(op, op.outputs[-1], upstream), None]

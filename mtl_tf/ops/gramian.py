@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
-from mtl_tf.ops._gradients import TaskGradients, dense_task_gradients, groups, part
+from mtl_tf.ops._gradients import dense_task_gradients, groups, part
+from mtl_tf.typing import TaskGradients
 
 
 def gramian(task_gradients: TaskGradients) -> tf.Tensor:

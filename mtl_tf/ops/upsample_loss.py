@@ -1,15 +1,19 @@
 """Losses of low-resolution predictions at the resolution of their targets."""
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
 from mtl_tf.ops._features import differentiate_twice
+from mtl_tf.typing import TensorLike
+
+_WithGradient = tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
 
 
-def upsample_cross_entropy(logits: Any, labels: Any, weights: Any = None) -> tf.Tensor:
+def upsample_cross_entropy(
+    logits: TensorLike, labels: TensorLike, weights: "TensorLike | None" = None
+) -> tf.Tensor:
     """Softmax cross-entropy of bilinearly enlarged logits, which are never stored.
 
     The logits of each pixel are made from their four neighbours where they are needed, in the same
@@ -38,7 +42,9 @@ def upsample_cross_entropy(logits: Any, labels: Any, weights: Any = None) -> tf.
     return _loss("upsample_cross_entropy", logits, tf.cast(labels, tf.int32), weights)
 
 
-def upsample_l1(predictions: Any, targets: Any, weights: Any = None) -> tf.Tensor:
+def upsample_l1(
+    predictions: TensorLike, targets: TensorLike, weights: "TensorLike | None" = None
+) -> tf.Tensor:
     """Mean absolute error of bilinearly enlarged predictions, which are never stored.
 
     Source: as `upsample_cross_entropy`.
@@ -65,7 +71,9 @@ def upsample_l1(predictions: Any, targets: Any, weights: Any = None) -> tf.Tenso
     return _loss("upsample_l1", predictions, targets, weights)
 
 
-def _check(small: tf.Tensor, targets: tf.Tensor, name: str, rank: int, weights: Any) -> tf.Tensor:
+def _check(
+    small: tf.Tensor, targets: tf.Tensor, name: str, rank: int, weights: "TensorLike | None"
+) -> tf.Tensor:
     """Return the weights `[B, H, W]`; `ValueError` for what does not fit."""
     if not small.dtype.is_floating or small.shape.rank != 4:
         raise ValueError(
@@ -80,13 +88,13 @@ def _check(small: tf.Tensor, targets: tf.Tensor, name: str, rank: int, weights: 
         )
     if weights is None:
         return tf.ones(tf.shape(targets)[:3], _dtype(small))
-    weights = tf.convert_to_tensor(weights)
-    if not weights.shape.is_compatible_with(targets.shape[:3]):
+    mask = tf.convert_to_tensor(weights)
+    if not mask.shape.is_compatible_with(targets.shape[:3]):
         raise ValueError(
             f"weights must be [B, H, W] for {name} {tuple(targets.shape)}. "
-            f"Received: {tuple(weights.shape)}"
+            f"Received: {tuple(mask.shape)}"
         )
-    return weights
+    return mask
 
 
 def _dtype(small: tf.Tensor) -> tf.DType:
@@ -110,7 +118,9 @@ def _loss(name: str, small: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -
 
 
 def _with_gradients(
-    small: tf.Tensor, fused: Callable[..., Any], plain: Callable[..., tf.Tensor]
+    small: tf.Tensor,
+    fused: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    plain: Callable[[tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
     """`fused(small)` is the loss and its gradient; gradients beyond the first are those of `plain`.
 
@@ -118,12 +128,12 @@ def _with_gradients(
     """
 
     @tf.custom_gradient
-    def loss(values: tf.Tensor) -> Any:
+    def loss(values: tf.Tensor) -> _WithGradient:
         result, slope = fused(values)
 
         def first(upstream: tf.Tensor) -> tf.Tensor:
             @tf.custom_gradient
-            def slope_of(same_values: tf.Tensor) -> Any:
+            def slope_of(same_values: tf.Tensor) -> _WithGradient:
                 def second(vector: tf.Tensor) -> tf.Tensor:
                     _, of_values = differentiate_twice(
                         lambda v: [plain(v)], [same_values], [tf.ones_like(result)], [vector]

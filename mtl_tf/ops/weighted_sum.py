@@ -1,22 +1,20 @@
 """The weighted sum of task gradients: the direction that the weights of a weighting stand for."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
 from mtl_tf.ops._gradients import (
     MAX_NATIVE_TASKS,
-    TaskGradients,
     check_vector,
     dense_task_gradients,
     groups,
     part,
     weighted_upstream,
 )
+from mtl_tf.typing import TaskGradients, TensorLike
 
 
-def weighted_sum(task_gradients: TaskGradients, weights: Any) -> list[tf.Tensor | None]:
+def weighted_sum(task_gradients: TaskGradients, weights: TensorLike) -> list[tf.Tensor | None]:
     """Weighted sum of task gradients, `d_v = Σ_k w_k g_kv`, in one pass over memory.
 
     Args:

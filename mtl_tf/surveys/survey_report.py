@@ -22,6 +22,7 @@ from mtl_tf.surveys import tables
 from mtl_tf.surveys.grid import SINGLE_TASK
 from mtl_tf.surveys.processes import Outcome
 from mtl_tf.tasks import as_tasks
+from mtl_tf.typing import Results
 
 _NUM_PICTURES = 3
 _NUM_RESAMPLES = 300
@@ -92,11 +93,11 @@ def _deltas(row: tables.Row, single: Mapping[str, Mapping[str, float]]) -> dict[
     return task_deltas(row.results[0], single, [row.tasks[name] for name in single])
 
 
-def _plot(title: str, source: str, values: Any) -> dict[str, str]:
+def _plot(title: str, source: str, values: dict[str, Any]) -> dict[str, str]:
     return {"title": title, "source": source, "alt": f"{title}: {_alt_text(values)}"}
 
 
-def _alt_text(values: Any) -> str:
+def _alt_text(values: dict[str, Any] | tuple[float, ...] | float) -> str:
     """Return the numbers of a plot as text."""
     if isinstance(values, dict):
         return "; ".join(f"{name} {_alt_text(value)}" for name, value in values.items())
@@ -161,7 +162,7 @@ def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[
     return {"lines": lines, "tasks": tasks, "common": common, "without": without}
 
 
-def _pair(task: str, results: Sequence[Any], published: dict[str, float]) -> tuple[str, str]:
+def _pair(task: str, results: Sequence[Results], published: dict[str, float]) -> tuple[str, str]:
     """Format a task's mean result and the published one, if both have the published metric."""
     metric = PUBLISHED_METRICS[task]
     if task not in published:

@@ -91,7 +91,9 @@ def collect(outcomes: Sequence[Outcome]) -> list[Row]:
     return rows
 
 
-def _single_task_results(by_task: Mapping[str, Any]) -> dict[int, dict[str, dict[str, float]]]:
+def _single_task_results(
+    by_task: Mapping[str, Mapping[int, dict[str, Any]]],
+) -> dict[int, dict[str, dict[str, float]]]:
     """Return `{seed: results of all tasks}` of the seeds that every task has."""
     first: Any = next(iter(by_task.values()), ())
     seeds = [seed for seed in first if all(seed in summaries for summaries in by_task.values())]

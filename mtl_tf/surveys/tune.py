@@ -7,7 +7,7 @@ The study is a journal file, which several machines with a common folder can sha
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtl_tf.atomic_files import read_summary, write_atomically
 from mtl_tf.evaluation.reporting.tables import markdown_table
@@ -19,6 +19,11 @@ from mtl_tf.experiments.terminal import say
 from mtl_tf.optional_packages import optional_import
 from mtl_tf.surveys.grid import Cell
 from mtl_tf.surveys.processes import run_cells
+from mtl_tf.typing import Results
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial
 
 SEARCHED = ("learning_rate", "loss_weights")
 _WIDTH = 10.0  # the range is from value / width to value * width
@@ -89,7 +94,7 @@ def tune(
     for drawn in _interrupted(study, folder):
         study.enqueue_trial(drawn)
 
-    def objective(trial: Any) -> float:
+    def objective(trial: "Trial") -> float:
         drawn = {
             name: trial.suggest_float(name, value / _WIDTH, value * _WIDTH, log=True)
             for name, value in space.items()
@@ -126,12 +131,12 @@ class _TrialError(RuntimeError):
     """A trial failed; the study continues."""
 
 
-def _is_finished(trial: Any) -> bool:
+def _is_finished(trial: "FrozenTrial") -> bool:
     """Return whether a trial has a score or failed; an interrupted one has neither."""
     return trial.state.name == "COMPLETE" or "problem" in trial.user_attrs
 
 
-def _interrupted(study: Any, folder: pathlib.Path) -> list[dict[str, float]]:
+def _interrupted(study: "Study", folder: pathlib.Path) -> list[dict[str, float]]:
     """Return the values of interrupted trials that no later trial has resumed."""
     known = [t.params for t in study.trials if _is_finished(t) or t.state.name == "WAITING"]
     interrupted: list[dict[str, float]] = []
@@ -143,7 +148,7 @@ def _interrupted(study: Any, folder: pathlib.Path) -> list[dict[str, float]]:
     return interrupted
 
 
-def _check_same(study: Any, config: Config, reference: Any) -> None:
+def _check_same(study: "Study", config: Config, reference: Results) -> None:
     """Check that the study has this configuration and reference; a new one stores them."""
     requested = {"config": config.identity(), "reference": reference}
     stored = study.user_attrs.get("of")

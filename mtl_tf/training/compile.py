@@ -41,7 +41,10 @@ class CompileOptions:
 
 
 def make_plan(
-    model: keras.Model, tasks: tuple[Task, ...], options: CompileOptions, optimizer: Any
+    model: keras.Model,
+    tasks: tuple[Task, ...],
+    options: CompileOptions,
+    optimizer: keras.optimizers.Optimizer,
 ) -> StepPlan:
     """Return the plan of a step, from checked options.
 
@@ -129,7 +132,10 @@ def make_plan(
 
 
 def _asynchronous(
-    update_every: Mapping[str, int] | None, model: keras.Model, tasks: list[str], optimizer: Any
+    update_every: Mapping[str, int] | None,
+    model: keras.Model,
+    tasks: list[str],
+    optimizer: keras.optimizers.Optimizer,
 ) -> AsynchronousUpdates | None:
     if not update_every:
         return None

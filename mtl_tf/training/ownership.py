@@ -1,14 +1,20 @@
 """Objects with state belong to one trainer: state must not leak from one run into the next."""
 
 import weakref
-from typing import Any
+from typing import TypeAlias, TypeVar
+
+import keras
 
 from mtl_tf.task_config import whole_config
 
-_owners: "weakref.WeakKeyDictionary[Any, weakref.ref[Any]]" = weakref.WeakKeyDictionary()
+_Stateful: TypeAlias = keras.layers.Layer | keras.callbacks.Callback
+_Owned = TypeVar("_Owned", bound="keras.layers.Layer | str | None")
+_owners: "weakref.WeakKeyDictionary[_Stateful, weakref.ref[keras.Model]]" = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def owned(state: Any, owner: Any) -> Any:
+def owned(state: _Owned, owner: keras.Model) -> _Owned:
     """Return the object itself, or a fresh one with the same arguments if another trainer used it.
 
     Args:
@@ -33,7 +39,7 @@ def owned(state: Any, owner: Any) -> Any:
         ) from error
 
 
-def claim(callback: Any, owner: Any) -> None:
+def claim(callback: keras.callbacks.Callback, owner: keras.Model) -> None:
     """Make a callback `owner`'s; `ValueError` if another trainer has used it."""
     if _is_of_another(callback, owner):
         kind = type(callback).__name__
@@ -44,6 +50,6 @@ def claim(callback: Any, owner: Any) -> None:
     _owners[callback] = weakref.ref(owner)
 
 
-def _is_of_another(state: Any, owner: Any) -> bool:
+def _is_of_another(state: _Stateful, owner: keras.Model) -> bool:
     previous = _owners.get(state)
     return previous is not None and previous() is not owner

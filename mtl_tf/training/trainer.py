@@ -2,17 +2,18 @@
 
 import types
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mtl_tf.autotuning import without_autotuning
 from mtl_tf.balancing import Balancing, Scalarizer
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.task_config import known_classes, serialized, task_config, tasks_from_config
-from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.tasks import Task, TasksLike, as_tasks
 from mtl_tf.training.callbacks.end_of_epoch import AnnounceEpoch, EndOfEpoch, as_list
 from mtl_tf.training.compile import CompileOptions, Level, make_plan
 from mtl_tf.training.optimizer.l2 import with_l2
@@ -22,6 +23,7 @@ from mtl_tf.training.step.after_update import losses_of_outputs, report_losses_a
 from mtl_tf.training.step.batch_checks import Batch, checked_batch, entry
 from mtl_tf.training.step.losses import check_outputs, symbolic_outputs
 from mtl_tf.training.step.plan import StepPlan
+from mtl_tf.typing import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -56,7 +58,7 @@ class MultiTaskTrainer(keras.Model):
     """
 
     def __init__(
-        self, network: keras.Model, tasks: Any, name: str | None = "multi_task_trainer"
+        self, network: keras.Model, tasks: TasksLike, name: str | None = "multi_task_trainer"
     ) -> None:
         super().__init__(name=name)
         self.network = network
@@ -79,7 +81,7 @@ class MultiTaskTrainer(keras.Model):
 
     def compile(
         self,
-        optimizer: Any = "adam",
+        optimizer: keras.optimizers.Optimizer | str = "adam",
         *,
         balancing: "str | Balancing | None" = None,
         level: Level = "parameters",
@@ -185,7 +187,7 @@ class MultiTaskTrainer(keras.Model):
         """Layer of the delayed updates of `update_every`; `None` without it."""
         return self._plan.asynchronous if self._plan else None
 
-    def _saved_layers(self) -> list[Any]:
+    def _saved_layers(self) -> list[keras.layers.Layer]:
         return [self.network, *(self._plan.layers if self._plan else [])]
 
     @property
@@ -195,11 +197,11 @@ class MultiTaskTrainer(keras.Model):
 
     # === Steps ===
 
-    def call(self, image: Any, training: bool | None = None) -> dict[str, Any]:
+    def call(self, image: tf.Tensor, training: bool | None = None) -> dict[str, tf.Tensor]:
         """Return the wrapped model's outputs."""
         return self.network(image, training=training)
 
-    def train_step(self, data: Any) -> dict[str, Any]:
+    def train_step(self, data: tuple[Any, ...]) -> dict[str, tf.Tensor]:
         """Run one update: losses of all tasks, balancing, gradients, optimizer."""
         plan = self.plan
         batch = self._checked(data)
@@ -218,11 +220,11 @@ class MultiTaskTrainer(keras.Model):
         plan.logs.update(update)
         return plan.logs.results(is_training=True)
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: tuple[Any, ...]) -> dict[str, tf.Tensor]:
         """Compute losses and metrics of a batch, without an update."""
         return self._step_without_update(self._checked(data), training=False)
 
-    def _step_without_update(self, batch: Batch, training: bool) -> dict[str, Any]:
+    def _step_without_update(self, batch: Batch, training: bool) -> dict[str, tf.Tensor]:
         plan = self.plan
         outputs = self.network(batch.image, training=training)
         losses, is_present = losses_of_outputs(plan, outputs, batch)
@@ -235,12 +237,12 @@ class MultiTaskTrainer(keras.Model):
         plan.logs.update_metrics(outputs, batch)
         return plan.logs.results(is_training=False)
 
-    def _checked(self, data: Any) -> Batch:
+    def _checked(self, data: tuple[Any, ...]) -> Batch:
         plan = self.plan
         image, targets, masks = keras.utils.unpack_x_y_sample_weight(data)
         return checked_batch(image, targets, masks, self.tasks, plan.outputs, plan.loss_functions)
 
-    def get_metrics_result(self) -> dict[str, Any]:
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Return the logs of the epoch so far."""
         return self.plan.logs.results(is_training=bool(self.network.trainable_variables))
 
@@ -253,16 +255,16 @@ class MultiTaskTrainer(keras.Model):
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: tf.data.Dataset | Iterable[Any] | None = None,
+        y: "Mapping[str, TensorLike] | None" = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
-        callbacks: Any = None,
+        callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: tf.data.Dataset | Iterable[Any] | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> keras.callbacks.History:
         """Train as `keras.Model.fit` does, and set the epoch of a data set of `mtl_tf.data`.
 
         Order and augmentation of an epoch depend only on its number, so a resumed run sees the same
@@ -314,7 +316,9 @@ class MultiTaskTrainer(keras.Model):
         finally:
             self._steps_to_skip = 0  # some are left if it was stopped among them
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(
+        self, x: tf.data.Dataset | Iterable[Any] | None = None, *args: Any, **kwargs: Any
+    ) -> dict[str, float] | list[float]:
         """Return losses and metrics as `keras.Model.evaluate`, at the size of the targets in `x`.
 
         For the benchmark protocol of the survey, image by image at the original size of the
@@ -332,13 +336,15 @@ class MultiTaskTrainer(keras.Model):
         with as_python_errors():
             return super().evaluate(without_autotuning(x), *args, **kwargs)
 
-    def _check_arrays(self, targets: Any, masks: Any) -> None:
+    def _check_arrays(self, targets: object, masks: object) -> None:
         """`ValueError` if arrays given beside the images lack a task: Keras' would not name it."""
         for kind, given in (("targets", targets), ("weights", masks)):
             for task in self.tasks if isinstance(given, Mapping) else ():
                 entry(given, task.name, kind)
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def predict(
+        self, x: tf.data.Dataset | Iterable[Any], *args: Any, **kwargs: Any
+    ) -> dict[str, np.ndarray]:
         """Predict as `keras.Model.predict` does: `{task: raw predictions}`.
 
         Args:
@@ -349,7 +355,7 @@ class MultiTaskTrainer(keras.Model):
         with as_python_errors():
             return super().predict(without_autotuning(x), *args, **kwargs)
 
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> dict[str, float] | list[float]:
         """Train on one batch as `keras.Model.train_on_batch` does.
 
         Args:
@@ -359,7 +365,7 @@ class MultiTaskTrainer(keras.Model):
         with as_python_errors():
             return super().train_on_batch(*args, **kwargs)
 
-    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> dict[str, float] | list[float]:
         """Evaluate one batch as `keras.Model.test_on_batch` does.
 
         Args:
@@ -384,7 +390,9 @@ class MultiTaskTrainer(keras.Model):
         """Number of coming steps that take their batch without training on it."""
         return self._steps_to_skip
 
-    def make_train_function(self, force: bool = False) -> Any:
+    def make_train_function(
+        self, force: bool = False
+    ) -> Callable[[Iterator[Any]], dict[str, tf.Tensor]]:
         """Make the train function as `keras.Model` does, with steps that can be skipped.
 
         Args:
@@ -394,7 +402,7 @@ class MultiTaskTrainer(keras.Model):
         function: Any = self.__dict__["train_function"]
         if not hasattr(function, "of_trainer"):
 
-            def skip_or_train(iterator: Any) -> Any:
+            def skip_or_train(iterator: Iterator[Any]) -> dict[str, tf.Tensor]:
                 if not self._steps_to_skip:
                     return function(iterator)
                 for _ in range(min(self._steps_to_skip, self.steps_per_execution)):
@@ -417,7 +425,9 @@ class MultiTaskTrainer(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "MultiTaskTrainer":
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "MultiTaskTrainer":
         """Build the trainer again from `get_config`."""
         known = known_classes(config) | (custom_objects or {})
         network = keras.saving.deserialize_keras_object(config["network"], known)
@@ -439,18 +449,18 @@ class MultiTaskTrainer(keras.Model):
             "optimizer_has_state": self.optimizer.built,
         }
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Save the states of random generators, such as dropout's, which Keras leaves out."""
         for i, state in enumerate(self._random_states()):
             store[f"random_{i}"] = state
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Load the states of random generators, if the file has them."""
         for i, state in enumerate(self._random_states()):
             if f"random_{i}" in store.keys():  # noqa: SIM118  # it is no dictionary
                 state.assign(store[f"random_{i}"])
 
-    def _random_states(self) -> list[Any]:
+    def _random_states(self) -> list[keras.Variable]:
         weights = {id(weight) for weight in self.weights}
         return [variable for variable in self.variables if id(variable) not in weights]
 

@@ -50,7 +50,7 @@ def frozen(case):
 
 def read_recipes():
     names = {}
-    for code in re.findall(r"```python\n(.*?)```", PAGE, re.S):
+    for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(compile(code, "migrating_from_addons.md", "exec"), names)
     return types.SimpleNamespace(**names)
 
@@ -340,7 +340,7 @@ def test_recipe_in_a_graph(case):
 
 
 def test_rows_marked_as_checked_are_the_cases():
-    rows = re.findall(r"^\| `([\w.]+)` \|[^|]*\| ✓ \|", PAGE, re.M)
+    rows = re.findall(r"^\| `([\w.]+)` \|[^|]*\| ✓ \|", PAGE, re.MULTILINE)
     assert len(rows) == PAGE.count("| ✓ |") - 1  # the head of the table
     assert sorted(rows) == sorted(REPLACEMENTS) == sorted({key.split(":")[0] for key in VALUES})
 

@@ -58,7 +58,7 @@ def steps(
         made = mtl.MultiTaskTrainer(tiny_model(THREE), {t: TASKS[t] for t in THREE})
         made.compile(
             keras.optimizers.SGD(0.1),
-            method,
+            balancing=method,
             level=level,
             metrics={t: [] for t in THREE},
             # Means over pixels: a loss that weighs the classes of its part is another on each part.

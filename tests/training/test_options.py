@@ -134,7 +134,7 @@ def test_fallbacks_are_counted():
     outputs = {"depth": keras.layers.Identity()(y), "edges": negative(y)}
     made = mtl.MultiTaskTrainer(keras.Model(x, outputs), tasks)
     linear = {t: lambda target, prediction: prediction for t in tasks}
-    made.compile("sgd", "nash_mtl", loss=linear, metrics={t: [] for t in tasks})
+    made.compile("sgd", balancing="nash_mtl", loss=linear, metrics={t: [] for t in tasks})
     targets["edges"], masks["edges"] = targets["depth"] / 10, masks["depth"]
     with pytest.warns(UserWarning, match="NashMTL had no solution"):
         history = made.fit(image, targets, sample_weight=masks, verbose=0).history
@@ -198,4 +198,4 @@ def test_features_need_something_shared():
     outputs = {t: keras.layers.Conv2D(TASKS[t], 1)(image) for t in ("depth", "normals")}
     made = mtl.MultiTaskTrainer(keras.Model(image, outputs), {"depth": 1, "normals": 3})
     with pytest.raises(ValueError, match="shared by two of the tasks"):
-        made.compile("sgd", "upgrad", level="features")
+        made.compile("sgd", balancing="upgrad", level="features")

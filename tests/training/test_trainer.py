@@ -132,7 +132,9 @@ def test_a_hundred_steps_on_rendered_rooms_make_the_losses_fall(balancing):
     model = mtl.architectures.SharedTrunk(backbone, data.tasks, (64, 64, 3), head="conv")
     made = mtl.MultiTaskTrainer(model, data.tasks)
     method = mtl.balancing.STCH(warmup_epochs=1) if balancing == "stch" else balancing
-    made.compile(keras.optimizers.Adam(1e-3), method, metrics={task: [] for task in tasks})
+    made.compile(
+        keras.optimizers.Adam(1e-3), balancing=method, metrics={task: [] for task in tasks}
+    )
     history = made.fit(data.train(), epochs=10, verbose=0).history
     assert history["not_finite"] == [0.0] * 10
     for task in tasks:

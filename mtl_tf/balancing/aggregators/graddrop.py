@@ -7,14 +7,15 @@ import tensorflow as tf
 
 from mtl_tf.balancing.base import Aggregator
 from mtl_tf.ops import BalanceStatus, grad_drop
+from mtl_tf.typing import TaskGradients
 
 
-def random_like(task_gradients: list[list[Any]], seed: Any) -> list[Any]:
+def random_like(task_gradients: TaskGradients, seed: tf.Tensor) -> list[tf.Tensor | None]:
     """V float32 tensors in [0, 1) shaped like the gradients, `None` where every task has `None`.
 
     `seed`: int32 `[2]`; tensor v takes the seed `(seed_0 + v, seed_1)`.
     """
-    numbers: list[Any] = []
+    numbers: list[tf.Tensor | None] = []
     for v, column in enumerate(zip(*task_gradients, strict=True)):
         gradient = next((g for g in column if g is not None), None)
         if gradient is None:
@@ -61,8 +62,8 @@ class GradDrop(Aggregator):
         self.generator = keras.random.SeedGenerator(self.seed)
 
     def compute_direction(
-        self, task_gradients: list[list[Any]], training: bool = False
-    ) -> tuple[list[Any], tf.Tensor]:
+        self, task_gradients: TaskGradients, training: bool = False
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor]:
         """Return the sum of the gradients of one sign."""
         if not self.built:
             self.build((len(task_gradients),))

@@ -13,7 +13,7 @@ from mtl_tf.balancing.scalarizers.fixed_weights import fixed_weights
 _EPSILON = 1e-6
 
 
-def dtp_weights(kpis: Any, gamma: Any) -> Any:
+def dtp_weights(kpis: tf.Tensor, gamma: float) -> tf.Tensor:
     """`-(1 - k) ** gamma * log(k)`: the focal weight of key performance indicators `k [K]`."""
     kpis = tf.clip_by_value(kpis, _EPSILON, 1.0 - _EPSILON)
     return -((1.0 - kpis) ** gamma) * tf.math.log(kpis)

@@ -11,7 +11,9 @@ from mtl_tf.balancing.scalarizers.epoch_means import EpochMeans
 from mtl_tf.balancing.scalarizers.fixed_weights import fixed_weights
 
 
-def dwa_weights(last: Any, before: Any, temperature: float, is_present: Any) -> Any:
+def dwa_weights(
+    last: tf.Tensor, before: tf.Tensor, temperature: float, is_present: tf.Tensor
+) -> tf.Tensor:
     """`K softmax(r / temperature)` over present tasks, `r = last / before`; all `[K]`.
 
     `last` and `before` are the mean losses of the last two epochs; 0 in `before` means not known

@@ -1,7 +1,8 @@
 """Mean losses of each task over an epoch, for methods that look back over epochs."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
+import keras
 import tensorflow as tf
 
 
@@ -13,7 +14,9 @@ class EpochMeans:
         num_tasks: K.
     """
 
-    def __init__(self, add_state: Any, num_tasks: int) -> None:
+    def __init__(
+        self, add_state: Callable[[str, Sequence[int]], keras.Variable], num_tasks: int
+    ) -> None:
         self.sums = add_state("loss_sums", (num_tasks,))
         self.counts = add_state("loss_counts", (num_tasks,))
 

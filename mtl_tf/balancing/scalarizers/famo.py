@@ -12,7 +12,9 @@ from mtl_tf.balancing.masked import masked_softmax, masked_sum
 _EPSILON = 1e-8
 
 
-def famo(losses: Any, logits: Any, min_losses: Any, is_present: Any) -> Any:
+def famo(
+    losses: tf.Tensor, logits: tf.Tensor, min_losses: tf.Tensor | float, is_present: tf.Tensor
+) -> tf.Tensor:
     """`sum_i z_i log(l_i - m_i) / sum_i z_i / (l_i - m_i)`, `z = softmax(logits)`; all `[K]`.
 
     The denominator is constant for the gradient. Sums are over present tasks.
@@ -24,7 +26,13 @@ def famo(losses: Any, logits: Any, min_losses: Any, is_present: Any) -> Any:
     return tf.math.divide_no_nan(terms, tf.stop_gradient(total))
 
 
-def famo_gradient(before: Any, after: Any, logits: Any, min_losses: Any, is_present: Any) -> Any:
+def famo_gradient(
+    before: tf.Tensor,
+    after: tf.Tensor,
+    logits: tf.Tensor,
+    min_losses: tf.Tensor | float,
+    is_present: tf.Tensor,
+) -> tf.Tensor:
     """Return the gradient `[K]` for the logits: `J_softmax' (log l_before - log l_after)`."""
     weights = masked_softmax(logits, is_present)
     decrease = tf.math.log(_excess(before, min_losses)) - tf.math.log(_excess(after, min_losses))
@@ -32,7 +40,7 @@ def famo_gradient(before: Any, after: Any, logits: Any, min_losses: Any, is_pres
     return weights * (decrease - masked_sum(weights * decrease, is_present))
 
 
-def _excess(losses: Any, min_losses: Any) -> Any:
+def _excess(losses: tf.Tensor, min_losses: tf.Tensor | float) -> tf.Tensor:
     return tf.maximum(losses - min_losses, 0.0) + _EPSILON
 
 

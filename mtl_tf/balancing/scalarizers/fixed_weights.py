@@ -10,7 +10,7 @@ from mtl_tf.balancing.base import Scalarizer
 from mtl_tf.balancing.masked import masked_sum
 
 
-def fixed_weights(losses: Any, weights: Any, is_present: Any) -> Any:
+def fixed_weights(losses: tf.Tensor, weights: tf.Tensor, is_present: tf.Tensor) -> tf.Tensor:
     """`sum_i weights_i * losses_i` over present tasks; all `[K]`, the result a scalar."""
     return masked_sum(weights * losses, is_present)
 

@@ -1,7 +1,5 @@
 """Geometric mean of the losses (Chennupati et al., CVPR Workshops 2019)."""
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -9,7 +7,7 @@ from mtl_tf.balancing.base import Scalarizer
 from mtl_tf.balancing.masked import masked_mean, safe_log
 
 
-def geometric_mean(losses: Any, is_present: Any) -> Any:
+def geometric_mean(losses: tf.Tensor, is_present: tf.Tensor) -> tf.Tensor:
     """`(prod_i losses_i) ** (1 / K)` over present tasks; all `[K]`, the result a scalar."""
     return tf.exp(masked_mean(safe_log(losses), is_present))
 

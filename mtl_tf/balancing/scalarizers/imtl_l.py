@@ -1,7 +1,5 @@
 """IMTL-L (Liu et al., ICLR 2021, section 3.2): learned scales that make all losses equal."""
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -10,7 +8,7 @@ from mtl_tf.balancing.masked import masked_sum
 from mtl_tf.balancing.scalarizers.log_weights import add_exponents
 
 
-def imtl_l(losses: Any, log_scales: Any, is_present: Any) -> Any:
+def imtl_l(losses: tf.Tensor, log_scales: tf.Tensor, is_present: tf.Tensor) -> tf.Tensor:
     """`sum_i exp(s_i) * losses_i - s_i` over present tasks; all `[K]`."""
     return masked_sum(tf.exp(log_scales) * losses - log_scales, is_present)
 

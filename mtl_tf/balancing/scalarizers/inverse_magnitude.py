@@ -10,7 +10,7 @@ from mtl_tf.balancing.masked import assign_where, masked_mean
 from mtl_tf.balancing.scalarizers.fixed_weights import fixed_weights
 
 
-def inverse_magnitude_weights(initial_losses: Any, is_known: Any) -> Any:
+def inverse_magnitude_weights(initial_losses: tf.Tensor, is_known: tf.Tensor) -> tf.Tensor:
     """`mean(l) / l_i` for the first losses `l [K]`: weighted, all are equal, their sum the same."""
     mean = masked_mean(initial_losses, is_known)
     return tf.where(

@@ -1,9 +1,9 @@
 """The learned exponents of Uncertainty and IMTL-L: one trainable number per task, within ±10."""
 
-from typing import Any
-
 import keras
 from keras import ops
+
+from mtl_tf.typing import Tensor
 
 LIMIT = 10.0
 
@@ -14,7 +14,9 @@ def check_initial(value: float, name: str) -> None:
         raise ValueError(f"{name} must be within ±{LIMIT:g}. Received: {value}")
 
 
-def add_exponents(layer: keras.layers.Layer, num_tasks: int, name: str, initial: float) -> Any:
+def add_exponents(
+    layer: keras.layers.Layer, num_tasks: int, name: str, initial: float
+) -> keras.Variable:
     """Create a trainable weight `[K]` of `layer`, constrained to ±10 for losses near 0."""
     return layer.add_weight(
         shape=(num_tasks,),
@@ -24,5 +26,5 @@ def add_exponents(layer: keras.layers.Layer, num_tasks: int, name: str, initial:
     )
 
 
-def _clipped(exponents: Any) -> Any:
+def _clipped(exponents: Tensor) -> Tensor:
     return ops.clip(exponents, -LIMIT, LIMIT)

@@ -12,7 +12,9 @@ from mtl_tf.balancing.scalarizers.fixed_weights import fixed_weights
 Distribution = Literal["normal", "uniform", "dirichlet"]
 
 
-def random_weights(numbers: Any, is_present: Any, distribution: Distribution) -> Any:
+def random_weights(
+    numbers: tf.Tensor, is_present: tf.Tensor, distribution: Distribution
+) -> tf.Tensor:
     """Weights `[K]` of sum 1 over present tasks.
 
     `numbers [K]` are standard normal for `"normal"`, else uniform in [0, 1). `"normal"` and

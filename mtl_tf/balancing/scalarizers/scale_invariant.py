@@ -1,7 +1,5 @@
 """Scale-invariant baseline: the sum of the logarithms of the losses (Navon et al., ICML 2022)."""
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -9,7 +7,7 @@ from mtl_tf.balancing.base import Scalarizer
 from mtl_tf.balancing.masked import masked_sum, safe_log
 
 
-def scale_invariant(losses: Any, is_present: Any) -> Any:
+def scale_invariant(losses: tf.Tensor, is_present: tf.Tensor) -> tf.Tensor:
     """`sum_i log(losses_i)` over present tasks; all `[K]`, the result a scalar."""
     return masked_sum(safe_log(losses), is_present)
 

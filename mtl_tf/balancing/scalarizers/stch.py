@@ -10,7 +10,7 @@ from mtl_tf.balancing.masked import assign_where, count, masked_sum, safe_log
 from mtl_tf.balancing.scalarizers.epoch_means import EpochMeans
 
 
-def stch(losses: Any, nadir: Any, mu: float, is_present: Any) -> Any:
+def stch(losses: tf.Tensor, nadir: tf.Tensor, mu: float, is_present: tf.Tensor) -> tf.Tensor:
     """`K mu log sum_i exp(log(losses_i / nadir_i) / mu)` over present tasks; all `[K]`."""
     relative = (safe_log(losses) - safe_log(nadir)) / mu
     lowest = tf.where(tf.reduce_any(is_present), tf.cast(relative.dtype.min, relative.dtype), 0)

@@ -10,7 +10,7 @@ from mtl_tf.balancing.masked import masked_sum
 from mtl_tf.balancing.scalarizers.log_weights import add_exponents, check_initial
 
 
-def uncertainty(losses: Any, log_variances: Any, is_present: Any) -> Any:
+def uncertainty(losses: tf.Tensor, log_variances: tf.Tensor, is_present: tf.Tensor) -> tf.Tensor:
     """`sum_i exp(-v_i) / 2 * losses_i + v_i / 2` over present tasks; all `[K]`, `v = log σ²`."""
     return masked_sum(0.5 * (tf.exp(-log_variances) * losses + log_variances), is_present)
 

@@ -13,7 +13,7 @@ _LEAST_WEIGHT = 1e-4
 
 
 def gradnorm_gradient(
-    weights: Any, norms: Any, rates: Any, alpha: float, is_present: Any
+    weights: tf.Tensor, norms: tf.Tensor, rates: tf.Tensor, alpha: float, is_present: tf.Tensor
 ) -> tf.Tensor:
     """`d/dw sum_i |w_i n_i - target_i|` over the mean norm; all `[K]`.
 

@@ -68,7 +68,7 @@ def _read_people(path: pathlib.Path) -> list[Any]:
     return [item for item in objects if _is_person(item, path)]
 
 
-def _is_person(item: Any, path: pathlib.Path) -> bool:
+def _is_person(item: dict[str, Any], path: pathlib.Path) -> bool:
     try:
         return int(item["class_ind"]) == _PERSON
     except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -76,7 +76,7 @@ def _is_person(item: Any, path: pathlib.Path) -> bool:
 
 
 def _field_as_list(
-    structure: Any, field: str, path: pathlib.Path | str = "annotation"
+    structure: np.ndarray | dict[str, Any], field: str, path: pathlib.Path | str = "annotation"
 ) -> list[Any]:
     """Return a field that MATLAB stores as an empty array, a structure, or an array of them."""
     try:

@@ -33,7 +33,7 @@ class MapPictures:
         distances = [task.name for task in tasks if task.kind is TargetKind.DISTANCE]
         self.depth_range_m = _depth_range(examples, distances) if distances else _DEFAULT_DEPTHS_M
 
-    def prediction(self, task: str, raw: Any) -> str:
+    def prediction(self, task: str, raw: np.ndarray) -> str:
         """Draw a raw prediction `[H, W, C]`."""
         activated = np.asarray(self._tasks[task].activation(raw))
         return embedded(colourise(self._tasks[task], activated, self.depth_range_m))

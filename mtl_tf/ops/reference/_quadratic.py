@@ -105,7 +105,7 @@ def _minimum(
         return tf.where(support, tf.maximum(moved, 0), 0.0), support, is_done
 
     x, support, _ = tf.while_loop(
-        lambda x, support, is_done: ~is_done, body, (x, support, tf.constant(False))
+        lambda _x, _support, is_done: ~is_done, body, (x, support, tf.constant(False))
     )
     return x, support
 
@@ -187,9 +187,7 @@ def cagrad(unit: UnitGramian, c: tf.Tensor) -> Solution:
     low, high = lowest(tf.zeros([], tf.float64)), lowest(radius)
     width = high - low
 
-    def unfinished(
-        low: tf.Tensor, high: tf.Tensor, level: tf.Tensor, is_found: tf.Tensor
-    ) -> tf.Tensor:
+    def unfinished(low: tf.Tensor, high: tf.Tensor, _: tf.Tensor, is_found: tf.Tensor) -> tf.Tensor:
         closed = high - low <= 1e-15 * (tf.abs(high) + tf.abs(low)) + 1e-22 * width
         return ~is_found & ~closed
 

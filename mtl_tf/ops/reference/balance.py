@@ -14,14 +14,15 @@ from mtl_tf.ops.reference._closed_form import (
 )
 from mtl_tf.ops.reference._quadratic import Solution, cagrad, dual_projection, min_norm, upgrad
 from mtl_tf.ops.reference._unit_gramian import UnitGramian, unit_gramian
+from mtl_tf.typing import TensorLike
 
 
-def balance(gramian: Any, method: str, **parameters: Any) -> tf.Tensor:
+def balance(gramian: TensorLike, method: str, **parameters: Any) -> tf.Tensor:
     """Solve for the weights `[K]` of K tasks in pure TensorFlow; see `mtl_tf.ops.balance`."""
     return balance_report(gramian, method, **parameters).weights
 
 
-def balance_report(gramian: Any, method: str, **parameters: Any) -> BalanceReport:
+def balance_report(gramian: TensorLike, method: str, **parameters: Any) -> BalanceReport:
     """Solve as `balance` does, and return the solver's status with the weights.
 
     Args:

@@ -1,11 +1,13 @@
 """Bilinear resizing with half-pixel centres, as the survey's models resize everywhere."""
 
-from typing import Any
+from collections.abc import Callable
 
 import tensorflow as tf
 
+_WithGradient = tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
 
-def bilinear(x: tf.Tensor, height: Any, width: Any) -> tf.Tensor:
+
+def bilinear(x: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
     """Bilinear resizing with gradients of every order, which TensorFlow's own stops at the first.
 
     Args:
@@ -18,14 +20,14 @@ def bilinear(x: tf.Tensor, height: Any, width: Any) -> tf.Tensor:
     """
 
     @tf.custom_gradient
-    def enlarge(small: tf.Tensor) -> Any:
+    def enlarge(small: tf.Tensor) -> _WithGradient:
         large = tf.raw_ops.ResizeBilinear(
             images=small, size=[height, width], half_pixel_centers=True
         )
         return tf.cast(large, x.dtype), transpose
 
     @tf.custom_gradient
-    def transpose(large: tf.Tensor) -> Any:
+    def transpose(large: tf.Tensor) -> _WithGradient:
         small = tf.raw_ops.ResizeBilinearGrad(
             grads=tf.cast(large, tf.float32),
             original_image=tf.cast(x, tf.float32),

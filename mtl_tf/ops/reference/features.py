@@ -1,14 +1,20 @@
 """References of the ops on feature maps."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from mtl_tf.ops.reference.bilinear import bilinear
+from mtl_tf.typing import FeatureMaps, TensorLike
+
+if TYPE_CHECKING:
+    from mtl_tf.ops.attention_distillation import ChannelSlice
 
 
-def attention_distillation(features: Any, gates: Any, values: Any) -> Any:
+def attention_distillation(
+    features: "tf.Tensor | FeatureMaps", gates: Sequence[Any], values: Sequence[Any]
+) -> tf.Tensor | list[tf.Tensor]:
     """Features plus messages through gates: `mtl_tf.ops.attention_distillation`."""
     if tf.is_tensor(features):
         return _distill(features, gates, values)
@@ -24,7 +30,7 @@ def _distill(feature: tf.Tensor, gates: Sequence[Any], values: Sequence[Any]) ->
     return tf.add_n([feature, *messages])
 
 
-def _channels(part: Any, channels: int) -> tf.Tensor:
+def _channels(part: "tf.Tensor | ChannelSlice", channels: int) -> tf.Tensor:
     """Return a tensor, or the channels that a `ChannelSlice` names."""
     if tf.is_tensor(part):
         return part
@@ -48,7 +54,9 @@ def cross_stitch(features: Sequence[tf.Tensor], weights: tf.Tensor) -> list[tf.T
     ]
 
 
-def upsample_cross_entropy(logits: tf.Tensor, labels: Any, weights: Any = None) -> tf.Tensor:
+def upsample_cross_entropy(
+    logits: tf.Tensor, labels: TensorLike, weights: tf.Tensor | None = None
+) -> tf.Tensor:
     """Cross-entropy of enlarged logits: `mtl_tf.ops.upsample_cross_entropy`."""
     labels = tf.convert_to_tensor(labels)
     values = tf.nn.sparse_softmax_cross_entropy_with_logits(
@@ -58,7 +66,9 @@ def upsample_cross_entropy(logits: tf.Tensor, labels: Any, weights: Any = None) 
     return _mean(values, weights)
 
 
-def upsample_l1(predictions: tf.Tensor, targets: Any, weights: Any = None) -> tf.Tensor:
+def upsample_l1(
+    predictions: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor | None = None
+) -> tf.Tensor:
     """Absolute error of enlarged predictions: `mtl_tf.ops.upsample_l1`."""
     large = _enlarged(predictions, targets)
     if weights is not None:
@@ -87,7 +97,7 @@ def _interpolation(small: int, large: int) -> tf.Tensor:
     return tf.maximum(1.0 - distance, 0.0)
 
 
-def _mean(values: tf.Tensor, weights: Any) -> tf.Tensor:
+def _mean(values: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     if weights is None:
         return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype))
     weights = tf.cast(weights, values.dtype)

@@ -1,13 +1,11 @@
 """References of the ops on task gradients."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from mtl_tf.ops._gradients import (
-    TaskGradients,
     check_leak,
     check_order,
     check_uniform,
@@ -15,6 +13,7 @@ from mtl_tf.ops._gradients import (
     dense_task_gradients,
 )
 from mtl_tf.ops.reference.balance import balance
+from mtl_tf.typing import TaskGradients, TensorLike
 
 
 def gramian(task_gradients: TaskGradients) -> tf.Tensor:
@@ -46,7 +45,7 @@ def gramian(task_gradients: TaskGradients) -> tf.Tensor:
     return (total + tf.transpose(total)) / 2  # symmetric to the last bit
 
 
-def weighted_sum(task_gradients: TaskGradients, weights: Any) -> list[tf.Tensor | None]:
+def weighted_sum(task_gradients: TaskGradients, weights: TensorLike) -> list[tf.Tensor | None]:
     """Weighted sum of task gradients, in pure TensorFlow.
 
     Args:
@@ -66,7 +65,7 @@ def weighted_sum(task_gradients: TaskGradients, weights: Any) -> list[tf.Tensor 
 
 
 def gradient_projection(
-    task_gradients: TaskGradients, order: Any
+    task_gradients: TaskGradients, order: TensorLike
 ) -> tuple[list[tf.Tensor | None], tf.Tensor]:
     """PCGrad's sum of projected task gradients, in pure TensorFlow.
 
@@ -88,7 +87,7 @@ def gradient_projection(
 
 
 def grad_drop(
-    task_gradients: TaskGradients, uniform: Sequence[Any], leak: Any = 0.0
+    task_gradients: TaskGradients, uniform: "Sequence[TensorLike | None]", leak: TensorLike = 0.0
 ) -> list[tf.Tensor | None]:
     """GradDrop's sum of task gradients, in pure TensorFlow.
 
@@ -116,7 +115,7 @@ def grad_drop(
 
 
 def grad_drop_shares(
-    task_gradients: TaskGradients, uniform: Sequence[Any], leak: Any = 0.0
+    task_gradients: TaskGradients, uniform: "Sequence[TensorLike | None]", leak: TensorLike = 0.0
 ) -> list[list[tf.Tensor | None]]:
     """Return the share of each gradient that GradDrop keeps, `leak + (1 - leak) keep`.
 

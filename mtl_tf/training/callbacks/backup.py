@@ -70,7 +70,7 @@ class Backup(keras.callbacks.Callback):
         self._begun = self._step_begun = self._ended = self._saved = now
         self._steps_s: list[float] = []
         self._earlier_s = 0.0  # of this epoch, in a process before this one
-        self._states: list[Any] = []  # of random generators
+        self._states: list[list[int]] = []  # of random generators
         self._between_s: float | None = None
         self.history: list[dict[str, float]] = []
         self._read()
@@ -132,12 +132,12 @@ class Backup(keras.callbacks.Callback):
             for i, variable in enumerate(variables):
                 variable.assign(stored[str(i)])
 
-    def _random_states(self) -> list[Any]:
+    def _random_states(self) -> list[keras.Variable]:
         """States of random generators, such as dropout's, which weight files leave out."""
         weights = {id(weight) for weight in self.model.weights}
         return [v for v in self.model.variables if id(v) not in weights]
 
-    def _log_variables(self) -> list[Any]:
+    def _log_variables(self) -> list[keras.Variable]:
         return [variable for metric in self.model.metrics for variable in metric.variables]
 
     # === Saving ===

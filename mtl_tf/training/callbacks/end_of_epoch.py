@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -18,7 +18,12 @@ _FAULTS = {
 _NEGLIGIBLE = 1e-6
 
 
-def as_list(callbacks: Any) -> list[Any]:
+def as_list(
+    callbacks: keras.callbacks.CallbackList
+    | keras.callbacks.Callback
+    | Iterable[keras.callbacks.Callback]
+    | None,
+) -> list[keras.callbacks.Callback]:
     """Callbacks as a list, from one, a list or `None`."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return list(callbacks.callbacks)

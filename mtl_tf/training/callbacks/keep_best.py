@@ -10,6 +10,7 @@ import keras
 
 from mtl_tf.training.callbacks import epoch_folders
 from mtl_tf.training.ownership import claim
+from mtl_tf.typing import Results
 
 _WEIGHTS = "model.weights.h5"
 _METADATA = "best.json"
@@ -46,8 +47,8 @@ class KeepBest(keras.callbacks.Callback):
     def __init__(
         self,
         folder: str | pathlib.Path,
-        evaluate: Callable[[keras.Model], Any],
-        score: Callable[[Any], float],
+        evaluate: Callable[[keras.Model], Results],
+        score: Callable[[Results], float],
         first_epoch: int = 0,
     ) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class KeepBest(keras.callbacks.Callback):
         return self._best.get("epoch")
 
     @property
-    def results(self) -> Any:
+    def results(self) -> Results | None:
         """Results of `evaluate` after that epoch; `None` before."""
         return self._best.get("results")
 
@@ -86,7 +87,7 @@ class KeepBest(keras.callbacks.Callback):
         model: Any = getattr(self.model, "network", self.model)
         results = self.evaluate(model)
         score = self.score(results)
-        if math.isnan(score) or (self._best and not score > self.score(self.results)):
+        if math.isnan(score) or (self._best and not score > self.score(self._best["results"])):
             return
         self._best = {"epoch": epoch, "results": results}
         with epoch_folders.new(self.folder, epoch) as unfinished:

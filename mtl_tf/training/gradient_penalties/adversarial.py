@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.layers import reverse_gradient
+from mtl_tf.typing import TaskGradients
 
 _EPSILON = 1e-10
 
@@ -81,7 +82,7 @@ class AdversarialGradients(keras.layers.Layer):
             aggregation="only_first_replica",
         )  # fmt: skip
 
-    def penalty(self, task_gradients: list[list[Any]]) -> tf.Tensor:
+    def penalty(self, task_gradients: TaskGradients) -> tf.Tensor:
         """Return the weighted cross entropy of K lists of task gradients, a float32 scalar."""
         reversal = tf.constant(1.0)
         if self.ramp_steps:

@@ -6,9 +6,10 @@ import keras
 import tensorflow as tf
 
 from mtl_tf.ops import gramian
+from mtl_tf.typing import TaskGradients
 
 
-def orthogonality(task_gradients: list[list[Any]]) -> tf.Tensor:
+def orthogonality(task_gradients: TaskGradients) -> tf.Tensor:
     """`sum_{i<j} cos²(g_i, g_j)`, a float32 scalar; a gradient of length 0 counts as orthogonal.
 
     Args:
@@ -48,7 +49,7 @@ class OrthogonalGradients(keras.layers.Layer):
             raise ValueError(f"weight must not be negative. Received: {weight}")
         self.weight = weight
 
-    def penalty(self, task_gradients: list[list[Any]]) -> tf.Tensor:
+    def penalty(self, task_gradients: TaskGradients) -> tf.Tensor:
         """Return the penalty of K lists of task gradients, a float32 scalar."""
         return self.weight * orthogonality(task_gradients)
 

@@ -1,7 +1,6 @@
 """Asynchronous task updates (UberNet): a task's own variables wait for enough of its labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -25,7 +24,7 @@ class AsynchronousUpdates(keras.layers.Layer):
         self,
         tasks: Sequence[str],
         update_every: Mapping[str, int],
-        own_variables: Mapping[str, list[Any]],
+        own_variables: Mapping[str, list[keras.Variable]],
     ) -> None:
         super().__init__(name="asynchronous_updates", dtype="float32", autocast=False)
         self.tasks = list(tasks)
@@ -41,12 +40,16 @@ class AsynchronousUpdates(keras.layers.Layer):
         self.counts = {task: self._state(f"count_{task}", ()) for task in update_every}
         self.built = True
 
-    def _state(self, name: str, shape: Any) -> Any:
+    def _state(self, name: str, shape: Sequence[int]) -> keras.Variable:
         name = name.replace("/", "_")  # of a task such as nyu/depth
         return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)
 
     def apply(
-        self, optimizer: Any, gradients: list[Any], variables: list[Any], is_used: tf.Tensor
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradients: list[tf.Tensor | None],
+        variables: list[keras.Variable],
+        is_used: tf.Tensor,
     ) -> None:
         """One step of the optimizer.
 
@@ -68,7 +71,12 @@ class AsynchronousUpdates(keras.layers.Layer):
         optimizer.apply_gradients(others)
 
     def _apply_own(
-        self, task: str, every: int, optimizer: Any, by_path: Mapping[str, Any], is_used: tf.Tensor
+        self,
+        task: str,
+        every: int,
+        optimizer: keras.optimizers.Optimizer,
+        by_path: Mapping[str, tuple[tf.Tensor | None, keras.Variable]],
+        is_used: tf.Tensor,
     ) -> None:
         count = self.counts[task]
         count.assign_add(tf.cast(is_used, tf.float32))

@@ -4,8 +4,6 @@ Keras' optimizers decay decoupled from the gradient (AdamW); PyTorch's `Adam(wei
 with which the survey's models were trained, does as here.
 """
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -13,7 +11,9 @@ from mtl_tf.training.step import replicas
 from mtl_tf.training.step.strategies import Update
 
 
-def with_l2(update: Update, factor: float, network: keras.Model, optimizer: Any) -> Update:
+def with_l2(
+    update: Update, factor: float, network: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> Update:
     """Return an update plus the gradient of `factor / 2 * |variable|**2` of all network variables.
 
     Source: Vandenhende et al., TPAMI 2021, supplement: 1e-4, on all variables, batch normalisation
@@ -31,6 +31,7 @@ def with_l2(update: Update, factor: float, network: keras.Model, optimizer: Any)
     scale = optimizer.scale_loss(tf.constant(factor)) / replicas.num_replicas()
     gradients = list(update.gradients)
     for i, variable in enumerate(network.trainable_variables):
-        if gradients[i] is not None:
-            gradients[i] += tf.cast(scale * variable, gradients[i].dtype)
+        gradient = gradients[i]
+        if gradient is not None:
+            gradients[i] = gradient + tf.cast(scale * variable, gradient.dtype)
     return update._replace(gradients=gradients)

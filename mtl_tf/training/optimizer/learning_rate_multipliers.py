@@ -5,10 +5,14 @@ Keras optimizers have one learning rate. A layer that wants another for a variab
 """
 
 from collections.abc import Iterable
-from typing import Any
+
+import keras
+import tensorflow as tf
 
 
-def apply_learning_rate_multipliers(optimizer: Any, variables: Iterable[Any]) -> None:
+def apply_learning_rate_multipliers(
+    optimizer: keras.optimizers.Optimizer, variables: Iterable[keras.Variable]
+) -> None:
     """Make an optimizer multiply its learning rate for variables that ask for it.
 
     Args:
@@ -28,7 +32,7 @@ def apply_learning_rate_multipliers(optimizer: Any, variables: Iterable[Any]) ->
         return
     update = type(inner).update_step
 
-    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         factor = multipliers.get(variable.ref(), 1.0)
         update(inner, gradient, variable, learning_rate * factor)
 

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from mtl_tf.typing import Tensor
+
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class Poly(keras.optimizers.schedules.LearningRateSchedule):
@@ -41,7 +43,7 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
                 raise ValueError(f"{name} must be positive. Received: {value}")
         self.arguments = arguments
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Tensor | int) -> Tensor:
         """Return the learning rate of an optimizer step, float32."""
         a = self.arguments
         epoch = ops.floor(ops.cast(step, "float32") / a["steps_per_epoch"])

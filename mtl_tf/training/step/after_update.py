@@ -1,7 +1,5 @@
 """The losses of a batch without a gradient: in validation, and after an update for FAMO."""
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
@@ -10,9 +8,12 @@ from mtl_tf.training.step.batch_checks import Batch
 from mtl_tf.training.step.losses import task_losses, valid_pixels
 from mtl_tf.training.step.plan import StepPlan
 from mtl_tf.training.step.update import Update
+from mtl_tf.typing import Predictions
 
 
-def losses_of_outputs(plan: StepPlan, outputs: Any, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+def losses_of_outputs(
+    plan: StepPlan, outputs: Predictions, batch: Batch
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Losses `[K]` of the batch of all replicas, and which tasks have labels in it.
 
     Args:

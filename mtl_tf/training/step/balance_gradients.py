@@ -1,6 +1,7 @@
 """Balancing task gradients: from their rows to directions, by the compiled method."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -26,7 +27,7 @@ class Balanced(NamedTuple):
 
 def balance_gradients(
     plan: StepPlan,
-    optimizer: Any,
+    optimizer: keras.optimizers.Optimizer,
     task_gradients: TaskGradients,
     rows: list[Row],
     gramian: tf.Tensor | None,
@@ -83,16 +84,16 @@ def gramian_of(plan: StepPlan, rows: list[Row], scale: tf.Tensor) -> tf.Tensor |
     return ops.gramian(rows) / tf.cast(scale, tf.float64) ** 2
 
 
-def has_loss_scale(optimizer: Any) -> bool:
+def has_loss_scale(optimizer: keras.optimizers.Optimizer) -> bool:
     """Return whether the optimizer must see non-finite gradients, to lower its loss scale."""
     return isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer)
 
 
-def zero_if(condition: tf.Tensor, row: Row, optimizer: Any) -> Row:
+def zero_if(condition: tf.Tensor, row: Row, optimizer: keras.optimizers.Optimizer) -> Row:
     """`row`, or zeros; the usual case costs nothing."""
     if has_loss_scale(optimizer):
         return row
-    return _mapped_if(condition, row, lambda i, gradient: tf.zeros_like(gradient))
+    return _mapped_if(condition, row, lambda _, gradient: tf.zeros_like(gradient))
 
 
 def _without_faulty(rows: list[Row], is_present: tf.Tensor, is_used: tf.Tensor) -> list[Row]:
@@ -107,7 +108,9 @@ def _without_faulty(rows: list[Row], is_present: tf.Tensor, is_used: tf.Tensor) 
     return [flat[k * n : (k + 1) * n] for k in range(len(rows))]
 
 
-def _mapped_if(condition: tf.Tensor, row: Row, function: Any) -> Row:
+def _mapped_if(
+    condition: tf.Tensor, row: Row, function: Callable[[int, tf.Tensor], tf.Tensor]
+) -> Row:
     """`row`, or where `condition` holds `function(i, row[i])`; `None` stays `None`."""
     present = [(i, tf.convert_to_tensor(g)) for i, g in enumerate(row) if g is not None]
     if not present:

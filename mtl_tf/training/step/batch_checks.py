@@ -6,13 +6,15 @@ task is NaN there.)
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from mtl_tf.graph_errors import require
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task
+from mtl_tf.typing import TensorLike
 
 
 class Batch(NamedTuple):
@@ -25,19 +27,19 @@ class Batch(NamedTuple):
         faults: `{task: bool scalar}`: whether a valid pixel has a value that cannot be.
     """
 
-    image: Any
-    targets: Any
-    masks: Any
-    faults: Any
+    image: tf.Tensor
+    targets: Mapping[str, tf.Tensor]
+    masks: Mapping[str, tf.Tensor] | None
+    faults: Mapping[str, tf.Tensor]
 
 
 def checked_batch(
-    image: Any,
-    targets: Any,
-    masks: Any,
+    image: tf.Tensor,
+    targets: "Mapping[str, TensorLike]",
+    masks: "Mapping[str, TensorLike] | None",
     tasks: Sequence[Task],
-    outputs: Mapping[str, Any] | None,
-    loss_functions: Mapping[str, Any],
+    outputs: Mapping[str, keras.KerasTensor] | None,
+    loss_functions: Mapping[str, keras.losses.Loss],
 ) -> Batch:
     """Return a batch of targets `[B, H, W, C]` or `[B, C]` and float32 masks `[B, H, W]` or `[B]`.
 
@@ -72,7 +74,7 @@ def checked_batch(
     return Batch(image, checked, {n: full[n] if m is None else m for n, m in valid.items()}, faults)
 
 
-def entry(batch: Any, task: str, kind: str) -> Any:
+def entry(batch: object, task: str, kind: str) -> TensorLike:
     """Return the entry of a task in `targets` or `weights`; `ValueError` if there is none."""
     if not isinstance(batch, Mapping) or task not in batch:
         received = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
@@ -83,13 +85,13 @@ def entry(batch: Any, task: str, kind: str) -> Any:
     return batch[task]
 
 
-def _rank(task: str, outputs: Mapping[str, Any] | None) -> int | None:
+def _rank(task: str, outputs: Mapping[str, keras.KerasTensor] | None) -> int | None:
     """Rank of a task's targets, as its output has it."""
     output = None if outputs is None else outputs.get(task)
     return None if output is None else len(output.shape)
 
 
-def _shaped_target(target: Any, task: Task, rank: int | None) -> tf.Tensor:
+def _shaped_target(target: TensorLike, task: Task, rank: int | None) -> tf.Tensor:
     target = tf.convert_to_tensor(target)
     if task.kind is not TargetKind.CLASSES and not target.dtype.is_floating:
         target = tf.cast(target, tf.float32)
@@ -116,7 +118,7 @@ def _shaped_target(target: Any, task: Task, rank: int | None) -> tf.Tensor:
     return target
 
 
-def _shaped_mask(mask: Any, target: tf.Tensor, task: Task) -> tf.Tensor:
+def _shaped_mask(mask: TensorLike, target: tf.Tensor, task: Task) -> tf.Tensor:
     mask = tf.cast(tf.convert_to_tensor(mask), tf.float32)
     if not mask.shape.is_compatible_with(target.shape[:-1]):
         names = "[B, H, W]" if target.shape.rank == 4 else "[B]"
@@ -127,7 +129,9 @@ def _shaped_mask(mask: Any, target: tf.Tensor, task: Task) -> tf.Tensor:
     return tf.ensure_shape(mask, target.shape[:-1])
 
 
-def _without_ignored(mask: Any, target: tf.Tensor, loss: Any) -> Any:
+def _without_ignored(
+    mask: tf.Tensor | None, target: tf.Tensor, loss: keras.losses.Loss
+) -> tf.Tensor | None:
     """Return the mask without pixels of the class that a Keras loss ignores."""
     ignored = getattr(getattr(loss, "original", None), "ignore_class", None)
     if ignored is None:
@@ -136,7 +140,9 @@ def _without_ignored(mask: Any, target: tf.Tensor, loss: Any) -> Any:
     return is_class if mask is None else mask * is_class
 
 
-def _tests(task: Task, target: tf.Tensor, mask: Any) -> tuple[tf.Tensor, list[Any]]:
+def _tests(
+    task: Task, target: tf.Tensor, mask: tf.Tensor | None
+) -> tuple[tf.Tensor, list[tf.Operation]]:
     """Return whether a value is invalid, and the operations that fail in that case."""
     value = task.kind.measured(target, task.channels)
     limits = task.kind.limits(task.channels)

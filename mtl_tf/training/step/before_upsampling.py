@@ -1,7 +1,6 @@
 """A model before its last resizing: what the training step computes its losses from."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
@@ -11,7 +10,9 @@ from mtl_tf.losses import DenseLoss
 from mtl_tf.training.step.losses import symbolic_outputs, task_of
 
 
-def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> keras.Model:
+def before_upsampling(
+    model: keras.Model, loss_functions: Mapping[str, keras.losses.Loss]
+) -> keras.Model:
     """Return a view of a model whose outputs are the predictions before they are upsampled.
 
     Losses upsample them, some without storing them at full size (`DenseLoss.of_upsampled`). The
@@ -25,7 +26,7 @@ def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> 
         A model of the same layers and variables with outputs of the same names, or `model` itself
         where no output ends in a `BilinearResize`.
     """
-    outputs: Any = symbolic_outputs(model)
+    outputs = symbolic_outputs(model)
     if not isinstance(outputs, Mapping):
         return model
     small = {
@@ -39,7 +40,7 @@ def before_upsampling(model: keras.Model, loss_functions: Mapping[str, Any]) -> 
     return keras.Model(model.input, small, name=model.name)
 
 
-def _before_resize(tensor: Any) -> Any:
+def _before_resize(tensor: keras.KerasTensor) -> keras.KerasTensor:
     """Return the input of the `BilinearResize` behind a tensor, else the tensor."""
     if not is_symbolic(tensor) or not isinstance(operation_of(tensor), BilinearResize):
         return tensor

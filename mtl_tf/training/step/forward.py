@@ -1,6 +1,6 @@
 """The forward pass of a training step: the losses of all tasks, and what else is minimised."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -8,6 +8,7 @@ import tensorflow as tf
 from mtl_tf.training.step.batch_checks import Batch
 from mtl_tf.training.step.losses import task_losses, valid_pixels
 from mtl_tf.training.step.plan import StepPlan
+from mtl_tf.typing import Predictions
 
 
 class GlobalBatch(NamedTuple):
@@ -69,7 +70,9 @@ def forward(plan: StepPlan, model: keras.Model, batch: Batch, whole: GlobalBatch
     return Forward(losses, extra, representation, head_inputs)
 
 
-def _losses(plan: StepPlan, outputs: Any, batch: Batch, whole: GlobalBatch) -> list[tf.Tensor]:
+def _losses(
+    plan: StepPlan, outputs: Predictions, batch: Batch, whole: GlobalBatch
+) -> list[tf.Tensor]:
     losses = task_losses(plan.tasks, plan.loss_functions, outputs, batch, plan.initial_weight)
     own = valid_pixels(plan.tasks, batch)
     shares = tf.unstack(tf.math.divide_no_nan(own, whole.counts), len(losses))

@@ -1,14 +1,15 @@
 """Losses of the tasks from a model's outputs, and how many pixels of each task are valid."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+import keras
 import tensorflow as tf
 
 from mtl_tf.losses import DenseLoss
 from mtl_tf.metrics import resized
 from mtl_tf.tasks import Task
 from mtl_tf.training.step.batch_checks import Batch
+from mtl_tf.typing import Predictions
 
 
 def outputs_of(task: str, outputs: Iterable[str], tasks: Iterable[str]) -> list[str]:
@@ -22,7 +23,7 @@ def task_of(output: str, tasks: Iterable[str]) -> str | None:
     return max(owners, key=len, default=None)
 
 
-def symbolic_outputs(model: Any) -> Any:
+def symbolic_outputs(model: keras.Model) -> Mapping[str, keras.KerasTensor] | None:
     """Return the outputs of a functional model, `None` of a subclassed one."""
     try:
         return model.output
@@ -30,7 +31,7 @@ def symbolic_outputs(model: Any) -> Any:
         return None
 
 
-def check_outputs(task: Task, outputs: Any, tasks: Iterable[str]) -> None:
+def check_outputs(task: Task, outputs: object, tasks: Iterable[str]) -> None:
     """Raise `ValueError` unless a model's outputs have one for a task, of its shape."""
     if not isinstance(outputs, Mapping):
         raise ValueError(
@@ -56,8 +57,8 @@ def check_outputs(task: Task, outputs: Any, tasks: Iterable[str]) -> None:
 
 def task_losses(
     tasks: Sequence[Task],
-    loss_functions: Mapping[str, Any],
-    outputs: Mapping[str, tf.Tensor],
+    loss_functions: Mapping[str, keras.losses.Loss],
+    outputs: Predictions,
     batch: Batch,
     initial_weight: float = 1.0,
 ) -> list[tf.Tensor]:
@@ -90,7 +91,9 @@ def task_losses(
     return losses
 
 
-def _loss(loss: Any, target: Any, prediction: tf.Tensor, mask: Any) -> tf.Tensor:
+def _loss(
+    loss: keras.losses.Loss, target: tf.Tensor, prediction: tf.Tensor, mask: tf.Tensor | None
+) -> tf.Tensor:
     """Return a loss at the resolution of the target, whatever that of the prediction is."""
     sizes = prediction.shape[1:-1], target.shape[1:-1]
     if isinstance(loss, DenseLoss) and sizes[0].is_fully_defined() and sizes[0] != sizes[1]:

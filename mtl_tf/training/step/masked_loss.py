@@ -15,7 +15,7 @@ anything that looks at neighbours  refused: some pixels cannot be left out
 
 import enum
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -25,9 +25,11 @@ import tensorflow as tf
 from mtl_tf.graph_errors import require
 from mtl_tf.losses import DenseLoss
 from mtl_tf.targets import TargetKind
+from mtl_tf.typing import TensorLike
 
 _PROBE = (2, 8, 8)  # images, height, width
 _CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-6}
+_Function = Callable[..., Any]  # a loss or metric of Keras, or a user's function
 _OVERLAPS = (keras.losses.Dice, keras.losses.Tversky)  # of probabilities
 
 
@@ -53,10 +55,10 @@ class MaskedLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: _Function,
         task: str,
         kind: TargetKind,
-        original: Any,
+        original: _Function,
         what: str = "loss",
     ) -> None:
         super().__init__(name=f"masked_{what}")
@@ -64,7 +66,9 @@ class MaskedLoss(keras.losses.Loss):
         self._whose = f"The {what} of task {task!r}, {name_of(original)},"
         self._sees: _Sees | None = None
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
+    def __call__(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: "TensorLike | None" = None
+    ) -> tf.Tensor:
         """Return the mean over valid pixels, a float32 scalar.
 
         Raises:
@@ -92,7 +96,7 @@ class MaskedLoss(keras.losses.Loss):
         values = tf.where(is_valid, values * weights, 0.0)
         return tf.math.divide_no_nan(tf.reduce_sum(values), tf.reduce_sum(weights))
 
-    def _values(self, y_true: Any, y_pred: Any) -> tf.Tensor:
+    def _values(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Return the values of the function, float32; `ValueError` naming the task if it fails."""
         try:
             values = tf.cast(tf.convert_to_tensor(self.function(y_true, y_pred)), tf.float32)
@@ -110,15 +114,15 @@ class MaskedLoss(keras.losses.Loss):
             )
         return values
 
-    def _of_rows(self, y_true: Any, y_pred: Any, is_valid: Any) -> tf.Tensor:
+    def _of_rows(self, y_true: tf.Tensor, y_pred: tf.Tensor, is_valid: tf.Tensor) -> tf.Tensor:
         """Return the function on the valid pixels, `[1, N, 1, C]`; of whole images `[N, C]`."""
 
-        def loss(arrays: Any) -> tf.Tensor:
+        def loss(arrays: Sequence[tf.Tensor]) -> tf.Tensor:
             pixels = [tf.boolean_mask(x, arrays[2]) for x in arrays[:2]]
             rows = [x if y_true.shape.rank == 2 else x[None, :, None] for x in pixels]
             return tf.reduce_mean(self._values(*rows))
 
-        def or_zero(arrays: Any) -> tf.Tensor:
+        def or_zero(arrays: Sequence[tf.Tensor]) -> tf.Tensor:
             return tf.cond(
                 tf.reduce_any(arrays[2]), lambda: loss(arrays), lambda: tf.zeros([])
             )  # fmt: skip
@@ -130,7 +134,7 @@ class MaskedLoss(keras.losses.Loss):
         counts = tf.reduce_sum(tf.cast(is_valid, tf.float32), axis=(1, 2))
         return tf.math.divide_no_nan(tf.reduce_sum(of_images * counts), tf.reduce_sum(counts))
 
-    def _probed(self, shape: Any, channels: int) -> _Sees:
+    def _probed(self, shape: tf.TensorShape, channels: int) -> _Sees:
         """Return what the function looks at; `ValueError` if that is a pixel's neighbours."""
         if shape.rank == 2:
             return self._probed_at((_PROBE[0] * _PROBE[1],), shape[-1], channels)
@@ -189,12 +193,12 @@ class MaskedLoss(keras.losses.Loss):
             "mtl_tf.losses.DenseLoss, which is given the mask, or train without masks for this task"
         )
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Return the loss with every pixel valid."""
         return self(y_true, y_pred)
 
 
-def has_unused_logits(original: Any) -> bool:
+def has_unused_logits(original: _Function) -> bool:
     """Return whether a loss or metric of Keras takes probabilities: `from_logits=False`."""
     if isinstance(original, keras.losses.Loss | keras.metrics.Metric):
         return original.get_config().get("from_logits") is False
@@ -204,7 +208,7 @@ def has_unused_logits(original: Any) -> bool:
     return argument is not None and argument.default is False
 
 
-def checked_probabilities(y_pred: Any, whose: str) -> tf.Tensor:
+def checked_probabilities(y_pred: tf.Tensor, whose: str) -> tf.Tensor:
     """Return the predictions; an error (NaN under XLA) unless they are between 0 and 1."""
     message = (
         f"{whose} takes predictions for probabilities (from_logits=False), but they reach from "
@@ -218,16 +222,16 @@ def checked_probabilities(y_pred: Any, whose: str) -> tf.Tensor:
         return tf.where(is_share, y_pred, float("nan"))
 
 
-def _is_of_keras(original: Any) -> bool:
+def _is_of_keras(original: _Function) -> bool:
     return str(getattr(original, "__module__", "")).split(".")[0] == "keras"
 
 
-def name_of(original: Any) -> str:
+def name_of(original: _Function) -> str:
     """Return the name of a function, class or object."""
     return getattr(original, "__name__", None) or type(original).__name__
 
 
-def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
+def as_loss(loss: _Function | str, task: str, kind: TargetKind) -> keras.losses.Loss:
     """Return a loss whose mean is over valid pixels, from one, or from a name or function of Keras.
 
     Args:
@@ -240,33 +244,33 @@ def as_loss(loss: Any, task: str, kind: TargetKind) -> Any:
             no class ids where the task has them.
     """
     try:
-        loss = keras.losses.get(loss)
+        function = keras.losses.get(loss)
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"loss of task {task!r} must be a Keras loss, its name, or a function of (y_true, "
             f"y_pred). Received: {loss!r}"
         ) from error
-    if isinstance(loss, DenseLoss):
-        return loss
-    is_sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
-    takes_ids = is_sparse or name_of(loss) == "sparse_categorical_crossentropy"
-    if kind is TargetKind.CLASSES and _is_of_keras(loss) and not takes_ids:
+    if isinstance(function, DenseLoss):
+        return function
+    is_sparse = isinstance(function, keras.losses.SparseCategoricalCrossentropy)
+    takes_ids = is_sparse or name_of(function) == "sparse_categorical_crossentropy"
+    if kind is TargetKind.CLASSES and _is_of_keras(function) and not takes_ids:
         raise ValueError(
-            f"The loss of task {task!r}, {name_of(loss)}, takes no class ids [B, H, W, 1]: use "
+            f"The loss of task {task!r}, {name_of(function)}, takes no class ids [B, H, W, 1]: use "
             "keras.losses.SparseCategoricalCrossentropy(from_logits=True), or a function of your "
             "own that makes one-hot vectors of them"
         )
-    if not isinstance(loss, keras.losses.Loss):
-        return MaskedLoss(loss, task, kind, loss)
-    if loss.reduction == "sum":
+    if not isinstance(function, keras.losses.Loss):
+        return MaskedLoss(function, task, kind, function)
+    if function.reduction == "sum":
         raise ValueError(
-            f"The loss of task {task!r}, {type(loss).__name__}, has reduction='sum', which grows "
+            f"The loss of task {task!r}, {name_of(function)}, has reduction='sum', which grows "
             "with the number of pixels: leave reduction out and use loss_weights"
         )
-    return MaskedLoss(loss.call, task, kind, loss)
+    return MaskedLoss(function.call, task, kind, function)
 
 
-def masked_function(function: Callable[..., Any], task: str, kind: TargetKind) -> Any:
+def masked_function(function: _Function, task: str, kind: TargetKind) -> keras.metrics.Metric:
     """Wrap a user's function of `(y_true, y_pred)` as a Keras metric over valid pixels."""
     metric = MaskedMean(name=name_of(function))
     metric.loss = MaskedLoss(function, task, kind, function, "metric")
@@ -278,7 +282,9 @@ class MaskedMean(keras.metrics.Mean):
 
     loss: MaskedLoss
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
         """Add a batch."""
         value = self.loss(y_true, y_pred, sample_weight)
         if sample_weight is None:

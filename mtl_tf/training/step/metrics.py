@@ -1,7 +1,7 @@
 """Logs of a trainer: total loss, each task's loss, weight and metrics, and fault counters."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -21,6 +21,9 @@ from mtl_tf.training.step.masked_loss import (
     name_of,
 )
 from mtl_tf.training.step.update import Update
+from mtl_tf.typing import Predictions
+
+_Metric: TypeAlias = keras.metrics.Metric | Callable[..., Any] | str
 
 
 class TaskLogs:
@@ -38,7 +41,7 @@ class TaskLogs:
     def __init__(
         self,
         tasks: Sequence[Task],
-        metrics: Mapping[str, Any],
+        metrics: Mapping[str, _Metric | Sequence[_Metric]],
         predicted: Collection[str] | None,
         balancing: Balancing,
         diagnostics: bool,
@@ -100,7 +103,7 @@ class TaskLogs:
 
     def update_metrics(
         self,
-        outputs: Mapping[str, tf.Tensor],
+        outputs: Predictions,
         batch: Batch,
     ) -> None:
         """Add a batch to the metrics of the tasks with a final output."""
@@ -136,7 +139,9 @@ class TaskLogs:
         return results
 
 
-def as_metrics(metrics: Any, task: Task) -> list[keras.metrics.Metric]:
+def as_metrics(
+    metrics: _Metric | Sequence[_Metric] | None, task: Task
+) -> list[keras.metrics.Metric]:
     """Metrics of a task, from what a user may give: one or a list of objects, names, functions.
 
     Args:
@@ -153,7 +158,7 @@ def as_metrics(metrics: Any, task: Task) -> list[keras.metrics.Metric]:
     return [_as_metric(item, task) for item in items]
 
 
-def _as_metric(metric: Any, task: Task) -> keras.metrics.Metric:
+def _as_metric(metric: _Metric, task: Task) -> keras.metrics.Metric:
     if metric in ("accuracy", "acc"):
         if task.kind is TargetKind.CLASSES:
             return keras.metrics.SparseCategoricalAccuracy(name=metric)
@@ -190,7 +195,11 @@ def _check_that_all_differ(metrics: Mapping[str, Sequence[keras.metrics.Metric]]
 
 
 def _update(
-    metric: keras.metrics.Metric, task: str, target: tf.Tensor, prediction: tf.Tensor, mask: Any
+    metric: keras.metrics.Metric,
+    task: str,
+    target: tf.Tensor,
+    prediction: tf.Tensor,
+    mask: tf.Tensor | None,
 ) -> None:
     """Add a batch to a metric; `ValueError` naming the task if it cannot take it."""
     if has_unused_logits(metric):

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import keras
 
@@ -19,7 +19,11 @@ class Strategy(Protocol):
     """From a batch to its update; one for each cost of balancing, see `strategies`."""
 
     def __call__(
-        self, plan: "StepPlan", model: keras.Model, optimizer: Any, batch: Batch
+        self,
+        plan: "StepPlan",
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        batch: Batch,
     ) -> Update:
         """Return the update of this replica's part of a batch."""
 
@@ -51,9 +55,9 @@ class StepPlan:
     tasks: tuple[Task, ...]
     balancing: Balancing
     loss_factors: tuple[float, ...]
-    loss_functions: dict[str, Any]
+    loss_functions: dict[str, keras.losses.Loss]
     initial_weight: float
-    outputs: Mapping[str, Any] | None
+    outputs: Mapping[str, keras.KerasTensor] | None
     logs: TaskLogs
     view: keras.Model
     split: SplitModel | None
@@ -71,7 +75,7 @@ class StepPlan:
         layers = [*self.gradient_penalties, self.balancing]
         return layers if self.asynchronous is None else [*layers, self.asynchronous]
 
-    def network_variables(self, model: keras.Model) -> list[Any]:
+    def network_variables(self, model: keras.Model) -> list[keras.Variable]:
         """Return the variables that gradients of the losses and penalties are taken of."""
         own = [v for penalty in self.gradient_penalties for v in penalty.trainable_variables]
         return [*model.trainable_variables, *own]

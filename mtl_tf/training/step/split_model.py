@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 
 from mtl_tf.graph import ancestors, inputs_of, is_symbolic, operation_of
 from mtl_tf.training.step.losses import outputs_of, symbolic_outputs
+from mtl_tf.typing import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SplitModel:
     heads: keras.Model
     depends_on_variables: tuple[bool, ...]
 
-    def trained(self, tensors: Sequence[Any]) -> list[Any]:
+    def trained(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Those of the tensors between the halves that a trainable variable is before."""
         return [z for z, has in zip(tensors, self.depends_on_variables, strict=True) if has]
 
@@ -47,14 +47,14 @@ def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel
     Raises:
         ValueError: if the model is not functional or no tensor is shared.
     """
-    outputs: Any = symbolic_outputs(model)
     _check_that_functional(model, "level='features' and gradient penalties")
+    outputs = model.output
     owners: dict[int, set[str]] = {}
     for task in tasks:
         for name in outputs_of(task, outputs, tasks):
             for tensor in ancestors(outputs[name]):
                 owners.setdefault(id(tensor), set()).add(task)
-    frontier: dict[int, Any] = {}
+    frontier: dict[int, keras.KerasTensor] = {}
     for task in tasks:
         for name in outputs_of(task, outputs, tasks):
             for tensor in ancestors(outputs[name]):
@@ -83,7 +83,7 @@ def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel
     )
 
 
-def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[Any]]:
+def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[keras.Variable]]:
     """Return the trainable variables that the outputs of one task alone depend on, by task.
 
     Args:
@@ -98,7 +98,7 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[An
     """
     _check_that_functional(model, "update_every")
     owners: dict[int, set[str]] = {}
-    variables: dict[int, Any] = {}
+    variables: dict[int, keras.Variable] = {}
     for task in tasks:
         for name in outputs_of(task, model.output, tasks):
             for tensor in ancestors(model.output[name]):
@@ -122,11 +122,11 @@ def _check_that_functional(model: keras.Model, what: str) -> None:
         )
 
 
-def _depends_on_variables(tensor: Any) -> bool:
+def _depends_on_variables(tensor: keras.KerasTensor) -> bool:
     operations = (operation_of(t) for t in ancestors(tensor))
     return any(getattr(operation, "trainable_variables", ()) for operation in operations)
 
 
-def _depends_on_weights(tensor: Any) -> bool:
+def _depends_on_weights(tensor: keras.KerasTensor) -> bool:
     operations = (operation_of(t) for t in ancestors(tensor))
     return any(getattr(operation, "weights", ()) for operation in operations)

@@ -1,6 +1,6 @@
 """The three ways from a batch to the gradients of an update, one for each cost of balancing."""
 
-from typing import Any
+from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
@@ -28,7 +28,9 @@ from mtl_tf.training.step.task_gradients import (
 from mtl_tf.training.step.update import Update
 
 
-def summed_loss(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
+def summed_loss(
+    plan: StepPlan, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch: Batch
+) -> Update:
     """Return a scalarizer's update: one backward pass of the weighted sum of the losses."""
     whole = global_batch(plan, batch)
     with tf.GradientTape() as tape:
@@ -57,7 +59,9 @@ def summed_loss(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch
     )
 
 
-def parameter_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
+def parameter_gradients(
+    plan: StepPlan, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch: Batch
+) -> Update:
     """Balance the task gradients of the shared variables: K backward passes."""
     scale = optimizer.scale_loss(tf.ones([]))
     task_gradients = of_variables(plan, model, batch, scale)
@@ -67,14 +71,16 @@ def parameter_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batc
     balanced = balance_gradients(plan, optimizer, task_gradients, rows, gramian)
     gradients: Row = [None] * len(task_gradients.extra)
     for v, direction in zip(columns, balanced.directions, strict=True):
-        gradients[v] = direction / replicas.num_replicas()
+        gradients[v] = _per_replica(direction)
     for v, k in own_columns.items():
         gradients[v] = _own(balanced, task_gradients.rows[k][v], k)
     gradients = [_sum(pair) for pair in zip(gradients, task_gradients.extra, strict=True)]
     return _update(task_gradients, [*gradients, *balanced.method_gradients], balanced, gramian)
 
 
-def feature_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch: Batch) -> Update:
+def feature_gradients(
+    plan: StepPlan, model: keras.Model, optimizer: keras.optimizers.Optimizer, batch: Batch
+) -> Update:
     """Balance the task gradients of the last shared representation: one backward of the trunk.
 
     Every replica has the representation of its own images, so only the Gramian is summed over them;
@@ -90,8 +96,8 @@ def feature_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch:
         gramian += gramian_of(plan, common, scale)
     rows = [[*row, *of_heads] for row, of_heads in zip(task_gradients.rows, common, strict=True)]
     balanced = balance_gradients(plan, optimizer, task_gradients, rows, gramian)
-    head_gradients: dict[int, Any] = {
-        v: direction / replicas.num_replicas()
+    head_gradients: dict[int, tf.Tensor] = {
+        v: _per_replica(direction)
         for v, direction in zip(columns, balanced.directions[n:], strict=True)
     }
     for v, k in own_columns.items():
@@ -99,7 +105,7 @@ def feature_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch:
     split = plan.split
     assert split is not None
     variables = plan.network_variables(model)
-    parts: dict[int, list[Any]] = {id(v): [] for v in variables}
+    parts: dict[int, Row] = {id(v): [] for v in variables}
     for v, variable in enumerate(split.heads.trainable_variables):
         parts[id(variable)].append(head_gradients.get(v))
     trunk_gradients = through_trunk(balanced.directions[:n])
@@ -115,7 +121,12 @@ def feature_gradients(plan: StepPlan, model: keras.Model, optimizer: Any, batch:
 # === Small parts ===
 
 
-def _own(balanced: Balanced, gradient: Any, task: int) -> tf.Tensor:
+def _per_replica(gradient: tf.Tensor) -> tf.Tensor:
+    """Return the share of a replica in a gradient, which the optimizer adds up over all."""
+    return gradient / replicas.num_replicas()
+
+
+def _own(balanced: Balanced, gradient: tf.Tensor, task: int) -> tf.Tensor:
     """Return the gradient of a variable of a single task; 0 where the task is left out."""
     weight = tf.cast(balanced.own_weights[task], gradient.dtype)
     return tf.math.multiply_no_nan(gradient, weight)
@@ -156,6 +167,6 @@ def _shared_columns(rows: list[Row]) -> tuple[list[int], dict[int, int]]:
     return shared, own
 
 
-def _sum(gradients: Any) -> Any:
+def _sum(gradients: Iterable[tf.Tensor | None]) -> tf.Tensor | None:
     present = [gradient for gradient in gradients if gradient is not None]
     return tf.add_n(present) if present else None

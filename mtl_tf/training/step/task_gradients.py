@@ -1,7 +1,7 @@
 """Gradients of all task losses: of the variables, or of the representation the tasks share last."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import keras
 import tensorflow as tf
@@ -12,7 +12,8 @@ from mtl_tf.training.step.forward import Forward, GlobalBatch, forward
 from mtl_tf.training.step.losses import valid_pixels
 from mtl_tf.training.step.plan import StepPlan
 
-Row = list[Any]
+_Nest = TypeVar("_Nest")
+Row = list[tf.Tensor | None]
 
 
 class TaskGradients(NamedTuple):
@@ -85,7 +86,7 @@ class FeatureGradients(NamedTuple):
 
     features: TaskGradients
     heads: list[Row]
-    through_trunk: Any
+    through_trunk: Callable[[Row], Row]
 
 
 def of_features(
@@ -123,7 +124,7 @@ def of_features(
     )
 
 
-def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
+def summed_over_parts(function: Callable[[Batch], _Nest], batch: Batch, num_parts: int) -> _Nest:
     """Return the sum of what `function` gives for each of `num_parts` equal parts of a batch.
 
     One part after another, so that only one of them is in memory.
@@ -152,8 +153,8 @@ def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
         tf.shape(batch.image)[0] % num_parts, 0, f"micro_batches={num_parts} must divide the batch"
     )
 
-    def part(i: Any) -> Batch:
-        def own(x: Any) -> Any:
+    def part(i: tf.Tensor | int) -> Batch:
+        def own(x: tf.Tensor | None) -> tf.Tensor | None:
             if x is None:
                 return None
             length = tf.shape(x)[0] // num_parts
@@ -161,7 +162,7 @@ def summed_over_parts(function: Any, batch: Batch, num_parts: int) -> Any:
             known = None if x.shape[0] is None else x.shape[0] // num_parts
             return tf.ensure_shape(piece, [known, *x.shape[1:]])
 
-        parts = tf.nest.map_structure(own, batch._replace(faults=None))
+        parts = tf.nest.map_structure(own, batch._replace(faults={}))
         return parts._replace(faults=batch.faults)
 
     first = function(part(0))
@@ -189,5 +190,5 @@ def _scaled(
     return losses, scale * tf.add_n(passed.extra) if passed.extra else None
 
 
-def _gradient(tape: tf.GradientTape, loss: tf.Tensor | None, sources: Sequence[Any]) -> Row:
+def _gradient(tape: tf.GradientTape, loss: tf.Tensor | None, sources: Sequence[tf.Variable]) -> Row:
     return [None] * len(sources) if loss is None else tape.gradient(loss, sources)

@@ -1,6 +1,6 @@
 """The update of a step: what a strategy computes, and the optimizer and the logs take."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -20,7 +20,7 @@ class Update(NamedTuple):
         gramian: `[K, K]` float64 of the gradients that were balanced, or `None`.
     """
 
-    gradients: list[Any]
+    gradients: list[tf.Tensor | None]
     loss: tf.Tensor
     losses: tf.Tensor
     is_present: tf.Tensor
