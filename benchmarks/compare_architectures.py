@@ -39,15 +39,19 @@ def run_one(case: str, steps: int) -> side_by_side.Result:
     if "head" in inspect.signature(cls).parameters:
         options["head"] = config.head
     model = cls(
-        config.backbone, tasks, (config.height, config.width, 3),
-        output_stride=config.output_stride, **options,
-    )  # fmt: skip
+        config.backbone,
+        tasks,
+        (config.height, config.width, 3),
+        output_stride=config.output_stride,
+        **options,
+    )
     made = mtl.MultiTaskTrainer(model, tasks)
     weights = {task: w for task, w in config.loss_weights.items() if task in tasks}
     made.compile(
-        keras.optimizers.Adam(config.learning_rate), loss_weights=weights,
+        keras.optimizers.Adam(config.learning_rate),
+        loss_weights=weights,
         metrics={task: [] for task in tasks},
-    )  # fmt: skip
+    )
 
     result = side_by_side.train(made, batches, lambda i, logs: None)
     result.pop("logs")
@@ -77,12 +81,20 @@ def _losses(model: Any, tasks: dict[str, int], batches: list[Any]) -> dict[str, 
 def as_markdown(rows: list[side_by_side.Result]) -> str:
     tasks = list(dict.fromkeys(task for row in rows for task in row["losses"]))
     header = ["architecture", *tasks, "step, ms", "memory, MiB", "parameters, M", "GMACs"]
-    return side_by_side.as_markdown(header, [
-        [row["case"], *(f"{row['losses'][t]:.3f}" if t in row["losses"] else "" for t in tasks),
-         f"{row['step_ms']:.0f}", f"{row['memory_mib']:.0f}", f"{row['parameters'] / 1e6:.1f}",
-         f"{row['multiply_adds'] / 1e9:.2f}"]
-        for row in rows
-    ])  # fmt: skip
+    return side_by_side.as_markdown(
+        header,
+        [
+            [
+                row["case"],
+                *(f"{row['losses'][t]:.3f}" if t in row["losses"] else "" for t in tasks),
+                f"{row['step_ms']:.0f}",
+                f"{row['memory_mib']:.0f}",
+                f"{row['parameters'] / 1e6:.1f}",
+                f"{row['multiply_adds'] / 1e9:.2f}",
+            ]
+            for row in rows
+        ],
+    )
 
 
 if __name__ == "__main__":
@@ -91,6 +103,9 @@ if __name__ == "__main__":
     single = [f"single_task:{task}" for task in ("semseg", "depth", "normals", "edges")]
     others = [name for name in mtl.architectures.TABLE if name != "single_task"]
     side_by_side.main(
-        "benchmarks.compare_architectures", single + others, run_one, as_markdown,
+        "benchmarks.compare_architectures",
+        single + others,
+        run_one,
+        as_markdown,
         "runs/architectures.json",
-    )  # fmt: skip
+    )

@@ -26,17 +26,24 @@ def trainer_of(method: str, level: str, config: Any, tasks: dict[str, int], **op
 
     keras.utils.set_random_seed(config.seed)
     model = mtl.architectures.SharedTrunk(
-        config.backbone, tasks, (config.height, config.width, 3), head=config.head,
+        config.backbone,
+        tasks,
+        (config.height, config.width, 3),
+        head=config.head,
         output_stride=config.output_stride,
-    )  # fmt: skip
+    )
     made = mtl.MultiTaskTrainer(model, tasks)
     balancing: Any = mtl.balancing.get(method)
     if method == "stch":
         balancing = mtl.balancing.STCH(warmup_epochs=1)
     made.compile(
-        keras.optimizers.Adam(config.learning_rate), balancing, level=level,
-        loss_weights=dict(config.loss_weights), metrics={task: [] for task in tasks}, **options,
-    )  # fmt: skip
+        keras.optimizers.Adam(config.learning_rate),
+        balancing,
+        level=level,
+        loss_weights=dict(config.loss_weights),
+        metrics={task: [] for task in tasks},
+        **options,
+    )
     return made
 
 
@@ -96,17 +103,28 @@ def share_of_conflicts(made: Any, batch: Any) -> float:
 def as_markdown(rows: list[side_by_side.Result]) -> str:
     tasks = list(rows[0]["losses"])
     header = ["method", *tasks, "conflicts", "step, ms", "memory, MiB"]
-    return side_by_side.as_markdown(header, [
-        [row["case"], *(f"{row['losses'][task]:.3f}" for task in tasks),
-         f"{100 * row['conflicts']:.0f} %", f"{row['step_ms']:.0f}", f"{row['memory_mib']:.0f}"]
-        for row in rows
-    ])  # fmt: skip
+    return side_by_side.as_markdown(
+        header,
+        [
+            [
+                row["case"],
+                *(f"{row['losses'][task]:.3f}" for task in tasks),
+                f"{100 * row['conflicts']:.0f} %",
+                f"{row['step_ms']:.0f}",
+                f"{row['memory_mib']:.0f}",
+            ]
+            for row in rows
+        ],
+    )
 
 
 if __name__ == "__main__":
     import mtl_tf as mtl
 
     side_by_side.main(
-        "benchmarks.compare_balancing", list(mtl.balancing.TABLE), run_one, as_markdown,
+        "benchmarks.compare_balancing",
+        list(mtl.balancing.TABLE),
+        run_one,
+        as_markdown,
         "runs/balancing.json",
-    )  # fmt: skip
+    )

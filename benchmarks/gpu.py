@@ -26,12 +26,7 @@ import numpy as np
 from benchmarks.support.gpu_arrays import LIBRARIES, JaxArrays, is_installed
 from benchmarks.support.gpu_forms import LibraryForms
 from tests.gpu.correctness import METHODS, PARAMETERS, check_all, random_gramian, random_order
-from tests.gpu.features import (
-    OnDevice,
-    check_features,
-    feature_speeds,
-    feature_table,
-)
+from tests.gpu.features import OnDevice, check_features, feature_speeds, feature_table
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NUM_TENSORS = 88
@@ -346,27 +341,36 @@ def parse() -> argparse.Namespace:
         "--kernels", type=pathlib.Path, help="module _kernels*.so (default: build*/, mtl_tf/ops/)"
     )
     parser.add_argument(
-        "--parts", nargs="+", choices=["correctness", "features", "speed", "solvers"],
+        "--parts",
+        nargs="+",
+        choices=["correctness", "features", "speed", "solvers"],
         default=["correctness", "features", "speed", "solvers"],
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--sanitize", action="store_true", help="only tiny checks, for compute-sanitizer"
     )
     parser.add_argument("--seed", type=int, help="of the random inputs (default: from the clock)")
     parser.add_argument(
-        "--libraries", nargs="+", choices=["torch", "cupy", "jax"],
-        default=["torch", "cupy", "jax"], help="the first one installed makes the arrays",
-    )  # fmt: skip
+        "--libraries",
+        nargs="+",
+        choices=["torch", "cupy", "jax"],
+        default=["torch", "cupy", "jax"],
+        help="the first one installed makes the arrays",
+    )
     parser.add_argument("--params", nargs="+", type=int, default=[20_000_000, 100_000_000])
     parser.add_argument("--tasks", nargs="+", type=int, default=[3, 5])
     parser.add_argument(
-        "--dtypes", nargs="+", choices=["float32", "bfloat16", "float16"],
+        "--dtypes",
+        nargs="+",
+        choices=["float32", "bfloat16", "float16"],
         default=["float32", "bfloat16"],
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--forms", choices=["native", "matrix", "all"], default="matrix",
+        "--forms",
+        choices=["native", "matrix", "all"],
+        default="matrix",
         help="competitors: none, on a ready matrix, or on lists too, which take long to compile",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", type=pathlib.Path, help="JSON file with all numbers")
     return parser.parse_args()
 

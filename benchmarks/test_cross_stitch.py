@@ -55,9 +55,7 @@ def test_cross_stitch(benchmark):
     times = interleave(candidates, rounds=7)
     benchmark.pedantic(candidates["native"], rounds=3)
     read = read_ceiling(times)
-    moved = [
-        a + b for a, b in zip(times[read], times[fastest(times, writers(1))], strict=True)
-    ]  # fmt: skip
+    moved = [a + b for a, b in zip(times[read], times[fastest(times, writers(1))], strict=True)]
     share = statistics.median(a / b for a, b in zip(moved, times["native"], strict=True))
     bars = Bars(benchmark, f"Cross-stitch, K = {NUM_TASKS}, forward and backward")
     bars.at_least("over TensorFlow", ratio(times, "TensorFlow", "native"), 3, share)

@@ -97,9 +97,15 @@ def milliseconds_by_stage(dataset):
     height, width, _ = dataset.input_shape
     generator = np.random.default_rng(0)
     options = dataset.options.augmentation
-    augmented = dict(zip(ids, measure(
-        "augmentation", lambda i: augment(samples[i], height, width, options, generator)
-    ), strict=True))  # fmt: skip
+    augmented = dict(
+        zip(
+            ids,
+            measure(
+                "augmentation", lambda i: augment(samples[i], height, width, options, generator)
+            ),
+            strict=True,
+        )
+    )
     measure("normalisation", lambda i: normalise(augmented[i].image))
     return found
 

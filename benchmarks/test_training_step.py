@@ -33,8 +33,13 @@ def squared(target, prediction):
 def step_of(model, tasks, data, balancing, level="parameters", **options):
     """Return a compiled call of the trainer's step."""
     made = mtl.MultiTaskTrainer(model, tasks)
-    made.compile(keras.optimizers.SGD(1e-3), balancing=balancing, level=level,
-                 metrics={task.name: [] for task in made.tasks}, **options)  # fmt: skip
+    made.compile(
+        keras.optimizers.SGD(1e-3),
+        balancing=balancing,
+        level=level,
+        metrics={task.name: [] for task in made.tasks},
+        **options,
+    )
     return compiled(made.train_step, data)
 
 
@@ -88,8 +93,9 @@ def test_a_weighting_costs_its_passes(benchmark):
         "copies": balancing(model, is_balanced=False),
     }
     times = interleave(candidates, ROUNDS)
-    report("shared_trunk, ResNet-18, K = 3, 4x96x128; ratio to equal weights", times,
-           "equal weights")  # fmt: skip
+    report(
+        "shared_trunk, ResNet-18, K = 3, 4x96x128; ratio to equal weights", times, "equal weights"
+    )
     assert ratio(times, "upgrad, features", "equal weights") <= 1.25
     assert ratio(times, "gradvac, features", "equal weights") <= 1.25
     assert ratio(times, "upgrad, parameters", "forward and K backwards") <= 1.10
@@ -135,8 +141,10 @@ def test_the_whole_step_beside_torchjd(benchmark, num_tasks):
     outputs = {t: keras.layers.Conv2D(1, 1, name=t)(features) for t in tasks}
     model = keras.Model(backbone.input, outputs)
     whole = [dataclasses.replace(mtl.TASKS["depth"], name=t) for t in tasks]
-    mean = {t: lambda target, prediction, mask: tf.reduce_mean((target - prediction) ** 2)
-            for t in tasks}  # fmt: skip
+    mean = {
+        t: lambda target, prediction, mask: tf.reduce_mean((target - prediction) ** 2)
+        for t in tasks
+    }
     options = {"loss": dict.fromkeys(tasks, squared)}
     torch_step = TorchStep(image, targets)
     candidates = {
@@ -150,8 +158,11 @@ def test_the_whole_step_beside_torchjd(benchmark, num_tasks):
         "torch: LibMTL-style loop": torch_step.loop,
     }
     times = interleave(candidates, ROUNDS)
-    report(f"ResNet-18 trunk, {num_tasks} 1x1 heads, 4x128x128, UPGrad; ratio to summed loss",
-           times, "summed loss")  # fmt: skip
+    report(
+        f"ResNet-18 trunk, {num_tasks} 1x1 heads, 4x128x128, UPGrad; ratio to summed loss",
+        times,
+        "summed loss",
+    )
     ours = ratio(times, "upgrad, parameters", "summed loss")
     assert ratio(times, "upgrad, parameters", "forward and K backwards") <= 1.15
     assert ratio(times, "upgrad, features", "summed loss") <= 1.05

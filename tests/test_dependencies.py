@@ -25,8 +25,11 @@ ROOMS = {
 }
 HEAVY = ROOMS["data"] | ROOMS["experiments"]
 MODULES_OF = {  # package: its module, if not of the same name
-    "opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage",
-}  # fmt: skip
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-image": "skimage",
+}
 
 
 def modules_of(requirements):

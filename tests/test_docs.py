@@ -22,7 +22,7 @@ SMALL = {
     "epochs=100": "epochs=1",
     "epochs=50": "epochs=1",
     "epochs=10": "epochs=1",
-}  # fmt: skip
+}
 # Lines that fetch something from the network, which tests do not.
 FETCHES = ("mtl.backbones.load_pretrained", "keras_hub(")
 # What a page takes for granted.
@@ -93,11 +93,18 @@ def with_files(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "page",
     slow_but(
-        {"quickstart", "extending", "migrating_from_pytorch", "tasks", "balancing", "data",
-         "native_ops"},
+        {
+            "quickstart",
+            "extending",
+            "migrating_from_pytorch",
+            "tasks",
+            "balancing",
+            "data",
+            "native_ops",
+        },
         [p for p, blocks in PAGES.items() if blocks and p != "migrating_from_addons"],
     ),
-)  # fmt: skip
+)
 def test_blocks_run(page, with_files, monkeypatch):
     import mtl_tf as mtl
 

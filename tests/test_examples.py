@@ -25,8 +25,11 @@ def is_plain(cls):
     return issubclass(cls, PLAIN) or hasattr(cls, "__dataclass_fields__")
 
 
-CLASSES = sorted(n for n, c in PUBLIC.items() if inspect.isclass(c) and not is_plain(c)
-                 and not inspect.isabstract(c))  # fmt: skip
+CLASSES = sorted(
+    n
+    for n, c in PUBLIC.items()
+    if inspect.isclass(c) and not is_plain(c) and not inspect.isabstract(c)
+)
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -11,8 +11,18 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "mtl_tf"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 RELATIVE_CLAUSE = re.compile(r"(What|Which|Whose|Where|Whether|How)\b")
-BANNED = ("found", "heed", "told", "anew", "afresh", "begun", "so many", "as far as",
-          "in the place of", "mend")  # fmt: skip
+BANNED = (
+    "found",
+    "heed",
+    "told",
+    "anew",
+    "afresh",
+    "begun",
+    "so many",
+    "as far as",
+    "in the place of",
+    "mend",
+)
 TASK_NAMES = ("semseg", "depth", "normals", "edges", "saliency", "human_parts")
 NAMED_TASKS_BELONG_IN = re.compile(
     r"mtl_tf/(tasks\.py|targets\.py|data/|experiments/(presets|published)\.py"

@@ -20,14 +20,42 @@ ROOT = pathlib.Path(__file__).parent.parent
 MODULES = sorted((ROOT / "mtl_tf").rglob("*.py"))
 # What not every platform has, and the modules that know what to do without.
 OF_ONE_PLATFORM = {
-    "crypt", "fcntl", "grp", "msvcrt", "posix", "pty", "pwd", "resource", "syslog", "termios",
-    "tty", "winreg",
-}  # fmt: skip
+    "crypt",
+    "fcntl",
+    "grp",
+    "msvcrt",
+    "posix",
+    "pty",
+    "pwd",
+    "resource",
+    "syslog",
+    "termios",
+    "tty",
+    "winreg",
+}
 NAMES_OF_ONE_PLATFORM = {
-    "SIGKILL", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "alarm", "fork", "getpgid", "getuid",
-    "killpg", "mkfifo", "nice", "preexec_fn", "sched_getaffinity", "sched_setaffinity", "setsid",
-    "setpgid", "statvfs", "sysconf", "uname", "wait4",
-}  # fmt: skip
+    "SIGKILL",
+    "SIGHUP",
+    "SIGALRM",
+    "SIGUSR1",
+    "SIGUSR2",
+    "alarm",
+    "fork",
+    "getpgid",
+    "getuid",
+    "killpg",
+    "mkfifo",
+    "nice",
+    "preexec_fn",
+    "sched_getaffinity",
+    "sched_setaffinity",
+    "setsid",
+    "setpgid",
+    "statvfs",
+    "sysconf",
+    "uname",
+    "wait4",
+}
 ALLOWED_IN = {"experiments/lock.py", "surveys/processes.py", "training/memory.py"}
 WINDOWS = """
 import sys

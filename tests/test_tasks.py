@@ -63,9 +63,15 @@ def test_table_has_every_task_of_delta_m():
 
 def test_channels_and_directions_of_the_survey():
     assert {name: task.channels for name, task in TASKS.items()} == {
-        "semseg": 40, "human_parts": 7, "saliency": 1, "normals": 3, "edges": 1, "depth": 1,
-        "keypoints": 1, "principal_curvature": 2,
-    }  # fmt: skip
+        "semseg": 40,
+        "human_parts": 7,
+        "saliency": 1,
+        "normals": 3,
+        "edges": 1,
+        "depth": 1,
+        "keypoints": 1,
+        "principal_curvature": 2,
+    }
     lower = {name for name, task in TASKS.items() if not task.higher_is_better}
     assert lower == {"depth", "normals", "keypoints", "principal_curvature"}
 

@@ -20,9 +20,11 @@ def build(folder, *options, **environment):
     shutil.copytree(ROOT, source, ignore=ignored, dirs_exist_ok=True)
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder)]
     return subprocess.run(
-        [*command, *options, str(source)], env={**os.environ, **environment},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [*command, *options, str(source)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
 
 
 def files_of(folder):
@@ -54,9 +56,12 @@ def test_pure_python_wheel_works_without_a_compiler(tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, env=environment,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert run.stdout.startswith(str(tmp_path)), run.stderr
 
 

@@ -64,9 +64,12 @@ def as_markdown(header: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def main(
-    module: str, cases: list[str], run_one: Callable[[str, int], Result],
-    print_table: Callable[[list[Result]], str], out: str,
-) -> None:  # fmt: skip
+    module: str,
+    cases: list[str],
+    run_one: Callable[[str, int], Result],
+    print_table: Callable[[list[Result]], str],
+    out: str,
+) -> None:
     """Run the cases that `--out` does not hold yet, and print the table."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(out))

@@ -78,10 +78,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def search(
-    affinities: TensorLike,
-    costs: Sequence[float],
-    budget: float,
-    beam_width: int = 1000,
+    affinities: TensorLike, costs: Sequence[float], budget: float, beam_width: int = 1000
 ) -> list[list[tuple[int, ...]]]:
     """Search the tree that groups similar tasks best within a budget.
 

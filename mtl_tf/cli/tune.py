@@ -4,13 +4,7 @@ import argparse
 import pathlib
 
 from mtl_tf import surveys
-from mtl_tf.cli.options import (
-    Subparsers,
-    add_config_options,
-    add_limits,
-    config_from,
-    split_list,
-)
+from mtl_tf.cli.options import Subparsers, add_config_options, add_limits, config_from, split_list
 from mtl_tf.experiments import PRESETS
 from mtl_tf.experiments.terminal import say
 from mtl_tf.surveys.tune import SEARCHED

@@ -11,11 +11,7 @@ import math
 import cv2
 import numpy as np
 
-FRAMES = {
-    "opengl": (1, 1, 1),
-    "opencv": (1, -1, -1),
-    "taskonomy": (1, -1, -1),
-}
+FRAMES = {"opengl": (1, 1, 1), "opencv": (1, -1, -1), "taskonomy": (1, -1, -1)}
 """Signs of x, y and z that convert normals of other frames. `opengl` is the frame of this module;
 `opencv` and `taskonomy` have y down and z away from the camera."""
 

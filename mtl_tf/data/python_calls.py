@@ -78,9 +78,7 @@ atexit.register(_gate.close)
 
 
 def python_call(
-    function: Callable[..., Sequence[Any]],
-    inputs: Sequence[tf.Tensor],
-    dtypes: Sequence[tf.DType],
+    function: Callable[..., Sequence[Any]], inputs: Sequence[tf.Tensor], dtypes: Sequence[tf.DType]
 ) -> list[tf.Tensor]:
     """Call a Python function inside a `tf.data` pipeline.
 

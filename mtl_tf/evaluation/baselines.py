@@ -15,12 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from mtl_tf.autotuning import without_autotuning
-from mtl_tf.evaluation.evaluate import (
-    checked_mask,
-    checked_target,
-    entry,
-    evaluate_predictor,
-)
+from mtl_tf.evaluation.evaluate import checked_mask, checked_target, entry, evaluate_predictor
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, TasksLike, as_tasks
@@ -32,10 +27,7 @@ _CERTAIN = 20.0
 
 @as_python_errors()
 def trivial_baseline(
-    train: Iterable[Any],
-    test: Iterable[Any],
-    tasks: TasksLike,
-    tuning: Iterable[Any] | None = None,
+    train: Iterable[Any], test: Iterable[Any], tasks: TasksLike, tuning: Iterable[Any] | None = None
 ) -> dict[str, dict[str, float]]:
     """Evaluate per-pixel training statistics, and a tuned gradient detector for edges.
 

@@ -109,10 +109,7 @@ def run(
 
 
 def prepare(
-    config: Config,
-    folder: pathlib.Path,
-    resume: bool,
-    baseline: Iterable[str | os.PathLike[str]],
+    config: Config, folder: pathlib.Path, resume: bool, baseline: Iterable[str | os.PathLike[str]]
 ) -> Prepared:
     """Check the folder and build data set and trainer; nothing is written."""
     run_folder.check(folder, config, resume)

@@ -208,10 +208,7 @@ class EdgeQueue:
             self._pool.shutdown(cancel_futures=True)
 
     def put(
-        self,
-        scores: np.ndarray,
-        annotations: Sequence[np.ndarray],
-        valid: np.ndarray | None = None,
+        self, scores: np.ndarray, annotations: Sequence[np.ndarray], valid: np.ndarray | None = None
     ) -> None:
         """Add an image; wait while too many are being counted.
 

@@ -69,12 +69,7 @@ def affinity_diffusion(
 def _gradient(op: tf.Operation, upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor]:
     queries, keys, values, mix = _parts(op.inputs, op.get_attr("num_sources"))
     gradients = _library.loaded_ops().mtl_affinity_diffusion_grad(
-        queries=queries,
-        keys=keys,
-        values=values,
-        mix=mix,
-        softmax=op.outputs[1],
-        upstream=upstream,
+        queries=queries, keys=keys, values=values, mix=mix, softmax=op.outputs[1], upstream=upstream
     )
     return [
         *gradients.query_gradients,

@@ -143,9 +143,7 @@ def _by_numbers(
 def _gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Tensor]:
     """Pass the upstream gradients to the features; compute those of the sources in one pass."""
     gradients = _library.loaded_ops().mtl_attention_distillation_grad(
-        upstream=upstream,
-        sources=list(op.inputs)[len(upstream) :],
-        numbers=op.get_attr("numbers"),
+        upstream=upstream, sources=list(op.inputs)[len(upstream) :], numbers=op.get_attr("numbers")
     )
     return [*upstream, *gradients]
 

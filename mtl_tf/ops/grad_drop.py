@@ -5,13 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from mtl_tf.ops import _library, reference
-from mtl_tf.ops._gradients import (
-    check_leak,
-    check_uniform,
-    dense_task_gradients,
-    groups,
-    part,
-)
+from mtl_tf.ops._gradients import check_leak, check_uniform, dense_task_gradients, groups, part
 from mtl_tf.typing import TaskGradients, TensorLike
 
 

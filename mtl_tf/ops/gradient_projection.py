@@ -3,12 +3,7 @@
 import tensorflow as tf
 
 from mtl_tf.ops import _library
-from mtl_tf.ops._gradients import (
-    check_order,
-    dense_task_gradients,
-    groups,
-    weighted_upstream,
-)
+from mtl_tf.ops._gradients import check_order, dense_task_gradients, groups, weighted_upstream
 from mtl_tf.ops.balance import balance
 from mtl_tf.ops.gramian import gramian
 from mtl_tf.ops.weighted_sum import weighted_sum

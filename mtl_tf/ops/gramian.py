@@ -46,10 +46,7 @@ def _gramian_gradient(op: tf.Operation, upstream: tf.Tensor) -> list[tf.Tensor]:
     symmetric = upstream + tf.transpose(upstream)
     sums = [
         library.mtl_weighted_sum(
-            task_gradients=op.inputs,
-            weights=symmetric[k],
-            numbers=numbers,
-            num_tensors=num_tensors,
+            task_gradients=op.inputs, weights=symmetric[k], numbers=numbers, num_tensors=num_tensors
         )
         for k in range(num_tasks)
     ]

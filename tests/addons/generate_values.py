@@ -134,10 +134,7 @@ def layers():
         return np.stack([layer([shortcut, residual], training=False), dropped, kept])
 
     freeze(
-        case,
-        stochastic_depth,
-        shortcut=normal(case, 4, 2, 3, 2),
-        residual=images(case, 4, 2, 3, 2),
+        case, stochastic_depth, shortcut=normal(case, 4, 2, 3, 2), residual=images(case, 4, 2, 3, 2)
     )
 
 
@@ -217,15 +214,11 @@ def warps():
 def colours_and_masks():
     case = "image.adjust_hsv_in_yiq"
     freeze(
-        case,
-        lambda image: tfa.image.adjust_hsv_in_yiq(image, 0.7, 1.3, 0.8),
-        image=images(case),
+        case, lambda image: tfa.image.adjust_hsv_in_yiq(image, 0.7, 1.3, 0.8), image=images(case)
     )
     case = "image.sharpness"
     freeze(
-        case,
-        lambda image: tfa.image.sharpness(image, 1.6)[:, 1:-1, 1:-1],
-        image=bytes_image(case),
+        case, lambda image: tfa.image.sharpness(image, 1.6)[:, 1:-1, 1:-1], image=bytes_image(case)
     )
     case = "image.euclidean_dist_transform"
     freeze(
@@ -256,11 +249,7 @@ def metrics():
         lambda *v: result(tfa.metrics.FBetaScore(4, "macro", beta=0.5, threshold=0.4), *v),
         **values,
     )
-    freeze(
-        "metrics.CohenKappa",
-        lambda *v: result(tfa.metrics.CohenKappa(4), *v),
-        **values,
-    )
+    freeze("metrics.CohenKappa", lambda *v: result(tfa.metrics.CohenKappa(4), *v), **values)
     freeze(
         "metrics.MatthewsCorrelationCoefficient",
         lambda *v: result(tfa.metrics.MatthewsCorrelationCoefficient(4), *v),

@@ -21,15 +21,22 @@ VARIANTS = {
     **{name: (name, {}) for name in NAMES},
     "modulation": ("shared_trunk", {"modulation": True}),
     "one number a pair": ("cross_stitch", {"per_channel": False}),
-    "tree": ("branched", {"tree": [[tuple(TASKS)], [("semseg", "normals"), ("depth",)],
-                                   [("depth",), ("normals", "semseg")]]}),
+    "tree": (
+        "branched",
+        {
+            "tree": [
+                [tuple(TASKS)],
+                [("semseg", "normals"), ("depth",)],
+                [("depth",), ("normals", "semseg")],
+            ]
+        },
+    ),
     "gates of the target": ("pad_net", {"gate": "target"}),
     "gates on features": ("pad_net", {"gate": "survey"}),
-    "auxiliary": ("mti_net", {"auxiliary_tasks": {**TASKS, "edges": 1},
-                              "propagation": "official"}),
+    "auxiliary": ("mti_net", {"auxiliary_tasks": {**TASKS, "edges": 1}, "propagation": "official"}),
     "adversarial": ("astmt", {"adversarial": 0.01}),
     "soft and costly": ("learned_branching", {"is_hard": False, "resource_weight": 0.1}),
-}  # fmt: skip
+}
 LOADER = """
 import sys, keras, mtl_tf, numpy as np
 for path in sys.argv[1:]:
@@ -129,8 +136,9 @@ def test_saved_models_reload_with_the_same_outputs_here_and_in_a_fresh_process(s
 
 
 def test_a_named_backbone_is_saved_by_its_name(tmp_path):
-    model, _ = make("branched", "resnet18", {"depth": 1, "edges": 1}, (32, 32, 3), head="conv",
-                    output_stride=32)  # fmt: skip
+    model, _ = make(
+        "branched", "resnet18", {"depth": 1, "edges": 1}, (32, 32, 3), head="conv", output_stride=32
+    )
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.arguments == model.arguments
@@ -197,8 +205,11 @@ def test_named_backbones_with_their_own_heads(name, backbone):
 @pytest.mark.parametrize("name", NAMES)
 def test_sizes_that_do_not_fit_are_told(name):
     tasks = {"depth": 1}
-    for arguments in [("resnet18", tasks, (36, 64, 3)), ("hrnet_w18", tasks, (48, 64, 3)),
-                      (tiny_backbone(20, 24), tasks, (20, 24, 3))]:  # fmt: skip
+    for arguments in [
+        ("resnet18", tasks, (36, 64, 3)),
+        ("hrnet_w18", tasks, (48, 64, 3)),
+        (tiny_backbone(20, 24), tasks, (20, 24, 3)),
+    ]:
         with pytest.raises(ValueError, match="multiples"):
             mtl.architectures.TABLE[name].cls(*arguments)
     with pytest.raises(ValueError, match="shape"):
@@ -233,9 +244,12 @@ def test_auxiliary_tasks_hold_all_tasks(name):
 
 @pytest.mark.parametrize(
     ("name", "option", "message"),
-    [("pad_net", {"gate": "both"}, "survey"), ("mti_net", {"propagation": "none"}, "official"),
-     ("astmt", {"adversarial": -1.0}, "negative")],
-)  # fmt: skip
+    [
+        ("pad_net", {"gate": "both"}, "survey"),
+        ("mti_net", {"propagation": "none"}, "official"),
+        ("astmt", {"adversarial": -1.0}, "negative"),
+    ],
+)
 def test_unknown_options_are_told(name, option, message):
     with pytest.raises(ValueError, match=message):
         make(name, **option)

@@ -169,8 +169,11 @@ def eager():
 @pytest.fixture(scope="module")
 def models():
     """Three networks of which the first and the last have the same backbone."""
-    return {"semseg": single("semseg", 5, 0), "depth": single("depth", 1, 1),
-            "normals": single("normals", 3, 0)}  # fmt: skip
+    return {
+        "semseg": single("semseg", 5, 0),
+        "depth": single("depth", 1, 1),
+        "normals": single("normals", 3, 0),
+    }
 
 
 @eagerly

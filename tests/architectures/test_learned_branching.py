@@ -24,7 +24,7 @@ HAND_MADE = [
     # Heads read 1, 2, 1; these read 0, 1; and those both 2: the choices of node 0 do not count.
     ([[2, 2, 1], [1, 0, 1], [1, 2, 1]], [[{A, B, C}], [{A, C}, {B}], [{A, C}, {B}]]),
     ([[0, 1, 2], [1, 0, 2], [1, 1, 2]], [[{A, B}, {C}]] * 3),
-]  # fmt: skip
+]
 
 
 def certain(choices):
@@ -219,8 +219,9 @@ class Watch(keras.callbacks.Callback):
 
 def test_fit_anneals_and_a_resumed_run_goes_on_by_the_number_of_the_epoch():
     tasks = {"depth": 1, "normals": 3}
-    model = mtl.architectures.LearnedBranching(tiny_backbone(), tasks, SHAPE, resource_weight=1e-2,
-                                               learning_rate_multiplier=10.0, seed=0)  # fmt: skip
+    model = mtl.architectures.LearnedBranching(
+        tiny_backbone(), tasks, SHAPE, resource_weight=1e-2, learning_rate_multiplier=10.0, seed=0
+    )
     made = mtl.MultiTaskTrainer(model, tasks)
     made.compile(keras.optimizers.Adam(1e-3), metrics={t: [] for t in tasks})
     image, targets, masks = batch(tasks, 4, 16, 24)
@@ -228,8 +229,16 @@ def test_fit_anneals_and_a_resumed_run_goes_on_by_the_number_of_the_epoch():
     history = {"loss": []}
     for begin, end in [(0, 2), (5, 6)]:
         callbacks = [mtl.training.AnnealBranching(20, mixing_share=0.05), watch]
-        found = made.fit(image, targets, sample_weight=masks, batch_size=2, verbose=0,
-                         initial_epoch=begin, epochs=end, callbacks=callbacks)  # fmt: skip
+        found = made.fit(
+            image,
+            targets,
+            sample_weight=masks,
+            batch_size=2,
+            verbose=0,
+            initial_epoch=begin,
+            epochs=end,
+            callbacks=callbacks,
+        )
         history["loss"] += found.history["loss"]
         if end == 2:
             moved = np.abs(model.choices.logits.numpy()).max()

@@ -26,31 +26,79 @@ GROUPS = {
 R18, R50, HR18 = "resnet18", "resnet50", "hrnet_w18_small_v2"
 # class, backbone: (parameters, billions of multiply-adds) for each of the groups.
 MEASURED = {
-    (SingleTask, R18): [(31_807_913, 156.895), (63_606_317, 313.744),
-                        (79_501_921, 334.636), (47_703_517, 200.791)],
-    (SharedTrunk, R18): [(20_631_401, 100.493), (30_076_781, 144.538),
-                         (34_795_873, 142.117), (25_350_493, 104.532)],
-    (CrossStitch, R18): [(31_811_753, 156.895), (63_621_677, 313.744),
-                         (79_525_921, 334.636), (47_712_157, 200.791)],
-    (NDDRCNN, R18): [(33_221_033, 164.130), (69_250_605, 342.685),
-                     (88_318_561, 373.223), (50_879_965, 214.683)],
-    (MTAN, R18): [(21_657_865, 108.475), (31_630_637, 160.503),
-                  (36_613_425, 159.146), (26_640_653, 114.749)],
-    (SingleTask, R50): [(79_277_481, 383.388), (158_545_453, 766.730),
-                        (198_175_841, 817.822), (118_907_869, 490.703)],
-    (SharedTrunk, R50): [(55_769_449, 266.588), (88_021_357, 416.331),
-                         (104_143_713, 419.145), (71_891_805, 291.364)],
-    (CrossStitch, R50): [(79_292_841, 383.388), (158_606_893, 766.730),
-                         (198_271_841, 817.822), (118_942_429, 490.703)],
-    (NDDRCNN, R50): [(101_591_721, 494.432), (247_771_181, 1210.907),
-                     (337_581_281, 1410.057), (169_103_197, 703.907)],
-    (MTAN, R50): [(72_052_713, 394.305), (112_656_493, 671.764),
-                  (132_954_785, 691.607), (92_351_005, 454.841)],
-    (SingleTask, HR18): [(7_879_971, 22.532), (15_749_915, 44.873),
-                         (19_681_093, 47.761), (11_811_149, 28.697)],
-    (SharedTrunk, HR18): [(4_019_251, 12.772), (4_167_755, 15.592),
-                          (4_238_213, 14.447), (4_089_709, 12.040)],
-}  # fmt: skip
+    (SingleTask, R18): [
+        (31_807_913, 156.895),
+        (63_606_317, 313.744),
+        (79_501_921, 334.636),
+        (47_703_517, 200.791),
+    ],
+    (SharedTrunk, R18): [
+        (20_631_401, 100.493),
+        (30_076_781, 144.538),
+        (34_795_873, 142.117),
+        (25_350_493, 104.532),
+    ],
+    (CrossStitch, R18): [
+        (31_811_753, 156.895),
+        (63_621_677, 313.744),
+        (79_525_921, 334.636),
+        (47_712_157, 200.791),
+    ],
+    (NDDRCNN, R18): [
+        (33_221_033, 164.130),
+        (69_250_605, 342.685),
+        (88_318_561, 373.223),
+        (50_879_965, 214.683),
+    ],
+    (MTAN, R18): [
+        (21_657_865, 108.475),
+        (31_630_637, 160.503),
+        (36_613_425, 159.146),
+        (26_640_653, 114.749),
+    ],
+    (SingleTask, R50): [
+        (79_277_481, 383.388),
+        (158_545_453, 766.730),
+        (198_175_841, 817.822),
+        (118_907_869, 490.703),
+    ],
+    (SharedTrunk, R50): [
+        (55_769_449, 266.588),
+        (88_021_357, 416.331),
+        (104_143_713, 419.145),
+        (71_891_805, 291.364),
+    ],
+    (CrossStitch, R50): [
+        (79_292_841, 383.388),
+        (158_606_893, 766.730),
+        (198_271_841, 817.822),
+        (118_942_429, 490.703),
+    ],
+    (NDDRCNN, R50): [
+        (101_591_721, 494.432),
+        (247_771_181, 1210.907),
+        (337_581_281, 1410.057),
+        (169_103_197, 703.907),
+    ],
+    (MTAN, R50): [
+        (72_052_713, 394.305),
+        (112_656_493, 671.764),
+        (132_954_785, 691.607),
+        (92_351_005, 454.841),
+    ],
+    (SingleTask, HR18): [
+        (7_879_971, 22.532),
+        (15_749_915, 44.873),
+        (19_681_093, 47.761),
+        (11_811_149, 28.697),
+    ],
+    (SharedTrunk, HR18): [
+        (4_019_251, 12.772),
+        (4_167_755, 15.592),
+        (4_238_213, 14.447),
+        (4_089_709, 12.040),
+    ],
+}
 BACKBONES = {R18: 11_176_512, R50: 23_508_032, HR18: 3_860_720}
 # Parameters of a head without its last bias and kernel, and the channels that those see.
 HEADS = {R18: (4_722_176, 257), R50: (16_125_440, 257), HR18: (73_710, 271)}
@@ -65,12 +113,16 @@ EXCHANGES = {
 }
 CASES = [
     pytest.param(
-        cls, backbone, group, *numbers, id=f"{cls.__name__}-{backbone}-{group}",
+        cls,
+        backbone,
+        group,
+        *numbers,
+        id=f"{cls.__name__}-{backbone}-{group}",
         marks=[] if group == "N2" and backbone != R50 else [pytest.mark.slow],
     )
     for (cls, backbone), row in MEASURED.items()
     for group, numbers in zip(GROUPS, row, strict=True)
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("cls", "backbone", "group", "parameters", "billions"), CASES)
@@ -115,8 +167,7 @@ def test_a_single_network(backbone, shape, channels, parameters, billions):
 
 
 @pytest.mark.parametrize(
-    ("name", "billions"),
-    [(R18, 56.402), pytest.param(R50, 116.800, marks=pytest.mark.slow)],
+    ("name", "billions"), [(R18, 56.402), pytest.param(R50, 116.800, marks=pytest.mark.slow)]
 )
 def test_multiply_adds_of_a_backbone(name, billions):
     found = summary(mtl.backbones.build(name, NYUD))
@@ -135,15 +186,31 @@ def test_parameters_of_a_backbone(name, expected):
 # === Decoder-focused ===
 
 DISTILLED = {
-    (PADNet, R18): [(14_416_018, 71.917), (27_073_690, 132.639),
-                    (36_934_274, 153.560), (19_558_010, 82.416)],
-    (PADNet, R50): [(27_730_578, 137.033), (41_371_290, 202.474),
-                    (51_723_394, 215.166), (33_364_090, 139.995)],
-    (PADNet, HR18): [(7_019_056, 70.245), (19_521_848, 310.161),
-                     (29_304_992, 424.900), (12_083_608, 142.862)],
-    (MTINet, HR18): [(8_578_179, 17.142), (17_960_945, 28.386),
-                     (24_494_171, 30.310), (12_645_441, 18.903)],
-}  # fmt: skip
+    (PADNet, R18): [
+        (14_416_018, 71.917),
+        (27_073_690, 132.639),
+        (36_934_274, 153.560),
+        (19_558_010, 82.416),
+    ],
+    (PADNet, R50): [
+        (27_730_578, 137.033),
+        (41_371_290, 202.474),
+        (51_723_394, 215.166),
+        (33_364_090, 139.995),
+    ],
+    (PADNet, HR18): [
+        (7_019_056, 70.245),
+        (19_521_848, 310.161),
+        (29_304_992, 424.900),
+        (12_083_608, 142.862),
+    ],
+    (MTINet, HR18): [
+        (8_578_179, 17.142),
+        (17_960_945, 28.386),
+        (24_494_171, 30.310),
+        (12_645_441, 18.903),
+    ],
+}
 WITH_AUXILIARY = {PADNet: (12_161_332, 168.898), MTINet: (14_838_121, 22.879)}
 # Prefixes of layers' names, and the parameters of N2, of P5 and of N2 with auxiliary tasks.
 PARTS = {
@@ -174,12 +241,18 @@ PARTS = {
 @pytest.mark.parametrize(
     ("cls", "backbone", "group", "parameters", "billions"),
     [
-        pytest.param(cls, backbone, group, *numbers, id=f"{cls.__name__}-{backbone}-{group}",
-                     marks=[] if group == "N2" and backbone != R50 else [pytest.mark.slow])
+        pytest.param(
+            cls,
+            backbone,
+            group,
+            *numbers,
+            id=f"{cls.__name__}-{backbone}-{group}",
+            marks=[] if group == "N2" and backbone != R50 else [pytest.mark.slow],
+        )
         for (cls, backbone), row in DISTILLED.items()
         for group, numbers in zip(GROUPS, row, strict=True)
     ],
-)  # fmt: skip
+)
 def test_distilling_costs_what_was_measured(cls, backbone, group, parameters, billions):
     shape, tasks = GROUPS[group]
     found = summary(cls(backbone, tasks, shape))

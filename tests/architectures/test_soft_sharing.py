@@ -10,8 +10,11 @@ from tests.helpers.inputs import batch, randomised, tiny_backbone
 
 TASKS = {"semseg": 5, "depth": 1, "normals": 3}
 SHAPE = (16, 24, 3)
-SOFT = {n: r.cls for n, r in mtl.architectures.TABLE.items()
-        if issubclass(r.cls, mtl.architectures.SoftSharing)}  # fmt: skip
+SOFT = {
+    n: r.cls
+    for n, r in mtl.architectures.TABLE.items()
+    if issubclass(r.cls, mtl.architectures.SoftSharing)
+}
 
 
 def singles(tasks, backbone=None, shape=SHAPE, **kwargs):
@@ -214,9 +217,10 @@ def test_the_exchange_alone_learns_faster(name, kinds, tmp_path):
     model.save(tmp_path / "model.keras")
     for made in (model, keras.saving.load_model(tmp_path / "model.keras")):
         fast = [
-            v.path for v in made.trainable_variables
+            v.path
+            for v in made.trainable_variables
             if getattr(v, "learning_rate_multiplier", 1.0) == 100.0
-        ]  # fmt: skip
+        ]
         expected = [v.path for v in made.trainable_variables if any(k in v.path for k in kinds)]
         assert fast == expected
         assert len(fast) >= 1

@@ -7,8 +7,12 @@ from safetensors.numpy import save_file
 import mtl_tf as mtl
 from tests.helpers.references import OFFICIAL, official, official_model
 
-BATCH_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
-              "running_var": "moving_variance"}  # fmt: skip
+BATCH_NORM = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
 SMALL = "shared-hr18-semseg+depth"
 NDDR = "nddr-r18-semseg+depth"
 
@@ -102,8 +106,13 @@ def test_the_official_names_of_tasks_are_known(load):
                 state[f"{theirs}.{kind}"] = r.random(variable.shape, np.float32)
     assert any(name.startswith("decoders.sal.") for name in state)
     load(model, state)
-    check(model, state, rename=lambda name: name.replace("decoders.sal.", "decoders.saliency.")
-          .replace("decoders.edge.", "decoders.edges."))  # fmt: skip
+    check(
+        model,
+        state,
+        rename=lambda name: name.replace("decoders.sal.", "decoders.saliency.").replace(
+            "decoders.edge.", "decoders.edges."
+        ),
+    )
 
 
 @pytest.mark.parametrize("nesting", [None, "model", "state_dict"])

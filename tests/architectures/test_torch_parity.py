@@ -101,9 +101,14 @@ def test_a_head(head, channels, size):
 
 @pytest.mark.parametrize(
     ("architecture", "tasks"),
-    [("single_task", {"depth": 1}), ("shared_trunk", TASKS), ("cross_stitch", TASKS),
-     ("nddr_cnn", TASKS), ("mtan", TASKS)],
-)  # fmt: skip
+    [
+        ("single_task", {"depth": 1}),
+        ("shared_trunk", TASKS),
+        ("cross_stitch", TASKS),
+        ("nddr_cnn", TASKS),
+        ("mtan", TASKS),
+    ],
+)
 @pytest.mark.slow
 def test_a_whole_network(architecture, tasks, tmp_path):
     module, _ = with_weights(networks().network(architecture, "resnet18", tasks))
@@ -191,10 +196,12 @@ def test_propagation_with_a_shared_state():
 
 @pytest.mark.parametrize(
     ("architecture", "option", "message"),
-    [("pad_net", {"gate": "target"}, "gate='source'"),
-     ("mti_net", {}, "propagation='official'"),
-     ("mti_net", {"propagation": "official", "tasks": ("depth", "semseg")}, "in the order")],
-)  # fmt: skip
+    [
+        ("pad_net", {"gate": "target"}, "gate='source'"),
+        ("mti_net", {}, "propagation='official'"),
+        ("mti_net", {"propagation": "official", "tasks": ("depth", "semseg")}, "in the order"),
+    ],
+)
 @pytest.mark.slow
 def test_what_a_checkpoint_does_not_fit_is_told(architecture, option, message, tmp_path):
     from tests.helpers.torch_decoders import DECODERS

@@ -23,17 +23,26 @@ def instance(hub, kind, shape=SHAPE):
     """A small backbone of a kind."""
     if kind == "ResNet":
         return hub.models.ResNetBackbone(
-            input_conv_filters=[64], input_conv_kernel_sizes=[7],
-            stackwise_num_filters=[64, 8, 16, 16], stackwise_num_blocks=[1, 1, 1, 1],
-            stackwise_num_strides=[1, 2, 2, 2], block_type="basic_block", image_shape=shape,
-        )  # fmt: skip
+            input_conv_filters=[64],
+            input_conv_kernel_sizes=[7],
+            stackwise_num_filters=[64, 8, 16, 16],
+            stackwise_num_blocks=[1, 1, 1, 1],
+            stackwise_num_strides=[1, 2, 2, 2],
+            block_type="basic_block",
+            image_shape=shape,
+        )
     if kind == "MiT":
         return hub.models.MiTBackbone(
-            layerwise_depths=[1, 1, 1, 1], num_layers=4, layerwise_num_heads=[1, 1, 2, 2],
-            layerwise_sr_ratios=[8, 4, 2, 1], max_drop_path_rate=0.0,
-            layerwise_patch_sizes=[7, 3, 3, 3], layerwise_strides=[4, 2, 2, 2],
-            hidden_dims=[8, 8, 16, 16], image_shape=shape,
-        )  # fmt: skip
+            layerwise_depths=[1, 1, 1, 1],
+            num_layers=4,
+            layerwise_num_heads=[1, 1, 2, 2],
+            layerwise_sr_ratios=[8, 4, 2, 1],
+            max_drop_path_rate=0.0,
+            layerwise_patch_sizes=[7, 3, 3, 3],
+            layerwise_strides=[4, 2, 2, 2],
+            hidden_dims=[8, 8, 16, 16],
+            image_shape=shape,
+        )
     return hub.models.DenseNetBackbone([1, 1, 1, 1], image_shape=shape, growth_rate=8)
 
 
@@ -137,9 +146,14 @@ def test_a_backbone_without_a_pyramid_is_told(hub):
 
 def test_a_transformer_whose_features_are_no_maps_is_told(hub):
     dino = hub.models.DINOV2Backbone(
-        patch_size=16, num_layers=1, hidden_dim=8, num_heads=1, intermediate_dim=8,
-        image_shape=(32, 32, 3), position_embedding_shape=(32, 32, 3),
-    )  # fmt: skip
+        patch_size=16,
+        num_layers=1,
+        hidden_dim=8,
+        num_heads=1,
+        intermediate_dim=8,
+        image_shape=(32, 32, 3),
+        position_embedding_shape=(32, 32, 3),
+    )
     with pytest.raises(ValueError, match="that are maps"):
         mtl.backbones.keras_hub(dino, (32, 32, 3))
 

@@ -120,9 +120,21 @@ def test_configuration_makes_the_method_again(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_one_task(name):
     found = outcome(make(name), np.array([[3.0, 4.0]]), [2.0]).numpy()
-    expected = {"fixed_weights": 1, "inverse_magnitude": 1, "dwa": 1, "rlw": 1, "geometric_mean": 1,
-                "scale_invariant": 0.5, "imtl_l": 1, "stch": 0.5, "famo": 1, "gradnorm": 1,
-                "nash_mtl": 0.2, "fairgrad": 0.2, "cagrad": 1.4}  # fmt: skip
+    expected = {
+        "fixed_weights": 1,
+        "inverse_magnitude": 1,
+        "dwa": 1,
+        "rlw": 1,
+        "geometric_mean": 1,
+        "scale_invariant": 0.5,
+        "imtl_l": 1,
+        "stch": 0.5,
+        "famo": 1,
+        "gradnorm": 1,
+        "nash_mtl": 0.2,
+        "fairgrad": 0.2,
+        "cagrad": 1.4,
+    }
     if name in GRADIENTS and name not in WEIGHTINGS:
         np.testing.assert_allclose(found, [3, 4], rtol=1e-6)
     elif name in expected or name in WEIGHTINGS:

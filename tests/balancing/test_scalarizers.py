@@ -116,10 +116,13 @@ def test_learned_exponents_by_their_formulas(name):
     method.trainable_variables[0].assign(v)
     value, weights, (own,) = derivatives(method, LOSSES)
     expected = {
-        "uncertainty": [np.exp(-v) / 2 @ LOSSES + sum(v / 2), np.exp(-v) / 2,
-                        (1 - np.exp(-v) * LOSSES) / 2],
+        "uncertainty": [
+            np.exp(-v) / 2 @ LOSSES + sum(v / 2),
+            np.exp(-v) / 2,
+            (1 - np.exp(-v) * LOSSES) / 2,
+        ],
         "imtl_l": [np.exp(v) @ LOSSES - sum(v), np.exp(v), np.exp(v) * LOSSES - 1],
-    }  # fmt: skip
+    }
     for found, truth in zip((value, weights, own), expected[name], strict=True):
         np.testing.assert_allclose(found, truth, rtol=1e-5)
 

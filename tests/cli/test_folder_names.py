@@ -8,8 +8,25 @@ import pytest
 from mtl_tf import cli, experiments, surveys
 from tests.helpers.nyud_folders import write_pack
 
-NAMES = ("795", "20200708", "0755", "1e5", "1.50", "007", "0x1F", "true", "no", "null", "NaN",
-         "2020-07-08", "12:30:45", "[1]", "{}", "-", "'a'")  # fmt: skip
+NAMES = (
+    "795",
+    "20200708",
+    "0755",
+    "1e5",
+    "1.50",
+    "007",
+    "0x1F",
+    "true",
+    "no",
+    "null",
+    "NaN",
+    "2020-07-08",
+    "12:30:45",
+    "[1]",
+    "{}",
+    "-",
+    "'a'",
+)
 IN_YAML = tuple(n for n in NAMES if n not in ("null", "[1]", "{}", "-", "'a'"))  # have to be quoted
 
 

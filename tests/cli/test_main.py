@@ -9,9 +9,30 @@ from PIL import Image
 
 from mtl_tf import cli
 
-TINY = ["train", "--data", "rendered_rooms", "--height", "32", "--width", "64", "--train-size", "8",
-        "--val-size", "3", "--batch-size", "4", "--epochs", "2", "--tasks", "semseg,depth,edges",
-        "--loss-weights", '{"edges": 10}', "--best-of", "2", "--quiet"]  # fmt: skip
+TINY = [
+    "train",
+    "--data",
+    "rendered_rooms",
+    "--height",
+    "32",
+    "--width",
+    "64",
+    "--train-size",
+    "8",
+    "--val-size",
+    "3",
+    "--batch-size",
+    "4",
+    "--epochs",
+    "2",
+    "--tasks",
+    "semseg,depth,edges",
+    "--loss-weights",
+    '{"edges": 10}',
+    "--best-of",
+    "2",
+    "--quiet",
+]
 
 
 def size_of(path):
@@ -29,8 +50,14 @@ def finished(tmp_path_factory):
 
 def test_train_writes_everything(finished):
     names = {path.name for path in finished.iterdir()}
-    assert {"config.json", "model.keras", "classes.json", "results.json", "report.md",
-            "report.html"} <= names  # fmt: skip
+    assert {
+        "config.json",
+        "model.keras",
+        "classes.json",
+        "results.json",
+        "report.md",
+        "report.html",
+    } <= names
     assert not [name for name in names if "unfinished" in name]
     results = json.loads((finished / "results.json").read_text())
     assert list(results["results"]) == ["semseg", "depth", "edges"]
@@ -42,7 +69,7 @@ def test_train_writes_everything(finished):
     assert len(results["environment"]["data"]) == 16 and results["environment"]["numpy"]
     assert f"Kept: epoch {kept['epoch']}, the best of the last 2 by" in (
         (finished / "report.html").read_text()
-    )  # fmt: skip
+    )
 
 
 def test_training_twice_into_one_folder_is_refused_but_resumes(finished, capsys):
@@ -82,8 +109,13 @@ def test_predict_writes_a_map_of_each_task_at_the_photos_size(finished, tmp_path
 def test_data_check_lists_every_broken_file_and_draws_a_sheet(data_root, tmp_path, capsys):
     root = tmp_path / "nyud"
     ids = (data_root / "nyud" / "ids.txt").read_text().split()[:12]
-    for folder, suffix in (("rgb", "jpg"), ("seg40", "png"), ("depth", "png"), ("edge", "png"),
-                           ("normal", "jpg")):  # fmt: skip
+    for folder, suffix in (
+        ("rgb", "jpg"),
+        ("seg40", "png"),
+        ("depth", "png"),
+        ("edge", "png"),
+        ("normal", "jpg"),
+    ):
         (root / folder).mkdir(parents=True)
         for i in ids:
             shutil.copy(data_root / "nyud" / folder / f"{i}.{suffix}", root / folder)

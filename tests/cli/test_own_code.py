@@ -18,8 +18,21 @@ CODE = pathlib.Path(__file__).parent / "own_code"
 TASKS = f"{CODE}/my_tasks.py:heat,{CODE}/my_tasks.py:parts"
 NAMES = ["heat", "vehicle_parts"]
 SIZE = ["--height", "32", "--width", "64", "--batch-size", "4"]
-TINY = ["train", "--data", f"{CODE}/my_data.py:Garage", "--tasks", TASKS, *SIZE, "--epochs", "2",
-        "--best-of", "2", "--loss-weights", '{"heat": 2}', "--quiet"]  # fmt: skip
+TINY = [
+    "train",
+    "--data",
+    f"{CODE}/my_data.py:Garage",
+    "--tasks",
+    TASKS,
+    *SIZE,
+    "--epochs",
+    "2",
+    "--best-of",
+    "2",
+    "--loss-weights",
+    '{"heat": 2}',
+    "--quiet",
+]
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +117,17 @@ def test_an_own_task_on_a_data_set_of_the_library(tmp_path):
         (["--data", f"{CODE}/my_data.py:Garages"], ["no 'Garages'", "Garage, garage"]),
         (["--data", f"{CODE}/my_data.py:my_tasks"], ["subclass of mtl_tf.data.DenseDataset"]),
         (["--data", f"{CODE}/my_data.py:of_numbers"], ["must return", "[1, 2, 3]"]),
-        (["--data", f"{CODE}/my_data.py:WithoutTasks", "--tasks", f"{CODE}/my_tasks.py:heat",
-          "--loss-weights", "{}"], ["'heat' has 1 channels", "3 and TargetKind.CLASSES"]),
+        (
+            [
+                "--data",
+                f"{CODE}/my_data.py:WithoutTasks",
+                "--tasks",
+                f"{CODE}/my_tasks.py:heat",
+                "--loss-weights",
+                "{}",
+            ],
+            ["'heat' has 1 channels", "3 and TargetKind.CLASSES"],
+        ),
         (["--data", "Garage"], ["data: must be one of nyud", "path/to/file.py:NAME"]),
         (["--tasks", "depth", "--loss-weights", "{}"], ["tasks must be some of", "heat"]),
         (["--tasks", f"{CODE}/my_tasks.py:mtl"], ["must be an mtl_tf.Task"]),
@@ -118,7 +140,7 @@ def test_an_own_task_on_a_data_set_of_the_library(tmp_path):
         (["--best-by", "depth"], ["best_by", "depth"]),
         (["--auxiliary-tasks", "heat,vehicle_parts"], ["auxiliary_tasks", "not all"]),
     ],
-)  # fmt: skip
+)
 def test_errors_say_what_is_missing(changes, messages, tmp_path, capsys):
     assert cli.main([*TINY, "--out", str(tmp_path / "run"), *changes]) == 2
     error = capsys.readouterr().err
@@ -153,8 +175,17 @@ def test_only_evaluate_runs_the_code_that_a_run_names(tmp_path, capsys):
 def test_survey_and_tune(tmp_path):
     options = tmp_path / "options.json"
     options.write_text('{"height": 32, "width": 64, "batch_size": 4, "epochs": 1}')
-    survey = ["survey", "--architectures", "shared_trunk", "--config", str(options),
-              "--data", f"{CODE}/my_data.py:garage", "--tasks", TASKS]  # fmt: skip
+    survey = [
+        "survey",
+        "--architectures",
+        "shared_trunk",
+        "--config",
+        str(options),
+        "--data",
+        f"{CODE}/my_data.py:garage",
+        "--tasks",
+        TASKS,
+    ]
     assert cli.main([*survey, "--out", str(tmp_path / "survey")]) == 0
     table = (tmp_path / "survey" / "table.md").read_text()
     assert "heat abs_error ↓" in table and "vehicle_parts miou ↑" in table

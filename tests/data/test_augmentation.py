@@ -20,13 +20,17 @@ def test_augment_draws_each_choice_and_only_what_is_on() -> None:
         same = augment(sample, HEIGHT, WIDTH, off, generator)
         np.testing.assert_array_equal(same.image, sample.image)
         np.testing.assert_array_equal(same.targets["edges"], sample.targets["edges"])
-    flips = [augment(sample, HEIGHT, WIDTH, Augmentation(zoom=(1.0,)), generator).image[0, 0]
-             for _ in range(400)]  # fmt: skip
+    flips = [
+        augment(sample, HEIGHT, WIDTH, Augmentation(zoom=(1.0,)), generator).image[0, 0]
+        for _ in range(400)
+    ]
     assert 140 < sum((corner == sample.image[0, 0]).all() for corner in flips) < 260
     zooms = Augmentation(flip=False, zoom=(1.0, 2.0, 4.0))
     depth = make_sample(sample.image, {"depth": np.full((HEIGHT, WIDTH), 8.0)}, {}, "flat")
-    seen = {float(augment(depth, HEIGHT, WIDTH, zooms, generator).targets["depth"].max())
-            for _ in range(60)}  # fmt: skip
+    seen = {
+        float(augment(depth, HEIGHT, WIDTH, zooms, generator).targets["depth"].max())
+        for _ in range(60)
+    }
     assert seen == {8.0, 4.0, 2.0}
     grey = Sample(np.full((4, 4, 3), 200, np.uint8), {}, {})
     lit = Augmentation(flip=False, zoom=(1.0,), brightness=0.5)
@@ -46,10 +50,17 @@ def test_normalise_is_undone_for_every_colour() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("zoom", ()), ("zoom", (1.0, 0.0)), ("zoom", (-1.2,)), ("zoom", (float("nan"),)),
-     ("zoom", (float("inf"),)), ("brightness", -0.1), ("brightness", 1.0),
-     ("brightness", float("nan"))],
-)  # fmt: skip
+    [
+        ("zoom", ()),
+        ("zoom", (1.0, 0.0)),
+        ("zoom", (-1.2,)),
+        ("zoom", (float("nan"),)),
+        ("zoom", (float("inf"),)),
+        ("brightness", -0.1),
+        ("brightness", 1.0),
+        ("brightness", float("nan")),
+    ],
+)
 def test_bad_settings_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         Augmentation(**{field: value})

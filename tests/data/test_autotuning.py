@@ -78,7 +78,7 @@ PIPELINES = {
     "baseline, ours": lambda _: mtl.evaluation.trivial_baseline(
         rooms().batches("train"), rooms().test(), TASKS
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.filterwarnings(
@@ -132,9 +132,11 @@ def test_the_seconds_between_epochs_are_in_the_history(tmp_path):
 @pytest.mark.parametrize("kind", ["ours", "own"])
 def test_no_epoch_waits_on_a_busy_machine(kind):
     """With the thread up to 60 s passed between two epochs, in every second one."""
-    train, val = (rooms(cache=True).train(), rooms(cache=True).val()) if kind == "ours" else (
-        own(True), own(True)
-    )  # fmt: skip
+    train, val = (
+        (rooms(cache=True).train(), rooms(cache=True).val())
+        if kind == "ours"
+        else (own(True), own(True))
+    )
     waits = []
 
     class Times(keras.callbacks.Callback):

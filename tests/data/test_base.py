@@ -17,12 +17,18 @@ IMAGE = np.zeros((4, 6, 3), np.uint8)
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"tasks": ["depth", "colour"]}, "colour"), ({"tasks": []}, "tasks"),
-     ({"batch_size": 0}, "batch_size"), ({"input_shape": (24, 32)}, "input_shape"),
-     ({"input_shape": (24, 32, 1)}, "input_shape"), ({"input_shape": (24, 0, 3)}, "input_shape"),
-     ({"input_shape": (24.0, 32.0, 3)}, "input_shape"), ({"train_size": 0}, "train_size"),
-     ({"val_size": -1}, "val_size")],
-)  # fmt: skip
+    [
+        ({"tasks": ["depth", "colour"]}, "colour"),
+        ({"tasks": []}, "tasks"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"input_shape": (24, 32)}, "input_shape"),
+        ({"input_shape": (24, 32, 1)}, "input_shape"),
+        ({"input_shape": (24, 0, 3)}, "input_shape"),
+        ({"input_shape": (24.0, 32.0, 3)}, "input_shape"),
+        ({"train_size": 0}, "train_size"),
+        ({"val_size": -1}, "val_size"),
+    ],
+)
 def test_bad_arguments_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RenderedRooms(**arguments)
@@ -35,9 +41,14 @@ def test_table_names_what_the_classes_offer() -> None:
 
 @pytest.mark.parametrize(
     ("task", "dtype"),
-    [("semseg", np.int32), ("human_parts", np.int32), ("depth", np.float32),
-     ("edges", np.float32), ("saliency", np.float32)],
-)  # fmt: skip
+    [
+        ("semseg", np.int32),
+        ("human_parts", np.int32),
+        ("depth", np.float32),
+        ("edges", np.float32),
+        ("saliency", np.float32),
+    ],
+)
 def test_targets_get_a_channel_a_type_and_zeros_where_invalid(task: str, dtype: type) -> None:
     target = np.arange(24, dtype=np.uint8).reshape(4, 6)
     mask = target % 3 == 0

@@ -30,55 +30,90 @@ def nyud(layout: str) -> Callable:
 
 CASES = {
     "pack": Case(
-        nyud_folders.write_pack, nyud("pack"),
-        ["ids.txt", "rgb/0002.jpg", "seg40/0002.png", "depth/0002.png", "normal/0002.jpg",
-         "edge/0002.png"],
+        nyud_folders.write_pack,
+        nyud("pack"),
+        [
+            "ids.txt",
+            "rgb/0002.jpg",
+            "seg40/0002.png",
+            "depth/0002.png",
+            "normal/0002.jpg",
+            "edge/0002.png",
+        ],
     ),
     "nyud_mt": Case(
-        nyud_folders.write_nyud_mt, nyud("nyud_mt"),
-        ["gt_sets/train.txt", "images/0002.jpg", "segmentation/0002.png", "depth/0002.npy",
-         "normals/0002.npy", "edge/0002.npy"],
+        nyud_folders.write_nyud_mt,
+        nyud("nyud_mt"),
+        [
+            "gt_sets/train.txt",
+            "images/0002.jpg",
+            "segmentation/0002.png",
+            "depth/0002.npy",
+            "normals/0002.npy",
+            "edge/0002.npy",
+        ],
     ),
     "mtan": Case(
-        nyud_folders.write_mtan, nyud("mtan"),
+        nyud_folders.write_mtan,
+        nyud("mtan"),
         [f"train/{kind}/1.npy" for kind in ("image", "label", "depth", "normal")],
     ),
     "matlab": Case(
-        nyud_folders.write_matlab, nyud("matlab"),
+        nyud_folders.write_matlab,
+        nyud("matlab"),
         ["nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"],
     ),
     "bsds_sod": Case(
-        other_folders.write_bsds_sod, lambda root: data.BsdsSod(root, None),
+        other_folders.write_bsds_sod,
+        lambda root: data.BsdsSod(root, None),
         ["ids.txt", "rgb/2.jpg", "edge/2.png", "saliency/2.png"],
     ),
     "bsds500": Case(
-        other_folders.write_bsds500, lambda root: data.Bsds500(root, None),
+        other_folders.write_bsds500,
+        lambda root: data.Bsds500(root, None),
         ["data/images/train/3.jpg", "data/groundTruth/train/3.mat"],
     ),
     "ccp": Case(
-        other_folders.write_ccp, lambda root: data.ClothingCoParsing(root, None),
+        other_folders.write_ccp,
+        lambda root: data.ClothingCoParsing(root, None),
         ["ids.txt", "rgb/0002.jpg", "parts/0002.png"],
     ),
     "cityscapes": Case(
-        other_folders.write_cityscapes, lambda root: data.Cityscapes(root, None),
-        [f"{kind}/train/aachen/aachen_000001_000019_{name}" for kind, name in (
-            ("leftImg8bit", "leftImg8bit.png"), ("gtFine", "gtFine_labelIds.png"),
-            ("gtFine", "gtFine_instanceIds.png"), ("disparity", "disparity.png"),
-            ("camera", "camera.json"))],
+        other_folders.write_cityscapes,
+        lambda root: data.Cityscapes(root, None),
+        [
+            f"{kind}/train/aachen/aachen_000001_000019_{name}"
+            for kind, name in (
+                ("leftImg8bit", "leftImg8bit.png"),
+                ("gtFine", "gtFine_labelIds.png"),
+                ("gtFine", "gtFine_instanceIds.png"),
+                ("disparity", "disparity.png"),
+                ("camera", "camera.json"),
+            )
+        ],
     ),
     "pascal_context": Case(
-        other_folders.write_pascal_context, lambda root: data.PascalContext(root, None),
-        ["ImageSets/Context/train.txt", "JPEGImages/2008_000002.jpg",
-         "semseg/VOC12/2008_000001.png", "pascal-context/trainval/2008_000002.mat",
-         "human_parts/2008_000002.mat", "normals_distill/2008_000002.png",
-         "sal_distill/2008_000002.png"],
+        other_folders.write_pascal_context,
+        lambda root: data.PascalContext(root, None),
+        [
+            "ImageSets/Context/train.txt",
+            "JPEGImages/2008_000002.jpg",
+            "semseg/VOC12/2008_000001.png",
+            "pascal-context/trainval/2008_000002.mat",
+            "human_parts/2008_000002.mat",
+            "normals_distill/2008_000002.png",
+            "sal_distill/2008_000002.png",
+        ],
     ),
     "taskonomy": Case(
-        other_folders.write_taskonomy, lambda root: data.Taskonomy(root, None, subset=TINY),
-        [f"{domain}/allensville/point_1_view_1_domain_{domain}.png"
-         for domain in other_folders.TASKONOMY_DOMAINS.values()],
+        other_folders.write_taskonomy,
+        lambda root: data.Taskonomy(root, None, subset=TINY),
+        [
+            f"{domain}/allensville/point_1_view_1_domain_{domain}.png"
+            for domain in other_folders.TASKONOMY_DOMAINS.values()
+        ],
     ),
-}  # fmt: skip
+}
 FILES = [(name, file) for name, case in CASES.items() for file in case.files]
 ROUNDS = 12
 

@@ -98,9 +98,13 @@ ENDS_WITHIN_S = 60  # on a busy machine; a process that does not end never does
 def host():
     """Runs scripts: `(exit code, None if it hung; seconds; what it wrote)`."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOST], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True, env=os.environ | QUIET,
-    )  # fmt: skip
+        [sys.executable, "-c", HOST],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | QUIET,
+    )
     assert process.stdout.readline() == "\n"
 
     def run(script, limit=ENDS_WITHIN_S):
@@ -134,44 +138,62 @@ SCRIPTS = {
     # An iterator is alive.
     "global": (0, "it = alive(rooms().train())"),
     "without a batch": (0, "it = iter(rooms().train())"),
-    "started before a batch is asked for": (0, """
+    "started before a batch is asked for": (
+        0,
+        """
 options = tf.data.Options()
 options.experimental_warm_start = True
 it = iter(Own(seconds=0.3).train().with_options(options))
-"""),
+""",
+    ),
     "list": (0, "its = [alive(rooms().train().repeat()) for _ in range(3)]"),
-    "generator": (0, """
+    "generator": (
+        0,
+        """
 def batches():
     yield from rooms().train().repeat()
 it = batches()
 next(it)
-"""),
-    "closure": (0, """
+""",
+    ),
+    "closure": (
+        0,
+        """
 def make():
     it = alive(rooms().train().repeat())
     return lambda: next(it)
 more = make()
 more()
-"""),
-    "cycle": (0, """
+""",
+    ),
+    "cycle": (
+        0,
+        """
 class Holder: pass
 holder = Holder()
 holder.itself, holder.it = holder, alive(rooms().train().repeat())
 del holder
-"""),
+""",
+    ),
     "two at once": (0, "a, b = alive(rooms().train().repeat()), alive(rooms().val().repeat())"),
     "thread": (0, "threading.Thread(target=lambda: list(rooms().train())).start()"),
-    "daemon": (0, """
+    "daemon": (
+        0,
+        """
 train = Own(seconds=0.05).train().repeat()
 threading.Thread(target=lambda: list(train), daemon=True).start()
 time.sleep(1)
-"""),
-    "fit in a daemon": (0, """
+""",
+    ),
+    "fit in a daemon": (
+        0,
+        """
 def fit():
     trainer({"depth": 1}).fit(Own(seconds=0.02).train(), epochs=1000, verbose=0)
 threading.Thread(target=fit, daemon=True).start()
 time.sleep(3)
-"""),
+""",
+    ),
     "repeat": (0, "it = alive(rooms().train().repeat())"),
     "shuffle": (0, "it = alive(rooms().train().repeat().shuffle(50))"),
     "take": (0, "it = alive(rooms().train().take(3))"),
@@ -179,17 +201,25 @@ time.sleep(3)
     "prefetch": (0, "it = alive(rooms().train().repeat().prefetch(tf.data.AUTOTUNE))"),
     "rebatch": (0, "it = alive(rooms().train().unbatch().batch(3).repeat())"),
     "zip": (0, "it = alive(tf.data.Dataset.zip((rooms().train(), rooms().val())).repeat())"),
-    "interleave": (0, """
+    "interleave": (
+        0,
+        """
 train = rooms().train()
 both = tf.data.Dataset.range(4).interleave(lambda _: train, cycle_length=2, num_parallel_calls=2)
 it = alive(both)
-"""),
+""",
+    ),
     "of NumPy": (0, "it = rooms().train().repeat().as_numpy_iterator()\nnext(it)"),
-    "own map in threads": (0, """
+    "own map in threads": (
+        0,
+        """
 mapped = rooms().train().repeat().map(lambda image, *_: image + 1.0, num_parallel_calls=2)
 it = alive(mapped)
-"""),
-    "in a graph": (0, """
+""",
+    ),
+    "in a graph": (
+        0,
+        """
 train = rooms().train()
 @tf.function
 def count():
@@ -200,104 +230,159 @@ def count():
             break
     return n
 count()
-"""),
-    "packed": (0, """
+""",
+    ),
+    "packed": (
+        0,
+        """
 folder = tempfile.mkdtemp()
 mtl.data.pack(rooms(), folder, 20000)
 it = alive(mtl.data.PackedDataset(folder, batch_size=2).train().repeat())
-"""),
-    "packed stream": (0, """
+""",
+    ),
+    "packed stream": (
+        0,
+        """
 folder = tempfile.mkdtemp()
 mtl.data.pack(rooms(), folder, 20000)
 packed = mtl.data.PackedDataset(folder, batch_size=2)
 it = alive(packed.stream("train", training=True).repeat())
-"""),
+""",
+    ),
     "union": (0, "it = alive(mtl.data.union([rooms(), rooms()], batch_size=4).train().repeat())"),
-    "two devices": (0, """
+    "two devices": (
+        0,
+        """
 strategy = two_devices()
 it = alive(strategy.experimental_distribute_dataset(rooms().train().repeat()))
-"""),
-    "inside a scope": (0, """
+""",
+    ),
+    "inside a scope": (
+        0,
+        """
 tf.distribute.MirroredStrategy(["CPU:0"]).scope().__enter__()
 it = alive(rooms().train().repeat())
-"""),
+""",
+    ),
     # A function does not return.
-    "load of 5 s": (0, """
+    "load of 5 s": (
+        0,
+        """
 own = Own(seconds=5)
 train = own.train()
 threading.Thread(target=lambda: alive(train), daemon=True).start()
 time.sleep(1)
-"""),
-    "load for ever": (0, """
+""",
+    ),
+    "load for ever": (
+        0,
+        """
 own = Own(seconds=1000)
 train = own.train()
 threading.Thread(target=lambda: alive(train), daemon=True).start()
 time.sleep(1)
-"""),
+""",
+    ),
     # The program says how it ends.
     "exit in a loop": (3, "for _ in rooms().train(): sys.exit(3)"),
     "exit without a code": (0, "for _ in rooms().train().repeat(): sys.exit()"),
     "exit with a text": (1, "for _ in rooms().train().repeat(): sys.exit('no')"),
     "exit in load": (3, "trainer({'depth': 1}).fit(Own(SystemExit(3)).train(), verbose=0)"),
     "exit at once": (5, "it = alive(rooms().train().repeat())\nos._exit(5)"),
-    "interrupted in fit": (-signal.SIGINT, """
+    "interrupted in fit": (
+        -signal.SIGINT,
+        """
 after(3, signal.SIGINT)
 trainer().fit(rooms(cache=True).train(), epochs=100000, verbose=0)
-"""),
-    "interrupted in a loop": (-signal.SIGINT, """
+""",
+    ),
+    "interrupted in a loop": (
+        -signal.SIGINT,
+        """
 after(1, signal.SIGINT)
 for _ in Own(seconds=0.05).train().repeat(): pass
-"""),
-    "terminated": (-signal.SIGTERM, """
+""",
+    ),
+    "terminated": (
+        -signal.SIGTERM,
+        """
 after(3, signal.SIGTERM)
 trainer().fit(rooms(cache=True).train(), epochs=100000, verbose=0)
-"""),
+""",
+    ),
     # Something raises.
     "callback": (1, "trainer().fit(rooms().train(), verbose=0, callbacks=[Stop()])"),
-    "callback on two devices": (1, """
+    "callback on two devices": (
+        1,
+        """
 with two_devices().scope():
     made = trainer()
 made.fit(rooms().train(), verbose=0, callbacks=[Stop()])
-"""),
-    "held by the traceback": (1, """
+""",
+    ),
+    "held by the traceback": (
+        1,
+        """
 def look(it):
     raise ValueError("no")
 look(alive(rooms().train().repeat()))
-"""),
-    "held by a kept exception": (0, """
+""",
+    ),
+    "held by a kept exception": (
+        0,
+        """
 try:
     it = alive(rooms().train().repeat())
     raise ValueError("no")
 except ValueError as error:
     kept = error
-"""),
-    "metric when traced": (1, """
+""",
+    ),
+    "metric when traced": (
+        1,
+        """
 class Bad(keras.metrics.Mean):
     def update_state(self, *args, **kwargs): raise RuntimeError("no")
 trainer(metrics={"depth": [Bad()]}).fit(rooms().train(), verbose=0)
-"""),
-    "metric in a step": (1, """
+""",
+    ),
+    "metric in a step": (
+        1,
+        """
 def check(x):
     raise RuntimeError("no")
 class Bad(keras.metrics.Mean):
     def update_state(self, true, predicted, mask=None):
         return super().update_state(tf.py_function(check, [predicted], tf.float32))
 trainer(metrics={"depth": [Bad()]}).fit(rooms().train(), verbose=0)
-"""),
-    "own map": (1, """
+""",
+    ),
+    "own map": (
+        1,
+        """
 def check(x):
     raise RuntimeError("no")
 mapped = rooms().train().map(lambda image, *_: tf.py_function(check, [image], tf.float32), 2)
 for _ in mapped: pass
-"""),
-    "evaluation": (1, """
+""",
+    ),
+    "evaluation": (
+        1,
+        """
 def predict(image, training):
     raise RuntimeError("no")
 mtl.evaluation.evaluate(predict, rooms().test(), TASKS)
-"""),
-}  # fmt: skip
-FAST = ("global", "list", "started before a batch is asked for", "callback", "exit in a loop",
-        "held by the traceback")  # fmt: skip
+""",
+    ),
+}
+FAST = (
+    "global",
+    "list",
+    "started before a batch is asked for",
+    "callback",
+    "exit in a loop",
+    "held by the traceback",
+)
 
 
 @pytest.mark.parametrize("name", slow_but(FAST, SCRIPTS))
@@ -321,7 +406,8 @@ ERRORS = {
         "DataError: a<3>.jpg<end> ['x'] DataError<7>: b\n is damaged",
     ),
     "letters of another system": (
-        FIT.format(DAMAGED.format("a\udcff.jpg is damaged")), "a\\udcff.jpg is damaged",
+        FIT.format(DAMAGED.format("a\udcff.jpg is damaged")),
+        "a\\udcff.jpg is damaged",
     ),
     "two devices": (
         "with two_devices().scope(): made = trainer({'depth': 1})\n"
@@ -343,7 +429,7 @@ ERRORS = {
         "mtl.evaluation.trivial_baseline(own.batches('train'), own.test(), own.tasks)",
         "DataError: a.jpg is damaged",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", slow_but(("odd letters",), ERRORS))

@@ -194,9 +194,16 @@ def test_classes_must_be_in_range_where_valid(label: int, fails: bool) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "suffix"),
-    [("L", ".jpg"), ("CMYK", ".jpg"), ("L", ".png"), ("P", ".png"), ("LA", ".png"),
-     ("RGBA", ".png"), ("1", ".png")],
-)  # fmt: skip
+    [
+        ("L", ".jpg"),
+        ("CMYK", ".jpg"),
+        ("L", ".png"),
+        ("P", ".png"),
+        ("LA", ".png"),
+        ("RGBA", ".png"),
+        ("1", ".png"),
+    ],
+)
 def test_photographs_of_other_modes_become_rgb(
     tmp_path: pathlib.Path, mode: str, suffix: str
 ) -> None:

@@ -62,8 +62,11 @@ def test_bsds500(tmp_path: pathlib.Path) -> None:
     path = data.paths(image_id)["edges"]
     scipy.io.savemat(path, {"groundTruth": one})
     assert len(data.annotations(image_id)) == 1
-    for wrong in ({"groundTruth": 3}, {"groundTruth": {"Segmentation": 3}},
-                  {"groundTruth": {"Boundaries": np.zeros((2, 3, 4))}}):  # fmt: skip
+    for wrong in (
+        {"groundTruth": 3},
+        {"groundTruth": {"Segmentation": 3}},
+        {"groundTruth": {"Boundaries": np.zeros((2, 3, 4))}},
+    ):
         scipy.io.savemat(path, wrong)
         with pytest.raises(mtl.data.DataError, match="groundTruth"):
             data.annotations(image_id)
@@ -100,9 +103,13 @@ def test_cityscapes(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     "camera",
-    ["{", "{}", json.dumps({**CAMERA, "intrinsic": {"fx": 0}}),
-     json.dumps({**CAMERA, "intrinsic": {"fx": "NaN"}})],
-)  # fmt: skip
+    [
+        "{",
+        "{}",
+        json.dumps({**CAMERA, "intrinsic": {"fx": 0}}),
+        json.dumps({**CAMERA, "intrinsic": {"fx": "NaN"}}),
+    ],
+)
 def test_a_wrong_camera_is_told(camera: str, tmp_path: pathlib.Path) -> None:
     image_id = next(iter(write_cityscapes(tmp_path)))
     (tmp_path / "camera" / f"{image_id}_camera.json").write_text(camera)

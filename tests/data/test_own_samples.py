@@ -125,10 +125,12 @@ WRONG = {
     "a kind hides no shape": (of("depth", np.ones((*SIZE, 2)), None, kinds=KINDS), "'depth' must"),
     "a kind hides no dtype": (of("depth", np.full(SIZE, "a"), None, kinds=KINDS), "'depth' must"),
     "made of millimetres": (
-        make_sample(IMAGE, {"depth": np.full(SIZE, 2000.0)}, {}, "a"), "divide millimetres"
+        make_sample(IMAGE, {"depth": np.full(SIZE, 2000.0)}, {}, "a"),
+        "divide millimetres",
     ),
     "made of colours": (
-        make_sample(IMAGE, {"normals": np.full((*SIZE, 3), 128.0)}, {}, "a"), "decode colours"
+        make_sample(IMAGE, {"normals": np.full((*SIZE, 3), 128.0)}, {}, "a"),
+        "decode colours",
     ),
     "255": (of("semseg", np.full(SIZE, 255)), "'semseg' has the value 255 .*0..4"),
     "-1": (of("semseg", np.full(SIZE, -1)), "'semseg' has the value -1"),
@@ -143,7 +145,7 @@ WRONG = {
     "no normal": (of("normals", 0 * unit()), "squared length 0"),
     "two components": (of("normals", unit()[..., :2]), r"'normals' must be \[16, 24, 3\]"),
     "edges of 255": (of("edges", 255 * np.eye(*SIZE)), "'edges' has the value 255.*by 255"),
-}  # fmt: skip
+}
 
 
 def task_of_wrong(name):
@@ -164,9 +166,11 @@ def test_what_does_not_work_names_image_and_task(name):
 
 
 GOOD = {
-    "depth": np.ones(SIZE, np.float32), "semseg": np.zeros(SIZE, np.int32),
-    "normals": unit().astype(np.float32), "edges": np.zeros(SIZE, np.float32),
-}  # fmt: skip
+    "depth": np.ones(SIZE, np.float32),
+    "semseg": np.zeros(SIZE, np.int32),
+    "normals": unit().astype(np.float32),
+    "edges": np.zeros(SIZE, np.float32),
+}
 
 
 @pytest.mark.parametrize("name", ["channels", "a mask of 255", "millimetres", "255", "colours"])
@@ -206,7 +210,7 @@ def test_fit_and_evaluate_raise_the_very_error(name, tmp_path):
         ("vehicle_parts", np.full(SIZE, 5), "'vehicle_parts' has the value 5"),
         ("flow", np.zeros((*SIZE, 1)), r"'flow' must be \[16, 24, 2\].*give the data set the"),
     ],
-)  # fmt: skip
+)
 def test_own_tasks_are_checked_by_kind(task, values, message):
     good = Sample(IMAGE, {task: target(task, 0)}, {})
     data = Own(TASKS[task], Sample(IMAGE, {task: values}, {}), good)
@@ -215,9 +219,15 @@ def test_own_tasks_are_checked_by_kind(task, values, message):
 
 @pytest.mark.parametrize(
     ("task", "values"),
-    [("scene", 3), ("scene", np.int64(3)), ("scene", np.array([3])), ("scene", 3.0),
-     ("pose", list(range(6))), ("pose", np.arange(6))],
-)  # fmt: skip
+    [
+        ("scene", 3),
+        ("scene", np.int64(3)),
+        ("scene", np.array([3])),
+        ("scene", 3.0),
+        ("pose", list(range(6))),
+        ("pose", np.arange(6)),
+    ],
+)
 @pytest.mark.parametrize("mask", [None, True, np.True_, np.array(True), 1])
 def test_labels_of_whole_images(task, values, mask):
     masks = {} if mask is None else {task: mask}

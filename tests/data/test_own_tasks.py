@@ -14,10 +14,15 @@ from tests.helpers import own_tasks
 from tests.helpers.own_tasks import ALL, IMAGE_LEVEL, KINDS, MAPS, SIZE, TASKS, OwnData, target
 
 SAME = {  # a task the library knows, of the same kind and channels
-    "lidar": "depth", "facing": "normals", "cracks": "edges", "road": "saliency",
-    "vehicle_parts": "human_parts", "nyu/depth": "depth", "flow": "principal_curvature",
+    "lidar": "depth",
+    "facing": "normals",
+    "cracks": "edges",
+    "road": "saliency",
+    "vehicle_parts": "human_parts",
+    "nyu/depth": "depth",
+    "flow": "principal_curvature",
     "heat": "keypoints",
-}  # fmt: skip
+}
 
 
 def sample_of(task, name, size=SIZE):
@@ -147,9 +152,12 @@ def test_union_tells_two_kinds_of_one_name_apart():
     class Other(OwnData):
         def __init__(self):
             mtl.data.DenseDataset.__init__(
-                self, None, [dataclasses.replace(TASKS["lidar"], kind=TargetKind.VALUES)],
-                {"train": ["0"], "val": ["1"]}, (*SIZE, 3),
-            )  # fmt: skip
+                self,
+                None,
+                [dataclasses.replace(TASKS["lidar"], kind=TargetKind.VALUES)],
+                {"train": ["0"], "val": ["1"]},
+                (*SIZE, 3),
+            )
 
     with pytest.raises(ValueError, match="disagree on what 'lidar' is"):
         mtl.data.union([OwnData(["lidar"]), Other()], batch_size=2).train()
@@ -188,9 +196,12 @@ def test_names_and_channels_alone_do_too():
     data = Named()
     kinds = {task: spec.kind.value for task, spec in data.specs.items()}
     assert kinds == {
-        "vehicle_parts": "classes", "heat": "values", "road": "values", "count": "values",
+        "vehicle_parts": "classes",
+        "heat": "values",
+        "road": "values",
+        "count": "values",
         "scene": "classes",
-    }  # fmt: skip
+    }
     _, targets, _ = next(iter(data.train()))
     assert targets["count"].dtype == tf.float32
     assert targets["scene"].shape == (2, 1)

@@ -65,8 +65,7 @@ def differ(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("split", "batch", "size"),
-    [("train", 2, (6, 8)), ("val", 2, (6, 8)), ("test", 1, (12, 16))],
+    ("split", "batch", "size"), [("train", 2, (6, 8)), ("val", 2, (6, 8)), ("test", 1, (12, 16))]
 )
 def test_batch_contract(split: str, batch: int, size: tuple[int, int]) -> None:
     data = Tiny(augmentation=STRONG)
@@ -151,9 +150,11 @@ def test_number_of_workers_changes_nothing() -> None:
 def test_training_drops_the_remainder_and_validation_keeps_it(count: int, batch_size: int) -> None:
     data = Tiny(count=count, batch_size=batch_size)
     for dataset, total in [
-        (data.train(), count // batch_size * batch_size), (data.val(), count),
-        (data.test(), count), (data.batches("train"), count),
-    ]:  # fmt: skip
+        (data.train(), count // batch_size * batch_size),
+        (data.val(), count),
+        (data.test(), count),
+        (data.batches("train"), count),
+    ]:
         sizes = [batch[0].shape[0] for batch in dataset]
         assert sum(sizes) == total
         assert int(dataset.cardinality()) == len(sizes) == len(dataset)

@@ -49,8 +49,10 @@ def test_nyud_at_its_three_sizes(
 def test_bsds500_people_against_each_other(layouts: pathlib.Path) -> None:
     data = mtl.data.Bsds500(layouts / "BSDS500")
     assert {split: len(ids) for split, ids in data.splits.items()} == {
-        "train": 2, "val": 1, "test": 1,
-    }  # fmt: skip
+        "train": 2,
+        "val": 1,
+        "test": 1,
+    }
     for image_id in data.all_ids():
         people = data.annotations(image_id)
         assert 4 <= len(people) <= 9
@@ -83,8 +85,10 @@ def test_camvid_maps(layouts: pathlib.Path) -> None:
         codes = files.read_map(path)
         files.check_classes(codes, codes != 11, 11, path)
         assert files.read_image(path.parents[1] / path.parent.name[:-5] / path.name).shape == (
-            360, 480, 3,
-        )  # fmt: skip
+            360,
+            480,
+            3,
+        )
 
 
 def test_depth_of_16_bits(layouts: pathlib.Path) -> None:

@@ -19,9 +19,13 @@ def test_everything_is_read(tmp_path: pathlib.Path) -> None:
     with pytest.warns(UserWarning, match="left out"):
         data = mtl.data.Taskonomy(tmp_path, None, SIZE)
     assert data.tasks == {
-        "semseg": 17, "depth": 1, "normals": 3, "edges": 1, "keypoints": 1,
+        "semseg": 17,
+        "depth": 1,
+        "normals": 3,
+        "edges": 1,
+        "keypoints": 1,
         "principal_curvature": 2,
-    }  # fmt: skip
+    }
     assert (len(data.ids("train")), len(data.ids("val")), len(data.ids("test"))) == (4, 1, 1)
     assert data.ids("test") == ["ihlen/point_0_view_1"]
     for image_id, written in truth.items():
@@ -59,8 +63,11 @@ def test_subsets(tmp_path: pathlib.Path) -> None:
         mtl.data.Taskonomy(tmp_path, None, SIZE, subset="full")
     with pytest.raises(ValueError, match="subset"):
         mtl.data.Taskonomy(tmp_path, None, SIZE, subset="huge")
-    for wrong in ("darden;1;0;0", "darden,1,0,0\n../x,0,1,0\nihlen,0,0,1",
-                  "darden,1,1,0\nallensville,0,0,1"):  # fmt: skip
+    for wrong in (
+        "darden;1;0;0",
+        "darden,1,0,0\n../x,0,1,0\nihlen,0,0,1",
+        "darden,1,1,0\nallensville,0,0,1",
+    ):
         (tmp_path / "train_val_test_medium.csv").write_text(wrong)
         with pytest.raises(mtl.data.DataError, match="medium"):
             mtl.data.Taskonomy(tmp_path, None, SIZE, subset="medium")

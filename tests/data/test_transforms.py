@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 
 from mtl_tf.data.sample import Sample, make_sample
-from mtl_tf.data.transforms import (
-    Augmentation,
-    augment,
-    flip,
-    resize,
-    zoom_and_rotate,
-)
+from mtl_tf.data.transforms import Augmentation, augment, flip, resize, zoom_and_rotate
 
 HEIGHT, WIDTH = 24, 30
 LABELS = [3, 17, 39]

@@ -33,8 +33,14 @@ def owners(data: mtl.data.UnionDataset, epochs: int = 1) -> np.ndarray:
 
 def test_all_tasks_and_all_images(parts: list) -> None:
     data = mtl.data.union(parts)
-    assert data.tasks == {"semseg": 40, "depth": 1, "normals": 3, "edges": 1, "saliency": 1,
-                          "human_parts": 8}  # fmt: skip
+    assert data.tasks == {
+        "semseg": 40,
+        "depth": 1,
+        "normals": 3,
+        "edges": 1,
+        "saliency": 1,
+        "human_parts": 8,
+    }
     assert len(data.ids("train")) == 10 and len(data.ids("val")) == 10
     assert data.input_shape == (24, 32, 3) and data.class_names[0] == "wall"
 

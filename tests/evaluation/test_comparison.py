@@ -163,10 +163,16 @@ def test_what_cannot_be_compared_is_told():
 RESULTS = {
     "semseg": {"miou": 0.4, "pixel_accuracy": 0.7},
     "saliency": {"miou": 0.6, "max_f": 0.7},
-    "normals": {"mean": 15.0, "median": 10.0, "rmse": 20.0, "within_11_25": 0.5,
-                "within_22_5": 0.7, "within_30": 0.8},
+    "normals": {
+        "mean": 15.0,
+        "median": 10.0,
+        "rmse": 20.0,
+        "within_11_25": 0.5,
+        "within_22_5": 0.7,
+        "within_30": 0.8,
+    },
     "edges": {"f": 0.3, "ods_f": 0.7, "ois_f": 0.72, "ap": 0.6},
-}  # fmt: skip
+}
 
 
 def test_official_files_there_and_back(tmp_path):

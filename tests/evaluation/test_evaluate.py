@@ -27,9 +27,13 @@ def test_a_perfect_model_gets_perfect_numbers():
         lambda image, training: perfect(targets), [(image, targets, masks)], TASKS
     )
     for task, metric, value in [
-        ("semseg", "miou", 1), ("human_parts", "miou", 1), ("saliency", "miou", 1),
-        ("depth", "rmse", 0), ("normals", "mean", 0), ("edges", "f", 1),
-    ]:  # fmt: skip
+        ("semseg", "miou", 1),
+        ("human_parts", "miou", 1),
+        ("saliency", "miou", 1),
+        ("depth", "rmse", 0),
+        ("normals", "mean", 0),
+        ("edges", "f", 1),
+    ]:
         assert results[task][metric] == pytest.approx(value, abs=1e-3)
 
 

@@ -207,9 +207,12 @@ def test_report_of_own_tasks(states, baseline, tmp_path, data):
     ]
     history = [{"loss": 2.0, "nyu/depth_loss": 1.0, "heat_loss": 1.0}, {"loss": 1.0}]
     summary = {
-        "results": states[0].results(), "baseline": baseline, "history": history,
-        "config": {"architecture": "own"}, "environment": {"parameters": 7, "training_s": 1.0},
-    }  # fmt: skip
+        "results": states[0].results(),
+        "baseline": baseline,
+        "history": history,
+        "config": {"architecture": "own"},
+        "environment": {"parameters": 7, "training_s": 1.0},
+    }
     page = mtl.evaluation.write_report(tmp_path, summary, pictures, tasks=ALL).read_text()
     table = (tmp_path / "report.md").read_text()
     for task in TASKS:
@@ -224,9 +227,11 @@ def test_report_of_own_tasks(states, baseline, tmp_path, data):
 @pytest.mark.parametrize("task", MAPS)
 def test_colours_follow_the_kind(task):
     same = {
-        TargetKind.DISTANCE: "depth", TargetKind.DIRECTION: "normals",
-        TargetKind.BOUNDARY: "edges", TargetKind.BINARY: "saliency",
-    }  # fmt: skip
+        TargetKind.DISTANCE: "depth",
+        TargetKind.DIRECTION: "normals",
+        TargetKind.BOUNDARY: "edges",
+        TargetKind.BINARY: "saliency",
+    }
     values = target(task, 1)
     values = values[..., None] if values.ndim == 2 else values
     picture = colourise(TASKS[task], values.astype(TASKS[task].kind.dtype))
@@ -288,7 +293,7 @@ def batch_of(task, **changes):
         ("heat", {"mask": lambda x: x[..., None]}, r"\[2, 16, 24, 1\]"),
         ("pose", {"mask": lambda x: x[:, None]}, r"Received: \[2, 1\]"),
     ],
-)  # fmt: skip
+)
 def test_evaluate_refuses(task, changes, message):
     with pytest.raises(ValueError, match=message) as caught:
         evaluate(network([TASKS[task]]), batch_of(task, **changes), [TASKS[task]])
@@ -332,7 +337,7 @@ def metric_task(metrics, kind="heat", main="m"):
         ("heat", lambda c: keras.metrics.MeanSquaredError(name="m")),
         ("lidar", lambda c: keras.metrics.MeanAbsolutePercentageError(name="m")),
     ],
-)  # fmt: skip
+)
 def test_metrics_of_keras_agree_with_keras_own_evaluation(kind, metric):
     task = metric_task(lambda c: [metric(c)], kind)
     model = network([task])
@@ -396,10 +401,11 @@ def test_a_task_that_cannot_work_is_refused_when_it_is_made(change, message):
 @pytest.mark.parametrize(
     "metric",
     [
-        lambda: keras.metrics.CategoricalAccuracy(), lambda: keras.metrics.MeanIoU(5),
+        lambda: keras.metrics.CategoricalAccuracy(),
+        lambda: keras.metrics.MeanIoU(5),
         lambda: keras.metrics.OneHotMeanIoU(5),
     ],
-)  # fmt: skip
+)
 def test_metrics_that_would_make_nonsense_of_class_ids_are_refused(metric):
     task = metric_task(lambda c: [metric()], "vehicle_parts")
     for call in (

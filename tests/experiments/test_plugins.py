@@ -95,9 +95,10 @@ def test_entry_points(tmp_path, monkeypatch):
     entry = importlib.metadata.EntryPoint("warmth", "installed_tasks:heat", plugins.GROUP)
     broken = importlib.metadata.EntryPoint("cold", "nowhere:cold", plugins.GROUP)
     monkeypatch.setattr(
-        importlib.metadata, "entry_points",
+        importlib.metadata,
+        "entry_points",
         lambda group, name: [one for one in (entry, broken) if one.name == name],
-    )  # fmt: skip
+    )
     assert experiments.make_config(tasks=("warmth", "depth")).tasks == ("warmth", "depth")
     assert plugins.load_tasks(["warmth"]) == {"depth": TASKS["depth"]}
     with pytest.raises(ValueError, match=r"cold of mtl_tf\.tasks cannot be loaded: ModuleNotFound"):

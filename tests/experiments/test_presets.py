@@ -47,8 +47,11 @@ def test_tasks_and_weights_of_the_two_data_sets():
         config_of("nyud/mti_net_hrnet18_edges_normals"),
     )
     assert pascal.loss_weights == {
-        "human_parts": 2.0, "saliency": 5.0, "edges": 50.0, "normals": 10.0,
-    }  # fmt: skip
+        "human_parts": 2.0,
+        "saliency": 5.0,
+        "edges": 50.0,
+        "normals": 10.0,
+    }
     assert (pascal.height, pascal.width) == (512, 512) and pascal.rotation_deg == 20
     assert nyud.auxiliary_tasks == ("normals", "edges")
     assert nyud.loss_weights == {"edges": 50.0, "normals": 10.0}
@@ -78,11 +81,13 @@ def test_the_closest_row_of_a_preset_is_itself(name):
 
 @pytest.mark.parametrize(
     ("row", "single", "digits"),
-    [("nyud/cross_stitch_r50", "nyud/single_task_{}_r50", 0.02),
-     ("nyud/mti_net_hrnet18", "nyud/single_task_{}_hrnet18", 0.2),
-     ("pascal/shared_trunk_r18", "pascal/single_task_{}_r18", 0.1),
-     ("pascal/mti_net_hrnet18", "pascal/single_task_{}_hrnet18", 0.1)],
-)  # fmt: skip
+    [
+        ("nyud/cross_stitch_r50", "nyud/single_task_{}_r50", 0.02),
+        ("nyud/mti_net_hrnet18", "nyud/single_task_{}_hrnet18", 0.2),
+        ("pascal/shared_trunk_r18", "pascal/single_task_{}_r18", 0.1),
+        ("pascal/mti_net_hrnet18", "pascal/single_task_{}_hrnet18", 0.1),
+    ],
+)
 def test_published_delta_m_is_that_of_the_published_numbers(row, single, digits):
     """Transcription errors in a cell would show: Delta-m by hand, from rounded metrics."""
     changes = []
@@ -110,9 +115,13 @@ def test_the_cells_of_a_table_are_its_presets(table):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("nyud/shared_trunk_r50", 55_769_449), ("nyud/cross_stitch_r50", 79_292_841),
-     ("nyud/mti_net_hrnet18_edges_normals", 14_838_121), ("pascal/mtan_r18", 36_613_425)],
-)  # fmt: skip
+    [
+        ("nyud/shared_trunk_r50", 55_769_449),
+        ("nyud/cross_stitch_r50", 79_292_841),
+        ("nyud/mti_net_hrnet18_edges_normals", 14_838_121),
+        ("pascal/mtan_r18", 36_613_425),
+    ],
+)
 def test_presets_have_the_published_parameters(name, parameters):
     config = config_of(name)
     channels = {"semseg": 21 if "pascal" in name else 40, "human_parts": 7, "normals": 3}

@@ -20,12 +20,13 @@ OTHER_PROTOCOLS = {
     "width": ({"width": 320}, "images of 480×320"),
     "tasks": ({"tasks": ("semseg", "depth", "normals")}, "tasks semseg, depth, normals instead of"),
     "auxiliary tasks": (
-        {"tasks": ("semseg", "depth", "edges"), "auxiliary_tasks": ("edges",)}, "auxiliary tasks",
+        {"tasks": ("semseg", "depth", "edges"), "auxiliary_tasks": ("edges",)},
+        "auxiliary tasks",
     ),
     "backbone": ({"backbone": "hrnet_w18"}, "backbone hrnet_w18 instead of hrnet_w18_small_v2"),
     "head": ({"head": "conv"}, "head conv instead of high_resolution"),
     "options": ({"architecture_options": {"modulation": True}}, "modulation True instead of none"),
-}  # fmt: skip
+}
 
 
 def config_of(**values):
@@ -40,11 +41,13 @@ def rendered(tmp_path, config):
     }
     published = published_beside(config)
     summary = {
-        "results": results, "baseline": results, "history": [],
+        "results": results,
+        "baseline": results,
+        "history": [],
         "config": json.loads(config.to_json()),
         "environment": {"parameters": 1, "training_s": 1.0, "processors": 2},
         **({"published": published} if published else {}),
-    }  # fmt: skip
+    }
     report.write_report(tmp_path, summary)
     page = (tmp_path / "report.html").read_text()
     page = page[: page.index("<h2>Configuration")]
@@ -63,9 +66,12 @@ def test_nothing_stands_beside_another_protocol(name, tmp_path):
     published = published_beside(config)
     assert published["results"] == {} and published["delta_m"] is None
     assert reason in published["why_not"]
-    every = {text for preset, row in PUBLISHED.items()
-             if preset.startswith("nyud/") and len(row.results) == 2
-             for text in shares(preset)}  # fmt: skip
+    every = {
+        text
+        for preset, row in PUBLISHED.items()
+        if preset.startswith("nyud/") and len(row.results) == 2
+        for text in shares(preset)
+    }
     for text in rendered(tmp_path, config):
         assert f"No published numbers beside these: {published['why_not']}" in text
         assert not any(number in text for number in every)

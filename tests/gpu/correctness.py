@@ -386,10 +386,7 @@ def _balance_errors(
     # Twins have no single solution: what counts is the direction that the weights give.
     error = np.linalg.norm(_root(gramian) @ (weights - expected))
     length = np.max(np.abs(expected) * np.sqrt(np.diag(gramian)), initial=0)
-    errors = {
-        "status": (own_status - status, 0.5),
-        "direction": (error, 1e-6 * length + 1e-30),
-    }
+    errors = {"status": (own_status - status, 0.5), "direction": (error, 1e-6 * length + 1e-30)}
     if status == 0:
         errors["residual"] = (residual, 1e-8)
     return errors

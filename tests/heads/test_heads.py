@@ -32,10 +32,7 @@ def test_high_resolution_fuse_has_the_surveys_parameters_and_keeps_all_channels(
     assert tuple(model.output.shape) == (None, 32, 64, 270)
 
 
-@pytest.mark.parametrize(
-    ("inputs", "fixed"),
-    [(512, 4_722_176), (2048, 16_125_440)],
-)
+@pytest.mark.parametrize(("inputs", "fixed"), [(512, 4_722_176), (2048, 16_125_440)])
 @pytest.mark.parametrize("channels", [1, 40])
 def test_deeplab_head_has_the_surveys_parameters(inputs, fixed, channels):
     features = [keras.Input((8, 12, inputs))]

@@ -94,9 +94,10 @@ def distillation(num_sources, shape=(2, 3, 5, 7)):
         gradients=gradients,
         binding=lambda kernels, x, t: kernels.attention_distillation(x, numbers, t),
         binding_gradients=lambda kernels, x, u, t: [
-            *u, *kernels.attention_distillation_grad([*u, *x[1:]], numbers, t)
+            *u,
+            *kernels.attention_distillation_grad([*u, *x[1:]], numbers, t),
         ],
-    )  # fmt: skip
+    )
 
 
 def packed_distillation(num_tasks, shape=(2, 3, 4, 5)):
@@ -105,8 +106,12 @@ def packed_distillation(num_tasks, shape=(2, 3, 4, 5)):
     tasks = range(k)
     wide = (*shape[:-1], 2 * (k - 1) * channels)
     # The place among the source's targets, each a gate and a value.
-    place = {(t, s): 2 * channels * [x for x in tasks if x != s].index(t)
-             for t in tasks for s in tasks if s != t}  # fmt: skip
+    place = {
+        (t, s): 2 * channels * [x for x in tasks if x != s].index(t)
+        for t in tasks
+        for s in tasks
+        if s != t
+    }
     numbers = [k]
     for t in tasks:
         for s in tasks:
@@ -145,9 +150,10 @@ def packed_distillation(num_tasks, shape=(2, 3, 4, 5)):
         gradients=gradients,
         binding=lambda kernels, x, t: kernels.attention_distillation(x, numbers, t),
         binding_gradients=lambda kernels, x, u, t: [
-            *u, *kernels.attention_distillation_grad([*u, *x[k:]], numbers, t)
+            *u,
+            *kernels.attention_distillation_grad([*u, *x[k:]], numbers, t),
         ],
-    )  # fmt: skip
+    )
 
 
 # === Cross-stitch ===
@@ -178,13 +184,11 @@ def cross_stitch(num_tasks, shape=(2, 3, 5, 4), is_scalar=False):
         call=lambda ops, x: ops.cross_stitch(x[:k], x[k]),
         truth=lambda x: list(np.einsum("ijc,j...c->i...c", whole(x[k]), np.stack(x[:k]))),
         gradients=gradients,
-        binding=lambda kernels, x, t: kernels.cross_stitch(
-            [*x[:k], whole(x[k])], num_threads=t
-        ),
+        binding=lambda kernels, x, t: kernels.cross_stitch([*x[:k], whole(x[k])], num_threads=t),
         binding_gradients=binding_gradients,
         float32=(k,),
         has_kernel=k <= 6,
-    )  # fmt: skip
+    )
 
 
 # === Affinity diffusion ===
@@ -359,4 +363,4 @@ OPS = {
     "upsample_l1, three channels": upsample_loss(L1, (2, 20, 3, 3), (170, 11), "fractions"),
     "upsample_l1, seventeen channels": upsample_loss(L1, (1, 4, 3, 17), (9, 7), "all"),
     "upsample_l1, nothing valid": upsample_loss(L1, (2, 3, 4, 2), (6, 8), "none"),
-}  # fmt: skip
+}

@@ -136,7 +136,10 @@ def write_matlab(root: pathlib.Path, count: int = 4) -> Truth:
 
 
 WRITERS: dict[str, Callable[..., Truth]] = {
-    "pack": write_pack, "nyud_mt": write_nyud_mt, "mtan": write_mtan, "matlab": write_matlab,
-}  # fmt: skip
+    "pack": write_pack,
+    "nyud_mt": write_nyud_mt,
+    "mtan": write_mtan,
+    "matlab": write_matlab,
+}
 CLASSES = {"pack": 40, "nyud_mt": 40, "mtan": 13, "matlab": 40}
 TASKS = ("semseg", "depth", "normals", "edges")

@@ -14,8 +14,28 @@ import scipy.optimize
 from tests.helpers.dtypes import DTYPES
 
 # Around the widths of vectors, and empty and scalar tensors.
-SMALL_SHAPES = [(), (0,), (1,), (3,), (4,), (7,), (8,), (15,), (16,), (17,), (31,), (32,), (33,),
-                (63,), (64,), (65,), (2, 3, 5), (4, 0, 2), (1023,), (1025,)]  # fmt: skip
+SMALL_SHAPES = [
+    (),
+    (0,),
+    (1,),
+    (3,),
+    (4,),
+    (7,),
+    (8,),
+    (15,),
+    (16,),
+    (17,),
+    (31,),
+    (32,),
+    (33,),
+    (63,),
+    (64,),
+    (65,),
+    (2, 3, 5),
+    (4, 0, 2),
+    (1023,),
+    (1025,),
+]
 LARGE_SHAPES = [(65_535,), (65_536,), (65_537,), (131_073,)]  # around the size of a slice
 
 # === Task gradients ===
@@ -54,10 +74,12 @@ def dense(task_gradients):
     """The gradients as float64 arrays, zero for `None`."""
     shapes = [() if s is None else s for s in _shapes(task_gradients)]
     return [
-        [np.zeros(s) if g is None else np.asarray(g).astype(np.float64)
-         for g, s in zip(row, shapes, strict=True)]
+        [
+            np.zeros(s) if g is None else np.asarray(g).astype(np.float64)
+            for g, s in zip(row, shapes, strict=True)
+        ]
         for row in task_gradients
-    ]  # fmt: skip
+    ]
 
 
 def jacobian(task_gradients):
@@ -142,8 +164,10 @@ def direction_error(directions, expected, scale, checked=None):
 def magnitudes(task_gradients, weights):
     """V arrays: `Σ_k |w_k g_kv|`, the scale of rounding errors."""
     absolute = [[np.abs(g) for g in row] for row in dense(task_gradients)]
-    return [sum(abs(w) * row[v] for w, row in zip(weights, absolute, strict=True))
-            for v in range(len(absolute[0]))]  # fmt: skip
+    return [
+        sum(abs(w) * row[v] for w, row in zip(weights, absolute, strict=True))
+        for v in range(len(absolute[0]))
+    ]
 
 
 # === Jacobians for `balance` ===

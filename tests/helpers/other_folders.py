@@ -174,7 +174,11 @@ def write_taskonomy(root: pathlib.Path, count: int = 4) -> Truth:
 
 
 TASKONOMY_DOMAINS = {
-    "image": "rgb", "semseg": "segment_semantic", "depth": "depth_zbuffer", "normals": "normal",
-    "edges": "edge_texture", "keypoints": "keypoints2d",
+    "image": "rgb",
+    "semseg": "segment_semantic",
+    "depth": "depth_zbuffer",
+    "normals": "normal",
+    "edges": "edge_texture",
+    "keypoints": "keypoints2d",
     "principal_curvature": "principal_curvature",
-}  # fmt: skip
+}

@@ -35,20 +35,40 @@ def sigmoid_of(raw):
 TASKS = {
     "heat": mtl.Task("heat", 1, tf.identity, lambda: Cauchy(0.5), mean_error, "mae", False),
     "lidar": mtl.Task(
-        "lidar", 1, tf.identity, mtl.losses.L1, lambda c: [mtl.metrics.DepthMetrics()], "rmse",
+        "lidar",
+        1,
+        tf.identity,
+        mtl.losses.L1,
+        lambda c: [mtl.metrics.DepthMetrics()],
+        "rmse",
         False,
     ),
     "facing": mtl.Task(
-        "facing", 3, tf.identity, mtl.losses.NormalsL1, lambda c: [mtl.metrics.NormalsMetrics()],
-        "mean", False,
+        "facing",
+        3,
+        tf.identity,
+        mtl.losses.NormalsL1,
+        lambda c: [mtl.metrics.NormalsMetrics()],
+        "mean",
+        False,
     ),
     "cracks": mtl.Task(
-        "cracks", 1, sigmoid_of, mtl.losses.BalancedBinaryCrossEntropy,
-        lambda c: [mtl.metrics.EdgeMetrics(0.5)], "f", True,
+        "cracks",
+        1,
+        sigmoid_of,
+        mtl.losses.BalancedBinaryCrossEntropy,
+        lambda c: [mtl.metrics.EdgeMetrics(0.5)],
+        "f",
+        True,
     ),
     "road": mtl.Task(
-        "road", 1, sigmoid_of, lambda: keras.losses.BinaryCrossentropy(from_logits=True),
-        lambda c: [keras.metrics.BinaryAccuracy("hits", threshold=0.0)], "hits", True,
+        "road",
+        1,
+        sigmoid_of,
+        lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+        lambda c: [keras.metrics.BinaryAccuracy("hits", threshold=0.0)],
+        "hits",
+        True,
     ),
     "vehicle_parts": dataclasses.replace(
         mtl.TASKS["human_parts"], name="vehicle_parts", channels=5
@@ -58,21 +78,36 @@ TASKS = {
         "flow", 2, tf.identity, keras.losses.MeanSquaredError, mean_error, "rms", False
     ),
     "scene": mtl.Task(
-        "scene", 4, tf.nn.softmax,
+        "scene",
+        4,
+        tf.nn.softmax,
         lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        lambda c: [keras.metrics.SparseCategoricalAccuracy("share")], "share", True,
+        lambda c: [keras.metrics.SparseCategoricalAccuracy("share")],
+        "share",
+        True,
     ),
     "pose": mtl.Task(
-        "pose", 6, tf.identity, mtl.losses.L1, lambda c: [mtl.metrics.RegressionMetrics(c)],
-        "abs_error", False,
+        "pose",
+        6,
+        tf.identity,
+        mtl.losses.L1,
+        lambda c: [mtl.metrics.RegressionMetrics(c)],
+        "abs_error",
+        False,
     ),
-}  # fmt: skip
+}
 KINDS = {
-    "heat": TargetKind.VALUES, "lidar": TargetKind.DISTANCE, "facing": TargetKind.DIRECTION,
-    "cracks": TargetKind.BOUNDARY, "road": TargetKind.BINARY,
-    "vehicle_parts": TargetKind.CLASSES, "nyu/depth": TargetKind.DISTANCE,
-    "flow": TargetKind.VALUES, "scene": TargetKind.CLASSES, "pose": TargetKind.VALUES,
-}  # fmt: skip
+    "heat": TargetKind.VALUES,
+    "lidar": TargetKind.DISTANCE,
+    "facing": TargetKind.DIRECTION,
+    "cracks": TargetKind.BOUNDARY,
+    "road": TargetKind.BINARY,
+    "vehicle_parts": TargetKind.CLASSES,
+    "nyu/depth": TargetKind.DISTANCE,
+    "flow": TargetKind.VALUES,
+    "scene": TargetKind.CLASSES,
+    "pose": TargetKind.VALUES,
+}
 IMAGE_LEVEL = ("scene", "pose")
 MAPS = [name for name in TASKS if name not in IMAGE_LEVEL]
 ALL = list(TASKS.values())

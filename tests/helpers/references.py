@@ -7,9 +7,14 @@ import zlib
 import numpy as np
 
 _ARCHITECTURES = {
-    "single": "single_task", "shared": "shared_trunk", "cross_stitch": "cross_stitch",
-    "nddr": "nddr_cnn", "mtan": "mtan", "pad_net": "pad_net", "mti_net": "mti_net",
-}  # fmt: skip
+    "single": "single_task",
+    "shared": "shared_trunk",
+    "cross_stitch": "cross_stitch",
+    "nddr": "nddr_cnn",
+    "mtan": "mtan",
+    "pad_net": "pad_net",
+    "mti_net": "mti_net",
+}
 _BACKBONES = {"r18": "resnet18", "hr18": "hrnet_w18_small_v2"}
 OFFICIAL = (
     "single-r18-semseg",

@@ -53,11 +53,11 @@ def members(**content: bytes) -> Callable[[pathlib.Path], None]:
 ARCHIVES = {
     "a bomb": (bomb, "100 MiB of configuration"),
     "nested 100000 deep": (
-        members(**{"config.json": b"[" * 100_000, "metadata.json": b"{}",
-                   "model.weights.h5": b""}), "cannot be loaded"),
+        members(**{"config.json": b"[" * 100_000, "metadata.json": b"{}", "model.weights.h5": b""}),
+        "cannot be loaded",
+    ),
     "a member further up": (members(**{"../evil": b"x"}), "'../evil' leads out"),
-    "a member further up, among assets": (
-        members(**{"assets/../../evil": b"x"}), "leads out"),
+    "a member further up, among assets": (members(**{"assets/../../evil": b"x"}), "leads out"),
     "an absolute member": (members(**{"/tmp/mtl_tf_evil": b"x"}), "leads out"),
     "a member with backslashes": (members(**{"..\\evil": b"x"}), "leads out"),
     "no configuration": (members(a=b"x"), "cannot be loaded"),
@@ -66,7 +66,7 @@ ARCHIVES = {
     "a pipe": (os.mkfifo, "missing"),
     "a folder": (lambda path: path.mkdir(), "missing"),
     "a device": (lambda path: path.symlink_to("/dev/zero"), "missing"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("attack", ARCHIVES)
@@ -131,8 +131,10 @@ def test_a_model_of_something_else(tmp_path, command):
 
 def states(path: pathlib.Path, **changes: Any) -> None:
     images, targets, masks = batch({"semseg": 5, "depth": 1}, 2)
-    outputs = {"semseg": np.eye(5, dtype=np.float32)[targets["semseg"][..., 0]],
-               "depth": targets["depth"]}  # fmt: skip
+    outputs = {
+        "semseg": np.eye(5, dtype=np.float32)[targets["semseg"][..., 0]],
+        "depth": targets["depth"],
+    }
     judged = mtl.evaluation.evaluate_images(
         lambda image, training: outputs, [(images, targets, masks)], {"semseg": 5, "depth": 1}
     )

@@ -26,8 +26,7 @@ FILES = {
     "a billion laughs for tasks": (LAUGHS + "tasks: *a39", "more than 10000 values"),
     "a list that holds itself": ("tasks: &a [*a]", "holds itself"),
     "a key twice": ("epochs: 3\nlearning_rate: 1e-3\nepochs: 300", "'epochs' is there twice"),
-    "a key twice, further in": (
-        "loss_weights: {depth: 1.0, depth: 2.0}", "'depth' is there twice"),
+    "a key twice, further in": ("loss_weights: {depth: 1.0, depth: 2.0}", "'depth' is there twice"),
     "a key twice, in JSON": ('{"epochs": 3, "epochs": 4}', "'epochs' is there twice"),
     "nested deep": ("[" * 3000, "a.yaml is neither YAML nor JSON"),
     "nested deep, in JSON": ('{"tasks": ' + "[" * 3000 + "]" * 3000 + "}", "a.yaml"),
@@ -47,12 +46,11 @@ FILES = {
     "NaN among free options": ("architecture_options: {a: .nan}", "what JSON can"),
     "a set among free options": ("architecture_options: {a: !!set {b}}", "what JSON can"),
     "a name with escapes": (f'"{"a" + chr(92)}e[2J": 1', "unknown; known are"),
-    "10000 unknown names": (
-        "\n".join(f"a{i}: 1" for i in range(4000)), "and 3990 more"),
+    "10000 unknown names": ("\n".join(f"a{i}: 1" for i in range(4000)), "and 3990 more"),
     "a value of 100000 letters": (f"tasks: {'a' * 100_000}", "tasks"),
     "a file of a megabyte": ("a: " + "b" * (1 << 20), "more than"),
     "no UTF-8": ("a: \udcff", "a.yaml is neither YAML nor JSON"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("attack", FILES)

@@ -47,9 +47,13 @@ def test_a_line_fits_into_the_contact_sheet(shape, tmp_path, command):
     from PIL import Image
 
     write_pack(tmp_path / "in")
-    for folder, suffix, mode in (("rgb", "jpg", "RGB"), ("seg40", "png", "L"),
-                                 ("depth", "png", "L"), ("normal", "jpg", "RGB"),
-                                 ("edge", "png", "L")):  # fmt: skip
+    for folder, suffix, mode in (
+        ("rgb", "jpg", "RGB"),
+        ("seg40", "png", "L"),
+        ("depth", "png", "L"),
+        ("normal", "jpg", "RGB"),
+        ("edge", "png", "L"),
+    ):
         Image.new(mode, shape).save(tmp_path / "in" / folder / f"0001.{suffix}")
     outcome = command("data", "check", tmp_path / "in", "--sheet", tmp_path / "sheet.png")
     assert "4 images" in outcome.out and (tmp_path / "sheet.png").stat().st_size < 1 << 20

@@ -22,24 +22,36 @@ from tests.hostile.outcome import MARKUP
 OWNED = "owned_by_a_model.txt"
 """What the code in the files would write into the working folder."""
 CODE = {
-    "module": "keras.layers", "class_name": "Lambda", "registered_name": None,
-    "config": {"name": "code", "function": {"class_name": "__lambda__", "config": {
-        "code": "4wAAAAA=", "defaults": None, "closure": None}}},
-}  # fmt: skip
+    "module": "keras.layers",
+    "class_name": "Lambda",
+    "registered_name": None,
+    "config": {
+        "name": "code",
+        "function": {
+            "class_name": "__lambda__",
+            "config": {"code": "4wAAAAA=", "defaults": None, "closure": None},
+        },
+    },
+}
 SAVED_MODEL = {
-    "module": "keras.layers", "class_name": "TFSMLayer", "registered_name": None,
+    "module": "keras.layers",
+    "class_name": "TFSMLayer",
+    "registered_name": None,
     "config": {"filepath": "/nowhere", "call_endpoint": "serve"},
-}  # fmt: skip
+}
 READS_A_FILE = {
-    "module": "keras.layers", "class_name": "StringLookup", "registered_name": None,
+    "module": "keras.layers",
+    "class_name": "StringLookup",
+    "registered_name": None,
     "config": {"vocabulary": "/etc/passwd"},
-}  # fmt: skip
+}
 POPEN = {
-    "module": "subprocess", "class_name": "Popen", "registered_name": "Popen",
+    "module": "subprocess",
+    "class_name": "Popen",
+    "registered_name": "Popen",
     "config": {"args": ["touch", OWNED]},
-}  # fmt: skip
-SYSTEM = {"module": "os", "class_name": "function", "config": "system",
-          "registered_name": "system"}  # fmt: skip
+}
+SYSTEM = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
 EVAL = SYSTEM | {"module": "builtins", "config": "eval", "registered_name": "eval"}
 SHELL = {"module": "os", "class_name": "system", "registered_name": "system", "config": {}}
 
@@ -61,9 +73,11 @@ def trainer_path(tmp_path_factory):
 
 
 def rewritten(
-    source: pathlib.Path, path: pathlib.Path, change: Callable[[Any], Any] = lambda _: None,
+    source: pathlib.Path,
+    path: pathlib.Path,
+    change: Callable[[Any], Any] = lambda _: None,
     **members: bytes,
-) -> pathlib.Path:  # fmt: skip
+) -> pathlib.Path:
     """A model file with another configuration, or other members."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
@@ -126,16 +140,18 @@ TRAINERS = {
     "the model is os.system": (lambda c: c["config"].update(model=SYSTEM), "system"),
     "the model is eval": (lambda c: c["config"].update(model=EVAL), "eval"),
     "the model is a SavedModel": (lambda c: c["config"].update(model=SAVED_MODEL), "TFSMLayer"),
-    "the optimizer is a program": (
-        lambda c: c["compile_config"].update(optimizer=POPEN), "Popen"),
+    "the optimizer is a program": (lambda c: c["compile_config"].update(optimizer=POPEN), "Popen"),
     "the balancing is code": (lambda c: c["compile_config"].update(balancing=CODE), "safe_mode"),
-    "the balancing is os.system": (
-        lambda c: c["compile_config"].update(balancing=SHELL), "system"),
-    "a layer reads a file": (lambda c: c["config"]["model"]["config"]["layers"].insert(
-        1, READS_A_FILE | {"inbound_nodes": [], "name": "x"}), "."),
+    "the balancing is os.system": (lambda c: c["compile_config"].update(balancing=SHELL), "system"),
+    "a layer reads a file": (
+        lambda c: c["config"]["model"]["config"]["layers"].insert(
+            1, READS_A_FILE | {"inbound_nodes": [], "name": "x"}
+        ),
+        ".",
+    ),
     "no dictionary": (lambda c: [1, 2], "."),
     "nested 100000 deep": (lambda c: json.loads("[" * 400 + "]" * 400), "."),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("attack", TRAINERS)
@@ -206,9 +222,10 @@ def test_only_classes_of_keras_that_are_imported_are_known(config, known):
 @pytest.mark.parametrize("name", ["../../evil", MARKUP])
 def test_a_task_of_that_name_is_another_task(name, trainer_path, tmp_path):
     path = rewritten(
-        trainer_path, tmp_path / "bad.keras",
+        trainer_path,
+        tmp_path / "bad.keras",
         lambda config: config["config"]["tasks"][0].update(name=name),
-    )  # fmt: skip
+    )
     with pytest.raises(ValueError, match="has no output for task"):
         keras.saving.load_model(path)
 

@@ -79,9 +79,10 @@ def test_the_last_lines_of_a_cell_are_printed_harmlessly(tmp_path, capsys, monke
     """What failed repeats its log, whoever wrote into it."""
     cell = Cell(("shared_trunk", "fixed_weights"), make_config())
     monkeypatch.setattr(
-        processes, "command_of",
+        processes,
+        "command_of",
         lambda *_: [sys.executable, "-c", f"print({STEERING[:-1]!r}); raise SystemExit(3)"],
-    )  # fmt: skip
+    )
     processes.run_cells([cell], tmp_path, time_limit_s=60)
     printed = capsys.readouterr().out
     assert "ended with code 3" in printed and "\\x1b[2J" in printed and "\x1b" not in printed
@@ -136,14 +137,22 @@ def test_names_in_the_report_of_a_run(attack, tmp_path):
     task = dataclasses.replace(mtl.TASKS["semseg"], name=name, channels=3, class_names=classes)
     epoch = {f"{name}_loss": 1.0, f"{name}_weight": 1.0, f"{name}_a_cosine": 0.1}
     ids = np.zeros((4, 6, 1), np.int32)
-    pictures = [{"image": np.zeros((4, 6, 3), np.uint8), "outputs": {name: np.zeros((4, 6, 3))},
-                 "targets": {name: ids}, "masks": {name: np.ones((4, 6))}}]  # fmt: skip
+    pictures = [
+        {
+            "image": np.zeros((4, 6, 3), np.uint8),
+            "outputs": {name: np.zeros((4, 6, 3))},
+            "targets": {name: ids},
+            "masks": {name: np.ones((4, 6))},
+        }
+    ]
     options = dict.fromkeys(("data", "architecture", "backbone", "balancing", "x"), name)
     summary = {
-        "results": {name: {"miou": 0.5}}, "baseline": {name: {"miou": 0.4}},
-        "history": [epoch, epoch], "config": options | {"height": 4, "width": 6, name: name},
+        "results": {name: {"miou": 0.5}},
+        "baseline": {name: {"miou": 0.4}},
+        "history": [epoch, epoch],
+        "config": options | {"height": 4, "width": 6, name: name},
         "environment": {"parameters": 1, "training_s": 1.0, "processors": 1, "source": name},
-    }  # fmt: skip
+    }
     path = report.write_report(tmp_path, summary, pictures, [task])
     page = Page(path.read_text())
     page.assert_harmless()
@@ -157,8 +166,14 @@ def test_names_in_the_report_of_a_run(attack, tmp_path):
 def test_names_in_the_tables_of_a_survey(attack, tmp_path, monkeypatch):
     label = NAMES[attack] + "\n\x1b[2J"
     cell = Cell((label, label), make_config())
-    row = tables.Row(label, label, [{"depth": {"rmse": -0.5}}], [0],
-                     {"parameters": 1e6, "step_ms": 2.0}, {"mean": 0.1, "std": 0.0})  # fmt: skip
+    row = tables.Row(
+        label,
+        label,
+        [{"depth": {"rmse": -0.5}}],
+        [0],
+        {"parameters": 1e6, "step_ms": 2.0},
+        {"mean": 0.1, "std": 0.0},
+    )
     outcomes = [processes.Outcome(cell, tmp_path, f"{label} ended")]
     delta = comparison.Comparison(label, label, 1, 2, -1, -2, 0, 0.5, None)
     compared = [{"row": label, "images": 3, "delta": delta, "against": label}]
@@ -173,8 +188,15 @@ def test_names_in_the_tables_of_a_survey(attack, tmp_path, monkeypatch):
     assert len(latex) == 7
     assert len({len(re.findall(r"(?<!\\)&", line)) for line in latex[2:5:2]}) == 1
     commands = set(re.findall(r"\\([a-zA-Z]+)", latex[4]))
-    assert commands <= {"textbackslash", "textbf", "textless", "textgreater", "textbar",
-                        "textasciitilde", "textasciicircum"}  # fmt: skip
+    assert commands <= {
+        "textbackslash",
+        "textbf",
+        "textless",
+        "textgreater",
+        "textbar",
+        "textasciitilde",
+        "textasciicircum",
+    }
     cells = list(csv.reader(io.StringIO(tables.as_csv([row]))))
     assert {len(line) for line in cells} == {6}
     assert not [c for line in cells for c in line[:-1] if c.startswith(("=", "+", "-", "@"))]

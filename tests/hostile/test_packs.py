@@ -146,8 +146,10 @@ def test_a_record_that_claims_another_length(length, packed):
 
 
 def example(**features: bytes) -> bytes:
-    made = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-            for key, value in features.items()}  # fmt: skip
+    made = {
+        key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for key, value in features.items()
+    }
     return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
 
 
@@ -166,18 +168,31 @@ RECORDS = {
         features=tf.train.Features(feature={"image": tf.train.Feature()})
     ).SerializeToString(),
     "a bomb": example(
-        **{"image": a_colour(), "depth": zlib.compress(npy("(9000, 9000)", bytes(1 << 25)), 9),
-           "depth/mask": a_colour()}),
+        **{
+            "image": a_colour(),
+            "depth": zlib.compress(npy("(9000, 9000)", bytes(1 << 25)), 9),
+            "depth/mask": a_colour(),
+        }
+    ),
     "a terabyte": example(
-        **{"image": a_colour(), "depth": zlib.compress(npy("(500000, 500000)")),
-           "depth/mask": a_colour()}),
+        **{
+            "image": a_colour(),
+            "depth": zlib.compress(npy("(500000, 500000)")),
+            "depth/mask": a_colour(),
+        }
+    ),
     "a mask larger than the image": example(
-        **{"image": a_colour(), "depth": a_colour(), "depth/mask": png(60_000, 60_000)}),
+        **{"image": a_colour(), "depth": a_colour(), "depth/mask": png(60_000, 60_000)}
+    ),
     "an image of 60000x60000": example(image=png(60_000, 60_000)),
     "objects": example(
-        **{"image": a_colour(), "depth": zlib.compress(npy("(1,)", b"cos\nsystem\n.", "|O")),
-           "depth/mask": a_colour()}),
-}  # fmt: skip
+        **{
+            "image": a_colour(),
+            "depth": zlib.compress(npy("(1,)", b"cos\nsystem\n.", "|O")),
+            "depth/mask": a_colour(),
+        }
+    ),
+}
 
 
 @pytest.mark.parametrize("attack", RECORDS)
@@ -188,9 +203,15 @@ def test_records_that_lie(attack, tmp_path, command):
     with tf.io.TFRecordWriter(str(packed / "train-00000.tfrecord")) as writer:
         writer.write(record)
     shard = {"file": "train-00000.tfrecord", "records": [["0", 0, len(record), zlib.crc32(record)]]}
-    index = {"format": "mtl_tf packed data set", "version": 1, "tasks": {"depth": 1},
-             "input_shape": [8, 8, 3], "class_names": [], "augmentation": {},
-             "splits": {"train": [shard], "val": [shard]}}  # fmt: skip
+    index = {
+        "format": "mtl_tf packed data set",
+        "version": 1,
+        "tasks": {"depth": 1},
+        "input_shape": [8, 8, 3],
+        "class_names": [],
+        "augmentation": {},
+        "splits": {"train": [shard], "val": [shard]},
+    }
     (packed / "index.json").write_text(json.dumps(index))
     outcome = command("data", "check", packed, "--data", "packed", "--sheet", tmp_path / "s.png")
     assert outcome.code == 1 and "train-00000.tfrecord" in outcome.err

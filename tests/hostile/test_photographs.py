@@ -50,8 +50,17 @@ BAD = {
     "one colour, 14000x14000, whole": ("a.png", written(png(14_000, 14_000, 14_000)), "too large"),
     "claims 2^31 columns": ("a.png", written(png(2**31 - 1, 1)), "a.png"),
     "a BMP that claims 40000x40000": (
-        "a.bmp", written(b"BM" + bytes(8) + b"\x36\0\0\0\x28\0\0\0" + (40_000).to_bytes(4, "little")
-                         * 2 + b"\1\0\x18\0" + bytes(24)), "too large"),
+        "a.bmp",
+        written(
+            b"BM"
+            + bytes(8)
+            + b"\x36\0\0\0\x28\0\0\0"
+            + (40_000).to_bytes(4, "little") * 2
+            + b"\1\0\x18\0"
+            + bytes(24)
+        ),
+        "too large",
+    ),
     "no byte": ("a.jpg", written(b""), "not an image"),
     "PostScript, for which another program would be started": ("a.jpg", written(EPS), "damaged"),
     "a link to nothing": ("a.jpg", lambda path: path.symlink_to("nowhere"), "link to nothing"),
@@ -63,7 +72,7 @@ BAD = {
     "a playlist for a video": ("a.mp4", written(b"#EXTM3U\nhttp://127.0.0.1:9/a.ts\n"), "no video"),
     "a protocol for a video": ("concat:b.mp4", written(b"x"), "no video"),
     "no room for _TASK": ("a" * 246 + ".jpg", photo, "too long a name"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("attack", BAD)

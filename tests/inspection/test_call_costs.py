@@ -30,84 +30,113 @@ CONVOLUTIONS = {
     "Conv1D": (lambda x: layers.Conv1D(5, 3, padding="causal")(x), (7, C), 7 * 3 * C * 5),
     "Conv2D, strides": (lambda x: layers.Conv2D(5, 3, 2)(x), (H, W, C), 2 * 3 * 9 * C * 5),
     "Conv2D, dilated": (
-        lambda x: layers.Conv2D(5, 3, dilation_rate=2, padding="same")(x), (H, W, C), N * 9 * C * 5,
+        lambda x: layers.Conv2D(5, 3, dilation_rate=2, padding="same")(x),
+        (H, W, C),
+        N * 9 * C * 5,
     ),
     "Conv2D, groups": (lambda x: layers.Conv2D(6, 1, groups=2)(x), (H, W, C), N * 2 * 6),
     "Conv2D, channels first": (
         lambda x: layers.Conv2D(5, 3, padding="same", data_format="channels_first")(x),
-        (C, H, W), N * 9 * C * 5,
+        (C, H, W),
+        N * 9 * C * 5,
     ),
     "Conv3D": (lambda x: layers.Conv3D(5, 2, padding="same")(x), (3, H, W, C), 3 * N * 8 * C * 5),
     "Conv1DTranspose": (lambda x: layers.Conv1DTranspose(5, 3, 2)(x), (7, C), 7 * 3 * C * 5),
     "Conv2DTranspose": (lambda x: layers.Conv2DTranspose(5, 3, 2)(x), (H, W, C), N * 9 * C * 5),
     "Conv3DTranspose": (
-        lambda x: layers.Conv3DTranspose(5, 2, 2)(x), (2, H, W, C), 2 * N * 8 * C * 5,
+        lambda x: layers.Conv3DTranspose(5, 2, 2)(x),
+        (2, H, W, C),
+        2 * N * 8 * C * 5,
     ),
     "DepthwiseConv1D": (lambda x: layers.DepthwiseConv1D(3, padding="same")(x), (7, C), 7 * 3 * C),
     "DepthwiseConv2D, multiplier": (
         lambda x: layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same")(x),
-        (H, W, C), N * 9 * C * 2,
+        (H, W, C),
+        N * 9 * C * 2,
     ),
     "SeparableConv1D": (
-        lambda x: layers.SeparableConv1D(5, 3, padding="same")(x), (7, C), 7 * (3 * C + C * 5),
+        lambda x: layers.SeparableConv1D(5, 3, padding="same")(x),
+        (7, C),
+        7 * (3 * C + C * 5),
     ),
     "SeparableConv2D, multiplier": (
         lambda x: layers.SeparableConv2D(5, 3, depth_multiplier=2, padding="same")(x),
-        (H, W, C), N * (9 * C * 2 + C * 2 * 5),
+        (H, W, C),
+        N * (9 * C * 2 + C * 2 * 5),
     ),
-}  # fmt: skip
+}
 DENSE = {
     "Dense, rank 2": (lambda x: layers.Dense(5)(x), (C,), C * 5),
     "Dense, rank 4": (lambda x: layers.Dense(5)(x), (H, W, C), N * C * 5),
     "EinsumDense": (
-        lambda x: layers.EinsumDense("abc,cde->abde", (None, 2, 5))(x), (7, C), 7 * C * 2 * 5,
+        lambda x: layers.EinsumDense("abc,cde->abde", (None, 2, 5))(x),
+        (7, C),
+        7 * C * 2 * 5,
     ),
     "EinsumDense, ellipsis": (
-        lambda x: layers.EinsumDense("...x,xy->...y", 5)(x), (7, C), 7 * C * 5,
+        lambda x: layers.EinsumDense("...x,xy->...y", 5)(x),
+        (7, C),
+        7 * C * 5,
     ),
     "Embedding": (lambda x: layers.Embedding(9, 5)(x), (7,), 0),
     "TimeDistributed": (
-        lambda x: layers.TimeDistributed(layers.Conv2D(5, 1))(x), (3, H, W, C), 3 * N * C * 5,
+        lambda x: layers.TimeDistributed(layers.Conv2D(5, 1))(x),
+        (3, H, W, C),
+        3 * N * C * 5,
     ),
     "SpectralNormalization": (
-        lambda x: layers.SpectralNormalization(layers.Conv2D(5, 1))(x), (H, W, C), N * C * 5,
+        lambda x: layers.SpectralNormalization(layers.Conv2D(5, 1))(x),
+        (H, W, C),
+        N * C * 5,
     ),
     "Dot": (lambda x, y: layers.Dot(axes=2)([x, y]), (7, C), (9, C), 7 * 9 * C),
-}  # fmt: skip
+}
 RECURRENT = {
     "SimpleRNN": (lambda x: layers.SimpleRNN(5)(x), (7, C), 7 * (C * 5 + 5 * 5)),
     "LSTM": (lambda x: layers.LSTM(5)(x), (7, C), 7 * 4 * (C * 5 + 5 * 5)),
     "GRU": (lambda x: layers.GRU(5, return_sequences=True)(x), (7, C), 7 * 3 * (C * 5 + 5 * 5)),
     "Bidirectional": (
-        lambda x: layers.Bidirectional(layers.LSTM(5))(x), (7, C), 2 * 7 * 4 * (C * 5 + 5 * 5),
+        lambda x: layers.Bidirectional(layers.LSTM(5))(x),
+        (7, C),
+        2 * 7 * 4 * (C * 5 + 5 * 5),
     ),
     "RNN of two cells": (
-        lambda x: layers.RNN([layers.LSTMCell(5), layers.GRUCell(3)])(x), (7, C),
+        lambda x: layers.RNN([layers.LSTMCell(5), layers.GRUCell(3)])(x),
+        (7, C),
         7 * (4 * (C * 5 + 5 * 5) + 3 * (5 * 3 + 3 * 3)),
     ),
     "ConvLSTM2D": (
-        lambda x: layers.ConvLSTM2D(5, 3, padding="same")(x), (3, H, W, C),
+        lambda x: layers.ConvLSTM2D(5, 3, padding="same")(x),
+        (3, H, W, C),
         3 * N * 9 * 4 * (C * 5 + 5 * 5),
     ),
-}  # fmt: skip
+}
 ATTENTION = {
     "MultiHeadAttention": (  # two heads of 3: projections, then both products
-        lambda x, y: layers.MultiHeadAttention(2, 3, value_dim=5)(x, y), (7, C), (9, 11),
+        lambda x, y: layers.MultiHeadAttention(2, 3, value_dim=5)(x, y),
+        (7, C),
+        (9, 11),
         7 * C * 6 + 9 * 11 * 6 + 9 * 11 * 10 + 7 * 10 * C + 7 * 9 * (6 + 10),
     ),
     "MultiHeadAttention over two axes": (
-        lambda x: layers.MultiHeadAttention(2, 3, attention_axes=(1, 2))(x, x), (H, W, C),
+        lambda x: layers.MultiHeadAttention(2, 3, attention_axes=(1, 2))(x, x),
+        (H, W, C),
         4 * N * C * 6 + 2 * N * N * 6,
     ),
     "GroupQueryAttention": (  # four heads of 3 for queries, two for keys and values
-        lambda x, y: layers.GroupQueryAttention(3, 4, 2)(x, y), (7, C), (9, C),
+        lambda x, y: layers.GroupQueryAttention(3, 4, 2)(x, y),
+        (7, C),
+        (9, C),
         2 * 7 * C * 12 + 2 * 9 * C * 6 + 2 * 7 * 9 * 12,
     ),
     "Attention": (lambda x, y: layers.Attention()([x, y]), (7, C), (9, C), 2 * 7 * 9 * C),
     "AdditiveAttention": (
-        lambda x, y: layers.AdditiveAttention()([x, y]), (7, C), (9, C), 2 * 7 * 9 * C,
+        lambda x, y: layers.AdditiveAttention()([x, y]),
+        (7, C),
+        (9, C),
+        2 * 7 * 9 * C,
     ),
-}  # fmt: skip
+}
 LAYERS = CONVOLUTIONS | DENSE | RECURRENT | ATTENTION
 
 
@@ -130,12 +159,25 @@ def test_rules_say_what_tensorflow_computes(name):
 
 
 FREE = [
-    layers.BatchNormalization(), layers.LayerNormalization(), layers.GroupNormalization(2),
-    layers.ReLU(), layers.PReLU(), layers.Activation("gelu"), layers.Softmax(), layers.Dropout(0.5),
-    layers.MaxPooling2D(), layers.AveragePooling2D(2), layers.GlobalAveragePooling2D(),
-    layers.UpSampling2D(2, interpolation="bilinear"), layers.Resizing(3, 5), layers.Reshape((-1,)),
-    layers.ZeroPadding2D(), layers.Cropping2D(), layers.Rescaling(0.5), layers.RandomRotation(0.1),
-]  # fmt: skip
+    layers.BatchNormalization(),
+    layers.LayerNormalization(),
+    layers.GroupNormalization(2),
+    layers.ReLU(),
+    layers.PReLU(),
+    layers.Activation("gelu"),
+    layers.Softmax(),
+    layers.Dropout(0.5),
+    layers.MaxPooling2D(),
+    layers.AveragePooling2D(2),
+    layers.GlobalAveragePooling2D(),
+    layers.UpSampling2D(2, interpolation="bilinear"),
+    layers.Resizing(3, 5),
+    layers.Reshape((-1,)),
+    layers.ZeroPadding2D(),
+    layers.Cropping2D(),
+    layers.Rescaling(0.5),
+    layers.RandomRotation(0.1),
+]
 
 
 @pytest.mark.parametrize("layer", FREE, ids=lambda layer: type(layer).__name__)
@@ -152,35 +194,48 @@ FUNCTIONS = {
     "dot": (lambda x: ops.dot(x, kernel(C, 9)), (7, C), 7 * C * 9),
     "tensordot": (lambda x: ops.tensordot(x, kernel(C, 9), 1), (7, C), 7 * C * 9),
     "sum of products": (
-        lambda x, y: ops.sum(x[:, :, None] * y[:, None], -1), (7, C), (9, C), 7 * C * 9,
+        lambda x, y: ops.sum(x[:, :, None] * y[:, None], -1),
+        (7, C),
+        (9, C),
+        7 * C * 9,
     ),
     "conv": (lambda x: ops.conv(x, kernel(3, 3, C, 5), 1, "same"), (H, W, C), N * 9 * C * 5),
     "conv, dilated": (
-        lambda x: ops.conv(x, kernel(3, 3, C, 5), 1, "same", dilation_rate=2), (H, W, C),
+        lambda x: ops.conv(x, kernel(3, 3, C, 5), 1, "same", dilation_rate=2),
+        (H, W, C),
         N * 9 * C * 5,
     ),
     "depthwise_conv": (
-        lambda x: ops.depthwise_conv(x, kernel(3, 3, C, 1), 1, "same"), (H, W, C), N * 9 * C,
+        lambda x: ops.depthwise_conv(x, kernel(3, 3, C, 1), 1, "same"),
+        (H, W, C),
+        N * 9 * C,
     ),
     "dot_product_attention": (
-        lambda q, k: ops.dot_product_attention(q, k, k), (7, 2, 3), (9, 2, 3), 2 * 7 * 9 * 6,
+        lambda q, k: ops.dot_product_attention(q, k, k),
+        (7, 2, 3),
+        (9, 2, 3),
+        2 * 7 * 9 * 6,
     ),
     "Lambda": (
-        lambda x: layers.Lambda(lambda y: tf.matmul(y, y, transpose_b=True))(x), (7, C), 7 * 7 * C,
+        lambda x: layers.Lambda(lambda y: tf.matmul(y, y, transpose_b=True))(x),
+        (7, C),
+        7 * 7 * C,
     ),
     "Lambda, sum of products": (
         lambda x: layers.Lambda(lambda y: tf.reduce_sum(y[..., None] * kernel(C, 9), 2))(x),
-        (7, C), 7 * C * 9,
+        (7, C),
+        7 * C * 9,
     ),
     "tf.function": (
         lambda x: layers.Lambda(tf.function(lambda y: y @ kernel(C, 9), jit_compile=True))(x),
-        (7, C), 7 * C * 9,
+        (7, C),
+        7 * C * 9,
     ),
     "map": (lambda x: ops.map(lambda y: y @ kernel(C, 9), x), (7, C), 7 * C * 9),
     "arithmetic": (lambda x: ops.sigmoid(x) * x + ops.max(x, 1, keepdims=True) / 3, (7, C), 0),
     "softmax of a slice": (lambda x: ops.softmax(ops.transpose(x[:, 1:], (0, 2, 1))), (7, C), 0),
     "resize": (lambda x: ops.image.resize(x, (3, 5)), (H, W, C), 0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -244,10 +299,15 @@ class Wrapped(layers.Wrapper):
 
 @pytest.mark.parametrize(
     ("layer", "expected"),
-    [(Mixing(), N * C * 5), (Block(), 2 * N * 9 * C * C + N * C * C), (Sum(), 2 * N * C * 5),
-     (Doubled(C), 2 * N * C * C), (Wrapped(layers.Conv2D(5, 1)), N * C * 5)],
+    [
+        (Mixing(), N * C * 5),
+        (Block(), 2 * N * 9 * C * C + N * C * C),
+        (Sum(), 2 * N * C * 5),
+        (Doubled(C), 2 * N * C * C),
+        (Wrapped(layers.Conv2D(5, 1)), N * C * 5),
+    ],
     ids=lambda x: type(x).__name__,
-)  # fmt: skip
+)
 def test_custom_layers(layer, expected):
     assert counted(layer) == expected
 
@@ -290,11 +350,13 @@ def until_large(x):
 
 @pytest.mark.parametrize(
     ("layer", "reason"),
-    [(Opaque(name="secret"), "PyFunc"),
-     (layers.Lambda(until_large, name="secret"), "unknown number of times"),
-     (layers.Lambda(lambda x: tf.signal.rfft(x), name="secret"), "RFFT"),
-     (layers.Lambda(lambda x: tf.linalg.svd(x, compute_uv=False), name="secret"), "Svd")],
-)  # fmt: skip
+    [
+        (Opaque(name="secret"), "PyFunc"),
+        (layers.Lambda(until_large, name="secret"), "unknown number of times"),
+        (layers.Lambda(lambda x: tf.signal.rfft(x), name="secret"), "RFFT"),
+        (layers.Lambda(lambda x: tf.linalg.svd(x, compute_uv=False), name="secret"), "Svd"),
+    ],
+)
 def test_what_cannot_be_counted_is_refused_by_name(layer, reason):
     with pytest.raises(ValueError, match=rf"'secret'.*{reason}.*multiply_adds\(input_shapes"):
         counted(layer)
@@ -370,11 +432,17 @@ def test_affinities_of_the_decoders():
     for cls in (mtl.architectures.PAPNet, mtl.architectures.PSD):
         model = cls("resnet18", tasks, shape)
         found[cls] = [
-            sum(cost for layer, cost in mtl.inspection.call_costs.multiply_adds(model.outputs)
-                if isinstance(layer, kind))
-            for kind in (mtl.layers.AffinityPropagation, mtl.layers.LocalAffinity,
-                         mtl.layers.LocalDiffusion)
-        ]  # fmt: skip
+            sum(
+                cost
+                for layer, cost in mtl.inspection.call_costs.multiply_adds(model.outputs)
+                if isinstance(layer, kind)
+            )
+            for kind in (
+                mtl.layers.AffinityPropagation,
+                mtl.layers.LocalAffinity,
+                mtl.layers.LocalDiffusion,
+            )
+        ]
         for layer in model.layers:
             if isinstance(layer, mtl.layers.AffinityPropagation):
                 embeddings, features = layer._inbound_nodes[0].arguments.args
@@ -392,13 +460,25 @@ def test_affinities_of_the_decoders():
 # === Published numbers ===
 
 PUBLISHED = {  # billions, as the papers or the model cards of the weights have them
-    "MobileNetV2": (224, 0.30), "EfficientNetB0": (224, 0.39), "MobileNetV3Large": (224, 0.219),
-    "Xception": (299, 8.4), "ConvNeXtTiny": (224, 4.5), "ResNet50V2": (224, 3.5),
-    "MobileNet": (224, 0.569), "MobileNetV3Small": (224, 0.056), "VGG16": (224, 15.5),
-    "ResNet50": (224, 3.86), "ResNet101": (224, 7.6), "DenseNet121": (224, 2.83),
-    "InceptionV3": (299, 5.7), "InceptionResNetV2": (299, 13.2), "NASNetMobile": (224, 0.564),
-    "NASNetLarge": (331, 23.8), "EfficientNetV2B0": (224, 0.72), "ConvNeXtBase": (224, 15.4),
-}  # fmt: skip
+    "MobileNetV2": (224, 0.30),
+    "EfficientNetB0": (224, 0.39),
+    "MobileNetV3Large": (224, 0.219),
+    "Xception": (299, 8.4),
+    "ConvNeXtTiny": (224, 4.5),
+    "ResNet50V2": (224, 3.5),
+    "MobileNet": (224, 0.569),
+    "MobileNetV3Small": (224, 0.056),
+    "VGG16": (224, 15.5),
+    "ResNet50": (224, 3.86),
+    "ResNet101": (224, 7.6),
+    "DenseNet121": (224, 2.83),
+    "InceptionV3": (299, 5.7),
+    "InceptionResNetV2": (299, 13.2),
+    "NASNetMobile": (224, 0.564),
+    "NASNetLarge": (331, 23.8),
+    "EfficientNetV2B0": (224, 0.72),
+    "ConvNeXtBase": (224, 15.4),
+}
 QUICK = ("MobileNetV2", "EfficientNetB0", "Xception", "ConvNeXtTiny")
 
 
@@ -416,17 +496,25 @@ def test_networks_of_keras_cost_what_was_published(name):
 def test_transformers_of_keras_hub():
     models = pytest.importorskip("keras_hub").models
     vit = models.ViTBackbone(
-        image_shape=(224, 224, 3), patch_size=16, num_layers=12, num_heads=3, hidden_dim=192,
+        image_shape=(224, 224, 3),
+        patch_size=16,
+        num_layers=12,
+        num_heads=3,
+        hidden_dim=192,
         mlp_dim=768,
-    )  # fmt: skip
+    )
     n, d = 197, 192  # tokens, channels
     layer = n * 4 * d * d + 2 * n * n * d + 2 * n * d * 4 * d
     expected = 196 * 16 * 16 * 3 * d + 12 * layer
     assert mtl.architectures.summary(vit).multiply_adds == expected
     swin = models.SwinTransformerBackbone(
-        image_shape=(224, 224, 3), patch_size=4, embed_dim=96, depths=(2, 2, 6, 2),
-        num_heads=(3, 6, 12, 24), window_size=7,
-    )  # fmt: skip
+        image_shape=(224, 224, 3),
+        patch_size=4,
+        embed_dim=96,
+        depths=(2, 2, 6, 2),
+        num_heads=(3, 6, 12, 24),
+        window_size=7,
+    )
     found = mtl.architectures.summary(swin).multiply_adds
     assert found / 1e9 == pytest.approx(4.5, rel=0.01)
 

@@ -72,13 +72,20 @@ def test_the_same_model_gives_the_same_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("layer", "box"),
-    [("decoder.0.convs.1.0", "heads.depth"), ("backbone.1.last_layer.0", "backbone.fuse"),
-     ("backbone.0.bn2", "backbone.stem"), ("backbone.transition2.2.0.1", "backbone.stage3"),
-     ("backbone.depth+a.b.layer2.0.conv1", "backbone.depth+a.b.layer2"),
-     ("nddr.stage2.1.layer.depth.0", "nddr.stage2.depth"),
-     ("attention_2.1.depth.3", "attention_2.depth"), ("refine_1.0", "refine_1"),
-     ("scale_2.refinement.depth.0.conv1", "scale_2.depth"), ("branching", "branching"),
-     ("fpm_scale_1.se.depth.squeeze.0", "fpm_1"), ("re_lu_3", None)],
-)  # fmt: skip
+    [
+        ("decoder.0.convs.1.0", "heads.depth"),
+        ("backbone.1.last_layer.0", "backbone.fuse"),
+        ("backbone.0.bn2", "backbone.stem"),
+        ("backbone.transition2.2.0.1", "backbone.stage3"),
+        ("backbone.depth+a.b.layer2.0.conv1", "backbone.depth+a.b.layer2"),
+        ("nddr.stage2.1.layer.depth.0", "nddr.stage2.depth"),
+        ("attention_2.1.depth.3", "attention_2.depth"),
+        ("refine_1.0", "refine_1"),
+        ("scale_2.refinement.depth.0.conv1", "scale_2.depth"),
+        ("branching", "branching"),
+        ("fpm_scale_1.se.depth.squeeze.0", "fpm_1"),
+        ("re_lu_3", None),
+    ],
+)
 def test_the_box_of_a_layer_follows_from_its_name(layer, box):
     assert _box_name(layer, ["depth", "a.b"]) == box

@@ -10,8 +10,10 @@ from tests.helpers.inputs import tiny_backbone
 
 TASKS = {"semseg": 5, "depth": 1}
 # Of tiny_backbone(16, 24): 3x3 convolutions of stride 2, to 4, 8 and 12 channels, with norms.
-BACKBONE = (3 * 9 * 4 + 4 * 9 * 8 + 8 * 9 * 12 + 2 * (4 + 8 + 12),
-            96 * 3 * 9 * 4 + 24 * 4 * 9 * 8 + 6 * 8 * 9 * 12)  # fmt: skip
+BACKBONE = (
+    3 * 9 * 4 + 4 * 9 * 8 + 8 * 9 * 12 + 2 * (4 + 8 + 12),
+    96 * 3 * 9 * 4 + 24 * 4 * 9 * 8 + 6 * 8 * 9 * 12,
+)
 
 
 def head_cost(task_channels):

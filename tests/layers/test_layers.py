@@ -11,8 +11,12 @@ def test_resizing_has_half_pixel_centres():
     image = keras.Input((2, 2, 1))
     model = keras.Model(image, mtl.layers.resize_to(image, 4, 4))
     output = model(np.array([[0, 1], [2, 3]], np.float32)[None, ..., None])[0, ..., 0]
-    expected = [[0, 0.25, 0.75, 1], [0.5, 0.75, 1.25, 1.5], [1.5, 1.75, 2.25, 2.5],
-                [2, 2.25, 2.75, 3]]  # fmt: skip
+    expected = [
+        [0, 0.25, 0.75, 1],
+        [0.5, 0.75, 1.25, 1.5],
+        [1.5, 1.75, 2.25, 2.5],
+        [2, 2.25, 2.75, 3],
+    ]
     np.testing.assert_allclose(output, expected)
 
 

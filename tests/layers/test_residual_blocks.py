@@ -33,10 +33,7 @@ def bottleneck_parameters(inputs, outputs, shortcut):
 )
 @pytest.mark.parametrize(
     ("block", "expected"),
-    [
-        (mtl.layers.basic_block, basic_parameters),
-        (mtl.layers.bottleneck, bottleneck_parameters),
-    ],
+    [(mtl.layers.basic_block, basic_parameters), (mtl.layers.bottleneck, bottleneck_parameters)],
 )
 def test_shape_and_parameters(block, expected, inputs, outputs, strides):
     model = build(block, inputs, outputs, strides=strides)

@@ -77,8 +77,10 @@ def test_share_of_negatives_is_of_the_whole_batch():
     y_true, y_pred, mask = inputs("saliency", seed=3)
     y_true[0], mask[1, :3] = 1.0, 0.0
     value = BalancedBinaryCrossEntropy()(y_true, y_pred, mask)
-    per_image = [BalancedBinaryCrossEntropy()(*(x[i : i + 1] for x in (y_true, y_pred, mask)))
-                 for i in range(2)]  # fmt: skip
+    per_image = [
+        BalancedBinaryCrossEntropy()(*(x[i : i + 1] for x in (y_true, y_pred, mask)))
+        for i in range(2)
+    ]
     np.testing.assert_allclose(value, truth_with(None)(y_true, y_pred, mask), rtol=1e-5)
     assert abs(value - np.mean(per_image)) > 0.01
 

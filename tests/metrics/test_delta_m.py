@@ -98,10 +98,9 @@ def test_delta_m_is_the_mean_of_what_the_tasks_gain(definition):
         "depth": {"rmse": 0.66, "abs_error": 0.4, "abs_rel": 0.2},
     }
     gains = mtl.metrics.task_deltas(ours, single, single, definition)
-    expected = {
-        "survey": {"semseg": 0.1, "depth": -0.1},
-        "libmtl": {"semseg": 0.05, "depth": 0.1},
-    }[definition]
+    expected = {"survey": {"semseg": 0.1, "depth": -0.1}, "libmtl": {"semseg": 0.05, "depth": 0.1}}[
+        definition
+    ]
     assert gains == pytest.approx(expected)
     assert mtl.metrics.delta_m(ours, single, single, definition) == pytest.approx(
         sum(expected.values()) / 2

@@ -17,11 +17,13 @@ def truth(y_true, y_pred, mask):
             target = y_true[i, ..., 0][valid] >= 0.5
             predicted = 1 / (1 + np.exp(-np.float64(y_pred[i, ..., 0][valid]))) >= threshold
             hits, union = np.sum(target & predicted), np.sum(target | predicted)
-            rows.append([
-                hits / union if union else 1.0,
-                hits / max(np.sum(predicted), 1),
-                hits / max(np.sum(target), 1),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    hits / union if union else 1.0,
+                    hits / max(np.sum(predicted), 1),
+                    hits / max(np.sum(target), 1),
+                ]
+            )
         jaccard, precision, recall = np.mean(rows, axis=0)
         miou.append(jaccard)
         f1.append(2 * precision * recall / max(precision + recall, 1e-12))

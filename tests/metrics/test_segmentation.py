@@ -38,8 +38,12 @@ def test_skipping_background_images_changes_the_result():
     y_true, y_pred, mask = inputs("segmentation")
     y_true[1] = 0
     skipped = feed(SegmentationMetrics(4, skip_background_images=True), y_true, y_pred, mask)
-    kept = feed(SegmentationMetrics(4), np.delete(y_true, 1, 0), np.delete(y_pred, 1, 0),
-                np.delete(mask, 1, 0))  # fmt: skip
+    kept = feed(
+        SegmentationMetrics(4),
+        np.delete(y_true, 1, 0),
+        np.delete(y_pred, 1, 0),
+        np.delete(mask, 1, 0),
+    )
     assert skipped == kept
     assert feed(SegmentationMetrics(4), y_true, y_pred, mask) != kept
 

@@ -13,9 +13,17 @@ import numpy as np
 
 DTYPES = (np.float32, np.float16, ml_dtypes.bfloat16)
 METHODS = (
-    "mgda", "upgrad", "dualproj", "pcgrad", "gradvac", "cagrad", "nash_mtl", "fairgrad", "imtl_g",
+    "mgda",
+    "upgrad",
+    "dualproj",
+    "pcgrad",
+    "gradvac",
+    "cagrad",
+    "nash_mtl",
+    "fairgrad",
+    "imtl_g",
     "aligned_mtl",
-)  # fmt: skip
+)
 
 
 def load(path):
@@ -85,8 +93,13 @@ def random_feature_calls(kernels, r, threads):
     for target in range(targets):
         for source in range(sources):
             if r.random() < 0.7:
-                numbers += [target, source, len(packed[source]) * channels,
-                            source, (len(packed[source]) + 1) * channels]  # fmt: skip
+                numbers += [
+                    target,
+                    source,
+                    len(packed[source]) * channels,
+                    source,
+                    (len(packed[source]) + 1) * channels,
+                ]
                 packed[source] += [target, target]
     if wrong and len(numbers) > 1:
         numbers[r.integers(1, len(numbers))] += int(r.integers(-100, 100))

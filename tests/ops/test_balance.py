@@ -68,11 +68,7 @@ def test_oracle_values(implementation):
 
 @pytest.mark.parametrize(
     ("J", "c", "expected"),
-    [
-        (J2, 0.4, [1, 0]),
-        (J3, 0.4, [0.83886, 0.16114, 0]),
-        (J3, 0.5, [0.73139, 0.26861, 0]),
-    ],
+    [(J2, 0.4, [1, 0]), (J3, 0.4, [0.83886, 0.16114, 0]), (J3, 0.5, [0.73139, 0.26861, 0])],
 )
 def test_oracle_of_the_simplex_problem_of_cagrad(J, c, expected):
     weights = balance(FAST, gram(J), "cagrad", c=c)[0]

@@ -11,13 +11,7 @@ from mtl_tf.ops import BalanceStatus
 from mtl_tf.ops._balance import METHODS
 from tests.helpers import ops as truth
 from tests.helpers.ops import J3, random_jacobian
-from tests.ops.balance_errors import (
-    FAST,
-    HARD,
-    STATIONARY,
-    error,
-    gram,
-)
+from tests.ops.balance_errors import FAST, HARD, STATIONARY, error, gram
 from tests.ops.implementations import ALL, balance
 
 

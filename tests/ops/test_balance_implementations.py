@@ -9,13 +9,7 @@ import tensorflow as tf
 import mtl_tf as mtl
 from mtl_tf.ops._balance import METHODS
 from tests.helpers.ops import J3, KINDS, random_jacobian
-from tests.ops.balance_errors import (
-    HARD,
-    VARIANTS,
-    direction_error,
-    gram,
-    name_of,
-)
+from tests.ops.balance_errors import HARD, VARIANTS, direction_error, gram, name_of
 from tests.ops.implementations import ALL, balance, needs_native
 
 

@@ -17,8 +17,14 @@ def test_nvcc_has_compiled_these_sources():
 
 
 def test_a_change_of_any_source_is_seen(tmp_path):
-    sources = ["CMakeLists.txt", "cmake/Find.cmake", "ops/kernels/a.cu", "ops/kernels/a.cuh",
-               "ops/kernels/solvers/a.h", "ops/bindings/a.cc"]  # fmt: skip
+    sources = [
+        "CMakeLists.txt",
+        "cmake/Find.cmake",
+        "ops/kernels/a.cu",
+        "ops/kernels/a.cuh",
+        "ops/kernels/solvers/a.h",
+        "ops/bindings/a.cc",
+    ]
     for name in sources:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

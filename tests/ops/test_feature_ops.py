@@ -27,10 +27,16 @@ SOME = pytest.mark.parametrize(
         for name, op in OPS.items()
     ],
 )
-COMPILED = [pytest.param(name, op, id=f"{name}-{key}",
-                         marks=[] if key in OF_EACH_KIND or name not in ("graph", "xla")
-                         else pytest.mark.slow)
-            for name in ALL for key, op in OPS.items()]  # fmt: skip
+COMPILED = [
+    pytest.param(
+        name,
+        op,
+        id=f"{name}-{key}",
+        marks=[] if key in OF_EACH_KIND or name not in ("graph", "xla") else pytest.mark.slow,
+    )
+    for name in ALL
+    for key, op in OPS.items()
+]
 NATIVE = ("float32", "bfloat16", "float16")
 
 
@@ -74,8 +80,7 @@ def test_values_and_gradients(implementation, dtype, op):
     )
     own_values = error(values("reference", op, arrays), op.truth(exact(arrays)))
     own_gradients = error(
-        gradients("reference", op, arrays, upstream),
-        op.gradients(exact(arrays), exact(upstream)),
+        gradients("reference", op, arrays, upstream), op.gradients(exact(arrays), exact(upstream))
     )
     floor = max(epsilon(dtype) * (4 if op.is_loss else 1), 3e-7 if op.float32 else 0)
     assert own_values < 30 * floor and own_gradients < 300 * floor
@@ -158,9 +163,8 @@ def test_threads_change_nothing(dtype, op):
 @pytest.mark.parametrize("implementation", ["eager", "xla", "reference"])
 def test_an_empty_batch(implementation, op):
     arrays = [
-        a if i in op.float32 or a.ndim < 2 else a[:0]
-        for i, a in enumerate(op.draw("float32"))
-    ]  # fmt: skip
+        a if i in op.float32 or a.ndim < 2 else a[:0] for i, a in enumerate(op.draw("float32"))
+    ]
     results = values(implementation, op, arrays)
     assert [y.shape for y in results] == [y.shape for y in op.truth(exact(arrays))]
     upstream = upstream_of(op, arrays, "float32")

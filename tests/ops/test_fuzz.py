@@ -9,10 +9,7 @@ from tests.helpers import ops as truth
 from tests.ops.implementations import ALL, balance, needs_native, run
 
 quick = settings(
-    max_examples=80,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 shapes = st.one_of(
     st.just(()),
@@ -92,8 +89,18 @@ def test_grad_drop(case, leaks):
     assert error <= bound(dtype, task_gradients)
 
 
-METHODS = ["mgda", "upgrad", "dualproj", "pcgrad", "gradvac", "cagrad", "nash_mtl", "fairgrad",
-           "imtl_g", "aligned_mtl"]  # fmt: skip
+METHODS = [
+    "mgda",
+    "upgrad",
+    "dualproj",
+    "pcgrad",
+    "gradvac",
+    "cagrad",
+    "nash_mtl",
+    "fairgrad",
+    "imtl_g",
+    "aligned_mtl",
+]
 
 
 @settings(quick, max_examples=300)

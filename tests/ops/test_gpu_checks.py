@@ -95,8 +95,14 @@ def test_jax_without_its_plugin_is_no_gpu_library(monkeypatch):
 
 
 def test_a_table_without_a_row_of_the_kernels():
-    row = {"op": "cross_stitch", "part": "forward", "dtype": "bfloat16", "form": "jax.jit",
-           "milliseconds": 2.0, "gigabytes_per_second": 100.0}  # fmt: skip
+    row = {
+        "op": "cross_stitch",
+        "part": "forward",
+        "dtype": "bfloat16",
+        "form": "jax.jit",
+        "milliseconds": 2.0,
+        "gigabytes_per_second": 100.0,
+    }
     assert "| 2.000 | 100 | 50% | - |" in feature_table([row], 200.0)
 
 

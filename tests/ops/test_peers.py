@@ -10,8 +10,15 @@ torch = pytest.importorskip("torch")
 aggregation = pytest.importorskip("torchjd.aggregation")
 
 GRAMIANS = [J @ J.T for J in (J2, J3)]
-GRAMIANS += [J @ J.T for J in (random_jacobian(k, s, kind) for k in (2, 3, 5)
-                               for s in range(4) for kind in ("plain", "conflict"))]  # fmt: skip
+GRAMIANS += [
+    J @ J.T
+    for J in (
+        random_jacobian(k, s, kind)
+        for k in (2, 3, 5)
+        for s in range(4)
+        for kind in ("plain", "conflict")
+    )
+]
 
 
 def agree(weighting, method, atol, gramians=GRAMIANS, **parameters):

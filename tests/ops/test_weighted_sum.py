@@ -100,9 +100,9 @@ def test_several_dtypes_in_one_call(implementation):
 def test_float64_keeps_the_digits_of_weights(implementation):
     ones = np.ones(2)
     for weights in ([0.1, 0.7], np.array([0.1, 0.7])):
-        function = mtl.ops.weighted_sum if implementation == "eager" else (
-            mtl.ops.reference.weighted_sum
-        )  # fmt: skip
+        function = (
+            mtl.ops.weighted_sum if implementation == "eager" else (mtl.ops.reference.weighted_sum)
+        )
         (result,) = function([[ones], [ones]], weights)
         np.testing.assert_allclose(result, [0.8, 0.8], rtol=1e-15)
 

@@ -34,9 +34,11 @@ class Command:
         with self.errors.open("w") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mtl_tf.cli", *map(str, arguments)],
-                env=os.environ | {MARK: self.mark}, stdout=subprocess.DEVNULL, stderr=stream,
+                env=os.environ | {MARK: self.mark},
+                stdout=subprocess.DEVNULL,
+                stderr=stream,
                 start_new_session=True,
-            )  # fmt: skip
+            )
 
     def living(self):
         """Numbers of the processes that carry the mark and are not yet dead."""
@@ -97,9 +99,25 @@ def test_training_on_a_damaged_photograph(split, tmp_path):
     data = mtl.data.NYUDv2(tmp_path / "nyud", num_classes=40)
     photo = tmp_path / "nyud" / "rgb" / f"{data.ids(split)[-1]}.jpg"
     photo.write_bytes(photo.read_bytes()[:200])
-    options = ["--data", "nyud", "--root", tmp_path / "nyud", "--num-classes", "40", "--height",
-               "32", "--width", "64", "--batch-size", "2", "--tasks", "semseg,depth",
-               "--epochs", "1", "--quiet"]  # fmt: skip
+    options = [
+        "--data",
+        "nyud",
+        "--root",
+        tmp_path / "nyud",
+        "--num-classes",
+        "40",
+        "--height",
+        "32",
+        "--width",
+        "64",
+        "--batch-size",
+        "2",
+        "--tasks",
+        "semseg,depth",
+        "--epochs",
+        "1",
+        "--quiet",
+    ]
     begun = time.monotonic()
     code, told = run(["train", *options, "--out", tmp_path / "run"], tmp_path)
     assert code == 1 and time.monotonic() - begun < 60
@@ -118,8 +136,19 @@ def stage_of_training(folder, stage):
     }[stage]
 
 
-TRAIN = [*ROOMS, "--tasks", "depth,edges", "--train-size", "40", "--val-size", "6", "--epochs", "3",
-         "--quiet", "--resume"]  # fmt: skip
+TRAIN = [
+    *ROOMS,
+    "--tasks",
+    "depth,edges",
+    "--train-size",
+    "40",
+    "--val-size",
+    "6",
+    "--epochs",
+    "3",
+    "--quiet",
+    "--resume",
+]
 
 
 @pytest.mark.slow
@@ -152,15 +181,22 @@ def test_train(number, stage, tmp_path):
 def test_survey_and_tune(number, kind, tmp_path):
     out = tmp_path / "out"
     options = {
-        "data": "rendered_rooms", "tasks": ["depth", "normals"], "height": 32, "width": 64,
-        "train_size": 40, "val_size": 4, "batch_size": 4, "epochs": 2,
-    }  # fmt: skip
+        "data": "rendered_rooms",
+        "tasks": ["depth", "normals"],
+        "height": 32,
+        "width": 64,
+        "train_size": 40,
+        "val_size": 4,
+        "batch_size": 4,
+        "epochs": 2,
+    }
     (tmp_path / "options.json").write_text(json.dumps(options))
     arguments = [kind, "--config", tmp_path / "options.json", "--out", out]
     arguments += (
-        ["--architectures", "shared_trunk", "--workers", "2"] if kind == "survey"
+        ["--architectures", "shared_trunk", "--workers", "2"]
+        if kind == "survey"
         else ["--trials", "2"]
-    )  # fmt: skip
+    )
     command = Command(arguments, tmp_path)
     command.wait_for(lambda: any(out.glob("cells/*/backup/epoch_*")))
     assert len(command.living()) >= 2

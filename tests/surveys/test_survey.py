@@ -15,16 +15,22 @@ from mtl_tf import cli
 from mtl_tf.surveys import SURVEYS, grid, processes, tables
 from mtl_tf.surveys.survey import survey
 
-BASE = {"data": "rendered_rooms", "tasks": ("semseg", "depth"), "epochs": 1,
-        "loss_weights": {"depth": 2.0}}  # fmt: skip
+BASE = {
+    "data": "rendered_rooms",
+    "tasks": ("semseg", "depth"),
+    "epochs": 1,
+    "loss_weights": {"depth": 2.0},
+}
 ROWS = [("shared_trunk", "fixed_weights"), ("mtan", "dwa")]
 
 
 def test_cells_are_baselines_and_rows_for_each_seed():
     cells = grid.make_cells(ROWS, [0, 1], BASE)
     assert [cell.row for cell in cells[:4]] == [
-        ("single_task", "semseg"), ("single_task", "depth"), *ROWS,
-    ]  # fmt: skip
+        ("single_task", "semseg"),
+        ("single_task", "depth"),
+        *ROWS,
+    ]
     assert len(cells) == 8 and len({cell.key for cell in cells}) == 8
     assert {cell.config.seed for cell in cells[4:]} == {1}
     semseg, depth = cells[0].config, cells[1].config
@@ -50,9 +56,14 @@ def test_named_surveys_are_valid(name):
 
 @pytest.mark.parametrize(
     ("rows", "seeds", "base", "message"),
-    [([], [0], BASE, "rows"), (ROWS, [], BASE, "seeds"), ([("x", "fixed_weights")], [0], BASE, "x"),
-     ([("mtan", "y")], [0], BASE, "y"), (ROWS, [0], {**BASE, "z": 1}, "z")],
-)  # fmt: skip
+    [
+        ([], [0], BASE, "rows"),
+        (ROWS, [], BASE, "seeds"),
+        ([("x", "fixed_weights")], [0], BASE, "x"),
+        ([("mtan", "y")], [0], BASE, "y"),
+        (ROWS, [0], {**BASE, "z": 1}, "z"),
+    ],
+)
 def test_wrong_surveys_are_told(rows, seeds, base, message):
     with pytest.raises(ValueError, match=message):
         grid.make_cells(rows, seeds, base)
@@ -61,12 +72,25 @@ def test_wrong_surveys_are_told(rows, seeds, base, message):
 # === Processes ===
 
 RESULTS = {
-    "results": {"semseg": {"miou": 0.5, "pixel_accuracy": 0.7},
-                "depth": {"rmse": 0.8, "log_rmse": 0.3, "abs_error": 0.6, "abs_rel": 0.2,
-                          "delta1": 0.5, "delta2": 0.6, "delta3": 0.7}},
-    "environment": {"parameters": 2_000_000, "multiply_adds": 3_000_000_000, "step_ms": 40.0,
-                    "peak_memory_mib": 500},
-}  # fmt: skip
+    "results": {
+        "semseg": {"miou": 0.5, "pixel_accuracy": 0.7},
+        "depth": {
+            "rmse": 0.8,
+            "log_rmse": 0.3,
+            "abs_error": 0.6,
+            "abs_rel": 0.2,
+            "delta1": 0.5,
+            "delta2": 0.6,
+            "delta3": 0.7,
+        },
+    },
+    "environment": {
+        "parameters": 2_000_000,
+        "multiply_adds": 3_000_000_000,
+        "step_ms": 40.0,
+        "peak_memory_mib": 500,
+    },
+}
 SCRIPT = """
 import json, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
@@ -273,9 +297,8 @@ def test_the_table_by_hand(tmp_path):
     assert latex.count(r"\\") == 4 and latex.startswith(r"\begin{tabular}{llrrrrrrr}")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     (one,) = [
-        r for r in rows
-        if (r["architecture"], r["seed"], r["metric"]) == ("mtan", "1", "rmse")
-    ]  # fmt: skip
+        r for r in rows if (r["architecture"], r["seed"], r["metric"]) == ("mtan", "1", "rmse")
+    ]
     assert float(one["value"]) == pytest.approx(0.7)
 
 

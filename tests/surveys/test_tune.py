@@ -149,9 +149,13 @@ def test_a_study_is_of_one_configuration(tmp_path):
 
 @pytest.mark.parametrize(
     ("values", "arguments"),
-    [({}, {"search": ("epochs",)}), ({}, {"trials": 0}), ({}, {"search": ()}),
-     ({"tasks": ("depth",), "loss_weights": {}}, {"search": ("loss_weights",)})],
-)  # fmt: skip
+    [
+        ({}, {"search": ("epochs",)}),
+        ({}, {"trials": 0}),
+        ({}, {"search": ()}),
+        ({"tasks": ("depth",), "loss_weights": {}}, {"search": ("loss_weights",)}),
+    ],
+)
 def test_bad_searches_are_told(tmp_path, values, arguments):
     config = experiments.make_config(**{**BASE, **values})
     with pytest.raises(ValueError, match="search"):

@@ -128,10 +128,13 @@ def test_a_class_of_a_script_is_found_where_it_is_imported(tmp_path):
 
 @pytest.mark.parametrize(
     "activation",
-    [functools.partial(tf.clip_by_value, clip_value_min=0, clip_value_max=9),
-     lambda raw: raw, keras.layers.ReLU()],
+    [
+        functools.partial(tf.clip_by_value, clip_value_min=0, clip_value_max=9),
+        lambda raw: raw,
+        keras.layers.ReLU(),
+    ],
     ids=["partial", "lambda", "layer"],
-)  # fmt: skip
+)
 def test_activations_without_a_name_are_told_of_and_training_goes_on(activation, tmp_path):
     data = OwnData(["heat"])
     made = trainer([dataclasses.replace(TASKS["heat"], activation=activation)])
@@ -208,8 +211,11 @@ def test_names_with_slashes_and_one_task_within_another():
     targets = {task.name: np.ones((2, 16, 24, 1), np.float32) for task in tasks}
     before = {v.path: v.numpy() for v in made.trainable_variables}
     made.fit(data, targets, verbose=0)
-    moved = {v.path.split("/")[0] for v in made.trainable_variables
-             if np.any(v.numpy() != before[v.path])}  # fmt: skip
+    moved = {
+        v.path.split("/")[0]
+        for v in made.trainable_variables
+        if np.any(v.numpy() != before[v.path])
+    }
     assert moved == {"o0", "o1"}
 
 
@@ -227,5 +233,10 @@ def test_a_model_with_more_outputs_than_tasks():
 
 def test_every_kind_is_among_the_tasks():
     assert {kind.value for kind in KINDS.values()} == {
-        "classes", "binary", "boundary", "direction", "distance", "values",
-    }  # fmt: skip
+        "classes",
+        "binary",
+        "boundary",
+        "direction",
+        "distance",
+        "values",
+    }

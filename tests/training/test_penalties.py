@@ -103,8 +103,9 @@ def test_asynchronous_updates_wait_for_labels():
 
 def test_modulation_scales_the_channels_of_every_task():
     tasks = {"depth": TASKS["depth"], "normals": TASKS["normals"]}
-    model = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3), head="conv",
-                                          modulation=True)  # fmt: skip
+    model = mtl.architectures.SharedTrunk(
+        "resnet18", tasks, (32, 32, 3), head="conv", modulation=True
+    )
     plain = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3), head="conv")
     names = {layer.name for layer in model.layers if "modulation" in layer.name}
     assert names == {f"modulation.{task}.{s}" for task in tasks for s in range(4)}

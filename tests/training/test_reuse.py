@@ -19,8 +19,9 @@ WITH_STATE = ("dwa", "famo", "gradnorm", "gradvac", "rlw", "stch", "uncertainty"
 def history(made, epochs=3):
     image, targets, masks = tiny_batch()
     masks["normals"][0] = 0
-    logs = made.fit(image, targets, sample_weight=masks, batch_size=2, shuffle=False,
-                    epochs=epochs, verbose=0).history  # fmt: skip
+    logs = made.fit(
+        image, targets, sample_weight=masks, batch_size=2, shuffle=False, epochs=epochs, verbose=0
+    ).history
     return dict(logs)
 
 
@@ -81,15 +82,15 @@ def test_a_name_is_fresh_each_time():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: mtl.training.OrthogonalGradients(0.5),
-     lambda: mtl.training.AdversarialGradients(0.5, ramp_steps=3)],
+    [
+        lambda: mtl.training.OrthogonalGradients(0.5),
+        lambda: mtl.training.AdversarialGradients(0.5, ramp_steps=3),
+    ],
     ids=["orthogonal", "adversarial"],
-)  # fmt: skip
+)
 def test_a_penalty_used_again_starts_afresh(make):
     penalty = make()
-    found = [
-        history(trainer(None, gradient_penalties=[p])) for p in (penalty, penalty, make())
-    ]  # fmt: skip
+    found = [history(trainer(None, gradient_penalties=[p])) for p in (penalty, penalty, make())]
     assert found[0] == found[1] == found[2]
 
 

@@ -30,8 +30,9 @@ def trainer(model=None, optimizer=None, tasks=MADE, **options):
 def fit(made, epochs=1):
     image, targets, masks = tiny_batch()
     masks["depth"][:2, :4] = 0
-    return made.fit(image, targets, sample_weight=masks, batch_size=2, shuffle=False,
-                    epochs=epochs, verbose=0).history  # fmt: skip
+    return made.fit(
+        image, targets, sample_weight=masks, batch_size=2, shuffle=False, epochs=epochs, verbose=0
+    ).history
 
 
 def values(variables):
@@ -54,10 +55,7 @@ def assert_goes_on(made, path, load=keras.saving.load_model):
 
 @pytest.mark.parametrize(
     "balancing",
-    slow_but(
-        ("famo", "gradnorm", "graddrop", "rlw", "uncertainty"),
-        sorted(mtl.balancing.TABLE),
-    ),
+    slow_but(("famo", "gradnorm", "graddrop", "rlw", "uncertainty"), sorted(mtl.balancing.TABLE)),
 )
 def test_every_method_goes_on(balancing, tmp_path):
     assert_goes_on(trainer(balancing=balancing), tmp_path / "a.keras")
@@ -107,8 +105,12 @@ OPTIONS = {
     "a loss by name": {"loss": {"depth": "mae"}},
     "Huber with delta": {"loss": {"depth": keras.losses.Huber(0.3)}},
     "LogCosh": {"loss": {"depth": keras.losses.LogCosh(), "normals": mtl.losses.L1()}},
-    "metrics": {"metrics": {"depth": ["mae", keras.metrics.RootMeanSquaredError()],
-                            "normals": keras.metrics.CosineSimilarity(name="near")}},
+    "metrics": {
+        "metrics": {
+            "depth": ["mae", keras.metrics.RootMeanSquaredError()],
+            "normals": keras.metrics.CosineSimilarity(name="near"),
+        }
+    },
     "the tasks' metrics": {"metrics": None},
     "loss weights": {"loss_weights": {"depth": np.float32(2), "normals": 3}},
     "update every": {"update_every": {"depth": 3}},
@@ -134,11 +136,18 @@ OPTIONS = {
     "loss scale": {
         "optimizer": lambda: keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.1))
     },
-}  # fmt: skip
+}
 FAST = (
-    "Huber with delta", "metrics", "update every", "adversarial", "Poly", "dropout", "multiplier",
-    "an optimizer by name", "in a graph",
-)  # fmt: skip
+    "Huber with delta",
+    "metrics",
+    "update every",
+    "adversarial",
+    "Poly",
+    "dropout",
+    "multiplier",
+    "an optimizer by name",
+    "in a graph",
+)
 
 
 @pytest.mark.parametrize("name", slow_but(FAST, OPTIONS))

@@ -121,8 +121,9 @@ def test_one_task_alone_is_trained(balancing):
 @pytest.mark.parametrize("balancing", METHODS)
 def test_a_hundred_steps_on_rendered_rooms_make_the_losses_fall(balancing):
     tasks = ("semseg", "depth", "normals")
-    data = mtl.data.RenderedRooms(tasks, input_shape=(64, 64, 3), train_size=40, val_size=4,
-                                  batch_size=4, cache=True)  # fmt: skip
+    data = mtl.data.RenderedRooms(
+        tasks, input_shape=(64, 64, 3), train_size=40, val_size=4, batch_size=4, cache=True
+    )
     keras.utils.set_random_seed(0)
     image = keras.Input((64, 64, 3))
     stages = [mtl.layers.conv_block(image, 16, 3, 2)]
@@ -250,10 +251,7 @@ def test_uncertainty_is_excluded_from_weight_decay():
         (lambda: trainer(balancing="nothing"), "balancing must be"),
         (lambda: trainer(loss_weights={"deth": 1.0}), "deth"),
         (lambda: trainer(metrics=["mae"]), "dictionary by task"),
-        (
-            lambda: trainer().train_step((batch()[0], batch({"depth": 1})[1], None)),
-            "semseg",
-        ),
+        (lambda: trainer().train_step((batch()[0], batch({"depth": 1})[1], None)), "semseg"),
     ],
 )
 def test_bad_arguments_are_told(change, message):

@@ -49,10 +49,7 @@ class RLW(Scalarizer):
     """
 
     def __init__(
-        self,
-        distribution: Distribution = "normal",
-        seed: int | None = None,
-        **kwargs: Any,
+        self, distribution: Distribution = "normal", seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         if distribution not in get_args(Distribution):

@@ -78,11 +78,7 @@ class GradNorm(Weighting):
             changed = tf.maximum(weights - self.learning_rate * gradient, _LEAST_WEIGHT)
             # The present tasks share what they had, so that the sum of all stays K.
             share = masked_sum(weights, present) / masked_sum(changed, present)
-            assign_where(
-                self.task_weights,
-                changed * share,
-                present & tf.math.is_finite(changed),
-            )
+            assign_where(self.task_weights, changed * share, present & tf.math.is_finite(changed))
         return exact(weights * self._correction(weights, present))
 
     def _rates(self, losses: tf.Tensor | None, is_present: tf.Tensor) -> tf.Tensor:

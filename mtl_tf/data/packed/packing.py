@@ -18,13 +18,7 @@ import tensorflow as tf
 from mtl_tf.data.base import DenseDataset
 from mtl_tf.data.files import leads_out
 from mtl_tf.data.packed.checksums import file_checksum
-from mtl_tf.data.packed.packed import (
-    FOOTER_BYTES,
-    HEADER_BYTES,
-    INDEX,
-    VERSION,
-    PackedDataset,
-)
+from mtl_tf.data.packed.packed import FOOTER_BYTES, HEADER_BYTES, INDEX, VERSION, PackedDataset
 from mtl_tf.data.packed.records import PNG, array_features, decode_array, encode_sample
 from mtl_tf.data.sample import DataError, checked_sample
 

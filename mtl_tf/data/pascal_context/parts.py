@@ -8,15 +8,7 @@ import numpy as np
 from mtl_tf.data import files
 from mtl_tf.data.sample import DataError
 
-PARTS = (
-    "background",
-    "head",
-    "torso",
-    "upper arm",
-    "lower arm",
-    "upper leg",
-    "lower leg",
-)
+PARTS = ("background", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg")
 """Names of the 7 parts, in the order of their ids."""
 
 _PERSON = 15

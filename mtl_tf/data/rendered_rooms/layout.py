@@ -164,11 +164,7 @@ def place_furniture(layout: Layout, builder: SceneBuilder, rng: BufferedGenerato
             builder.start_object(name, *spot)
             build(builder, rng, half)
     if plan == "dining" or rng.bernoulli(0.6):
-        half = (
-            rng.uniform(0.45, 0.7),
-            0.37 if plan == "dining" else 0.21,
-            rng.uniform(0.35, 0.45),
-        )
+        half = (rng.uniform(0.45, 0.7), 0.37 if plan == "dining" else 0.21, rng.uniform(0.35, 0.45))
         for _ in range(4):
             if layout.reserve(*centre, half[0] + 0.02, half[2] + 0.02):
                 builder.start_object("table", *centre, 0.0)

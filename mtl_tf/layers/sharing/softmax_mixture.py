@@ -59,7 +59,4 @@ class SoftmaxMixture(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the Keras configuration."""
-        return {
-            **super().get_config(),
-            "learning_rate_multiplier": self.learning_rate_multiplier,
-        }
+        return {**super().get_config(), "learning_rate_multiplier": self.learning_rate_multiplier}

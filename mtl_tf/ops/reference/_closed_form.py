@@ -100,10 +100,7 @@ def _spectrum(matrix: tf.Tensor, unit: UnitGramian) -> tuple[tf.Tensor, tf.Tenso
 
 
 def surgery(
-    unit: UnitGramian,
-    order: tf.Tensor,
-    targets: tf.Tensor | None,
-    beta: tf.Tensor,
+    unit: UnitGramian, order: tf.Tensor, targets: tf.Tensor | None, beta: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """PCGrad (`targets` is `None`) and GradVac in Gramian space; `order` is `[K, K-1]`.
 
@@ -138,9 +135,7 @@ def surgery(
         return step + 1, tf.ensure_shape(moved, y.shape), tf.ensure_shape(rho, y.shape)
 
     _, y, rho = tf.while_loop(
-        lambda step, *_: step < size - 1,
-        meet,
-        (tf.constant(0), tf.linalg.diag(lengths), rho),
+        lambda step, *_: step < size - 1, meet, (tf.constant(0), tf.linalg.diag(lengths), rho)
     )
     weights = tf.reduce_sum(y, axis=0) / unit.norms
     return tf.where(unit.present, weights, 0.0), None if targets is None else rho

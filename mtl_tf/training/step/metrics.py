@@ -101,11 +101,7 @@ class TaskLogs:
         if self.gradients is not None:
             self.gradients.update(update.gramian, update.weights, update.is_used)
 
-    def update_metrics(
-        self,
-        outputs: Predictions,
-        batch: Batch,
-    ) -> None:
+    def update_metrics(self, outputs: Predictions, batch: Batch) -> None:
         """Add a batch to the metrics of the tasks with a final output."""
         for task, metrics in self.metrics.items():
             if not metrics:

@@ -8,12 +8,7 @@ import pathlib
 import numpy as np
 import scipy.io
 
-from mtl_tf.data.nyudv2.classes import (
-    CLASS_40_TO_13,
-    CLASSES_13,
-    CLASSES_40,
-    to_13_classes,
-)
+from mtl_tf.data.nyudv2.classes import CLASS_40_TO_13, CLASSES_13, CLASSES_40, to_13_classes
 
 
 def test_names_and_groups_fit_together() -> None:

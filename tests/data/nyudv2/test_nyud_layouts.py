@@ -87,9 +87,7 @@ def check_matlab(sample: Sample, written: dict) -> None:
     np.testing.assert_array_equal(sample.masks["edges"], raw > 0)
 
 
-CHECKS = {
-    "pack": check_pack, "nyud_mt": check_nyud_mt, "mtan": check_mtan, "matlab": check_matlab,
-}  # fmt: skip
+CHECKS = {"pack": check_pack, "nyud_mt": check_nyud_mt, "mtan": check_mtan, "matlab": check_matlab}
 
 
 @pytest.mark.parametrize("layout", WRITERS)

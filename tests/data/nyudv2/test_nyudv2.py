@@ -18,11 +18,17 @@ from tests.helpers.nyud_folders import CLASSES, WRITERS, save, write_mtan, write
 
 @pytest.mark.parametrize(
     ("layout", "arguments", "message"),
-    [("pack", {"tasks": ["saliency"]}, "saliency"), ("pack", {"tasks": []}, "tasks"),
-     ("pack", {"num_classes": 21}, "num_classes"), ("pack", {"val_every": 1}, "val_every"),
-     ("pack", {"batch_size": 0}, "batch_size"), ("pack", {"input_shape": (24, 32)}, "input_shape"),
-     ("mtan", {"num_classes": 40}, "num_classes"), ("matlab", {"tasks": ["saliency"]}, "saliency")],
-)  # fmt: skip
+    [
+        ("pack", {"tasks": ["saliency"]}, "saliency"),
+        ("pack", {"tasks": []}, "tasks"),
+        ("pack", {"num_classes": 21}, "num_classes"),
+        ("pack", {"val_every": 1}, "val_every"),
+        ("pack", {"batch_size": 0}, "batch_size"),
+        ("pack", {"input_shape": (24, 32)}, "input_shape"),
+        ("mtan", {"num_classes": 40}, "num_classes"),
+        ("matlab", {"tasks": ["saliency"]}, "saliency"),
+    ],
+)
 def test_bad_arguments_are_refused(layout, arguments, message, tmp_path) -> None:
     WRITERS[layout](tmp_path)
     with pytest.raises(ValueError, match=message) as caught:
@@ -59,12 +65,21 @@ def test_batches_are_at_the_input_size_and_tests_at_their_own(tmp_path: pathlib.
 
 @pytest.mark.parametrize(
     ("layout", "removed"),
-    [("pack", "depth/0003.png"), ("pack", "rgb/0001.jpg"), ("pack", "normal/0002.jpg"),
-     ("pack", "ids.txt"), ("nyud_mt", "images/0002.jpg"), ("nyud_mt", "gt_sets/val.txt"),
-     ("nyud_mt", "segmentation/0002.png"), ("nyud_mt", "edge/0001.npy"),
-     ("mtan", "train/label/2.npy"), ("mtan", "val/image/0.npy"), ("matlab", "splits.mat"),
-     ("matlab", "classMapping40.mat")],
-)  # fmt: skip
+    [
+        ("pack", "depth/0003.png"),
+        ("pack", "rgb/0001.jpg"),
+        ("pack", "normal/0002.jpg"),
+        ("pack", "ids.txt"),
+        ("nyud_mt", "images/0002.jpg"),
+        ("nyud_mt", "gt_sets/val.txt"),
+        ("nyud_mt", "segmentation/0002.png"),
+        ("nyud_mt", "edge/0001.npy"),
+        ("mtan", "train/label/2.npy"),
+        ("mtan", "val/image/0.npy"),
+        ("matlab", "splits.mat"),
+        ("matlab", "classMapping40.mat"),
+    ],
+)
 def test_missing_files_are_named(layout: str, removed: str, tmp_path: pathlib.Path) -> None:
     WRITERS[layout](tmp_path)
     (tmp_path / removed).unlink()
@@ -126,9 +141,13 @@ def test_truncated_files_are_named(folder: str, tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     ("writer", "name", "task"),
-    [(write_pack, "seg40/0002.png", "semseg"), (write_pack, "depth/0002.png", "depth"),
-     (write_nyud_mt, "depth/0002.npy", "depth"), (write_mtan, "train/label/2.npy", "semseg")],
-)  # fmt: skip
+    [
+        (write_pack, "seg40/0002.png", "semseg"),
+        (write_pack, "depth/0002.png", "depth"),
+        (write_nyud_mt, "depth/0002.npy", "depth"),
+        (write_mtan, "train/label/2.npy", "semseg"),
+    ],
+)
 def test_wrong_sizes_name_image_and_task(writer, name, task, tmp_path) -> None:
     writer(tmp_path)
     small = np.full((24, 31), 9)
@@ -159,11 +178,18 @@ def rewrite(path: pathlib.Path, key: str, array: np.ndarray | None) -> None:
 
 @pytest.mark.parametrize(
     ("key", "array"),
-    [("depths", None), ("images", None), ("depths", np.ones((1, 32, 24))),
-     ("depths", np.full((4, 32, 24), np.nan)), ("labels", np.full((4, 32, 24), 895)),
-     ("images", np.ones((4, 32, 24), np.uint8)), ("images", np.uint8(1)),
-     ("labels", np.ones((4, 32, 24), np.float32)), ("labels", np.ones((4, 24, 32), np.uint16))],
-)  # fmt: skip
+    [
+        ("depths", None),
+        ("images", None),
+        ("depths", np.ones((1, 32, 24))),
+        ("depths", np.full((4, 32, 24), np.nan)),
+        ("labels", np.full((4, 32, 24), 895)),
+        ("images", np.ones((4, 32, 24), np.uint8)),
+        ("images", np.uint8(1)),
+        ("labels", np.ones((4, 32, 24), np.float32)),
+        ("labels", np.ones((4, 24, 32), np.uint16)),
+    ],
+)
 def test_wrong_arrays_in_the_archive_are_a_data_error(key, array, tmp_path) -> None:
     WRITERS["matlab"](tmp_path)
     rewrite(tmp_path / "nyu_depth_v2_labeled.mat", key, array)
@@ -173,9 +199,13 @@ def test_wrong_arrays_in_the_archive_are_a_data_error(key, array, tmp_path) -> N
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("splits", {"other": [1]}), ("splits", {"trainNdxs": [2], "testNdxs": [0]}),
-     ("classMapping40", {"other": [1]}), ("classMapping40", {"mapClass": np.full(894, 77)})],
-)  # fmt: skip
+    [
+        ("splits", {"other": [1]}),
+        ("splits", {"trainNdxs": [2], "testNdxs": [0]}),
+        ("classMapping40", {"other": [1]}),
+        ("classMapping40", {"mapClass": np.full(894, 77)}),
+    ],
+)
 def test_wrong_matlab_files_are_a_data_error(name, content, tmp_path) -> None:
     WRITERS["matlab"](tmp_path)
     scipy.io.savemat(tmp_path / f"{name}.mat", content)

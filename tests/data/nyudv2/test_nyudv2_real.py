@@ -58,9 +58,12 @@ def test_floors_of_the_pack_point_up_and_ceilings_down(data_root: pathlib.Path) 
 
 @pytest.mark.parametrize(
     ("name", "size", "train", "val"),
-    [("NYUD_MT", (425, 560), 2, 2), ("nyuv2-mtan", (288, 384), 1, 1),
-     ("nyud-mat", (480, 640), 2, 2)],
-)  # fmt: skip
+    [
+        ("NYUD_MT", (425, 560), 2, 2),
+        ("nyuv2-mtan", (288, 384), 1, 1),
+        ("nyud-mat", (480, 640), 2, 2),
+    ],
+)
 def test_layout_samples_are_sound(name, size, train, val, data_root: pathlib.Path) -> None:
     data = open_layout(data_root, name)
     assert data.input_shape == (*size, 3)

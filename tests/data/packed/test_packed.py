@@ -182,13 +182,19 @@ def test_damaged_indices_are_refused(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.arange(12, dtype=np.int32).reshape(3, 4, 1), np.full((3, 4, 1), 70000, np.int32),
-     np.array([[0.5, 1.0], [2.0, 3.0]], np.float32)[..., None], np.eye(3, dtype=bool),
-     np.float32([[0, 65535]])[..., None], np.float32([[-1, 1]])[..., None],
-     np.random.default_rng(0).random((3, 4, 3), np.float32), np.float32([[np.nan]])[..., None],
-     np.random.default_rng(0).integers(0, 256, (3, 4, 3)).astype(np.uint8),
-     np.zeros((0, 4, 1), np.float32)],
-)  # fmt: skip
+    [
+        np.arange(12, dtype=np.int32).reshape(3, 4, 1),
+        np.full((3, 4, 1), 70000, np.int32),
+        np.array([[0.5, 1.0], [2.0, 3.0]], np.float32)[..., None],
+        np.eye(3, dtype=bool),
+        np.float32([[0, 65535]])[..., None],
+        np.float32([[-1, 1]])[..., None],
+        np.random.default_rng(0).random((3, 4, 3), np.float32),
+        np.float32([[np.nan]])[..., None],
+        np.random.default_rng(0).integers(0, 256, (3, 4, 3)).astype(np.uint8),
+        np.zeros((0, 4, 1), np.float32),
+    ],
+)
 def test_arrays_lose_nothing(array: np.ndarray) -> None:
     found = decode_array(encode_array(array)).reshape(array.shape).astype(array.dtype)
     np.testing.assert_array_equal(found, array)

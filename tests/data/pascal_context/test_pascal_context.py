@@ -23,9 +23,7 @@ def written(tmp_path: pathlib.Path) -> dict:
 
 def test_everything_is_read(tmp_path: pathlib.Path, written: dict) -> None:
     data = mtl.data.PascalContext(tmp_path, None, SIZE)
-    assert data.tasks == {
-        "semseg": 21, "human_parts": 7, "saliency": 1, "normals": 3, "edges": 1,
-    }  # fmt: skip
+    assert data.tasks == {"semseg": 21, "human_parts": 7, "saliency": 1, "normals": 3, "edges": 1}
     assert data.ids("train") == list(written)[1:] and data.ids("test") == list(written)[:1]
     for image_id, truth in written.items():
         sample = data.load(image_id)
@@ -84,8 +82,12 @@ def test_one_person_with_one_part_is_read_too(tmp_path: pathlib.Path, written: d
     """MATLAB does not tell an array of one structure from the structure."""
     image_id = next(iter(written))
     mask = np.ones((24, 32), np.uint8)
-    person = {"class": "person", "class_ind": 15, "mask": mask,
-              "parts": {"part_name": "torso", "mask": mask}}  # fmt: skip
+    person = {
+        "class": "person",
+        "class_ind": 15,
+        "mask": mask,
+        "parts": {"part_name": "torso", "mask": mask},
+    }
     path = tmp_path / "human_parts" / f"{image_id}.mat"
     scipy.io.savemat(path, {"anno": {"imname": image_id, "objects": person}})
     sample = mtl.data.PascalContext(tmp_path, ["human_parts"], SIZE).load(image_id)
@@ -94,12 +96,16 @@ def test_one_person_with_one_part_is_read_too(tmp_path: pathlib.Path, written: d
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"anno": {"imname": "a"}}, {"anno": 3}, {"other": 3},
-     {"anno": {"objects": {"class_ind": "x", "parts": []}}},
-     {"anno": {"objects": {"class_ind": 15, "parts": {"part_name": "wing", "mask": 1}}}},
-     {"anno": {"objects": {"class_ind": 15, "parts": {"part_name": "head", "mask": [1, 2]}}}},
-     {"anno": {"objects": {"class_ind": 15, "parts": {"mask": [1, 2]}}}}],
-)  # fmt: skip
+    [
+        {"anno": {"imname": "a"}},
+        {"anno": 3},
+        {"other": 3},
+        {"anno": {"objects": {"class_ind": "x", "parts": []}}},
+        {"anno": {"objects": {"class_ind": 15, "parts": {"part_name": "wing", "mask": 1}}}},
+        {"anno": {"objects": {"class_ind": 15, "parts": {"part_name": "head", "mask": [1, 2]}}}},
+        {"anno": {"objects": {"class_ind": 15, "parts": {"mask": [1, 2]}}}},
+    ],
+)
 def test_wrong_annotations_are_told(tmp_path: pathlib.Path, written: dict, wrong: dict) -> None:
     image_id = next(iter(written))
     scipy.io.savemat(tmp_path / "human_parts" / f"{image_id}.mat", wrong)

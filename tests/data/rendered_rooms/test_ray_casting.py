@@ -94,9 +94,12 @@ def reference(kind, size, origin, rays):
         for axis in range(3) if kind == BOX else ():
             others = [other for other in range(3) if other != axis]
             times = plane_times(
-                origin, rays, axis, sign * size[axis],
+                origin,
+                rays,
+                axis,
+                sign * size[axis],
                 lambda p, o=others: (np.abs(p[o]) <= size[o][:, None]).all(0),
-            )  # fmt: skip
+            )
             face = np.zeros((3, 1))
             face[axis] = sign
             options.append((times, lambda p, face=face: np.zeros_like(p) + face))

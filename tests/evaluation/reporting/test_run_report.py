@@ -25,11 +25,19 @@ def written(tmp_path_factory):
     epoch = {f"{t}_{kind}": 1.0 for t in TASKS for kind in ("loss", "weight", "gradient_norm")}
     epoch |= {"semseg_depth_cosine": -0.1, "conflicts": 0.5}
     summary = {
-        "results": results, "baseline": baseline, "history": [epoch, epoch],
-        "config": {"data": "<rooms>", "architecture": "a", "backbone": "b", "balancing": "c",
-                   "height": 32, "width": 64},
+        "results": results,
+        "baseline": baseline,
+        "history": [epoch, epoch],
+        "config": {
+            "data": "<rooms>",
+            "architecture": "a",
+            "backbone": "b",
+            "balancing": "c",
+            "height": 32,
+            "width": 64,
+        },
         "environment": {"parameters": 1234, "training_s": 60.0, "processors": 2},
-    }  # fmt: skip
+    }
     pictures = [
         {
             "image": np.full((32, 64, 3), 128, np.uint8),

@@ -12,9 +12,15 @@ def fit(made, path, epochs=2, begin=0):
     image, targets, masks = tiny_batch(size=8)
     callback = mtl.training.GradientDiagnostics(path, every=2)
     return made.fit(
-        image, targets, sample_weight=masks, batch_size=2, epochs=epochs, initial_epoch=begin,
-        verbose=0, callbacks=[callback],
-    ).history  # fmt: skip
+        image,
+        targets,
+        sample_weight=masks,
+        batch_size=2,
+        epochs=epochs,
+        initial_epoch=begin,
+        verbose=0,
+        callbacks=[callback],
+    ).history
 
 
 def test_every_second_step_is_a_row_and_a_resumed_run_goes_on(tmp_path):

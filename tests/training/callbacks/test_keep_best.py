@@ -30,8 +30,15 @@ def trained(folder, epochs=6, first_epoch=0, initial_epoch=0):
         on_epoch_end=lambda epoch, logs: weights.append(made.network.get_weights())
     )
     image, targets, masks = tiny_batch()
-    made.fit(image, targets, sample_weight=masks, epochs=epochs, initial_epoch=initial_epoch,
-             callbacks=[best, note], verbose=0)  # fmt: skip
+    made.fit(
+        image,
+        targets,
+        sample_weight=masks,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        callbacks=[best, note],
+        verbose=0,
+    )
     return made, best, weights
 
 

@@ -95,8 +95,17 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(balancing, tmp_p
         made = tiny_trainer(
             method, optimizer=keras.optimizers.Adam(1e-2), seed=seed, run_eagerly=True
         )
-        made.fit(image, targets, sample_weight=masks, batch_size=4, shuffle=False, verbose=0,
-                 epochs=epochs, initial_epoch=begin, callbacks=list(callbacks))  # fmt: skip
+        made.fit(
+            image,
+            targets,
+            sample_weight=masks,
+            batch_size=4,
+            shuffle=False,
+            verbose=0,
+            epochs=epochs,
+            initial_epoch=begin,
+            callbacks=list(callbacks),
+        )
         return made
 
     whole = run(4, seed=0)

@@ -80,9 +80,11 @@ def packed(folder):
     if not (folder / "packed").exists():
         mtl.data.pack(InMemory(), folder / "packed", shard_bytes=5000)
     return mtl.data.PackedDataset(
-        folder / "packed", input_shape=(*SIZE, 3), batch_size=4,
+        folder / "packed",
+        input_shape=(*SIZE, 3),
+        batch_size=4,
         augmentation=mtl.data.Augmentation(zoom=(1.0, 1.2)),
-    ).train()  # fmt: skip
+    ).train()
 
 
 def union(_):
@@ -418,9 +420,16 @@ def test_wrong_periods_are_told(tmp_path):
 def test_a_run_with_a_short_time_limit_advances(tmp_path, monkeypatch):
     """One epoch is longer than what the limit allows: each process gets a few steps further."""
     config = make_config(
-        tasks=("depth",), height=32, width=64, train_size=40, val_size=2, batch_size=4,
-        epochs=1, schedule="constant", architecture="single_task",
-    )  # fmt: skip
+        tasks=("depth",),
+        height=32,
+        width=64,
+        train_size=40,
+        val_size=2,
+        batch_size=4,
+        epochs=1,
+        schedule="constant",
+        architecture="single_task",
+    )
     monkeypatch.setattr(sys.modules[run.__module__], "_BACKUP_MINUTES", 1e-9)
     save, saved, steps = mtl.training.Backup._save, [], []
 

@@ -166,8 +166,11 @@ def test_waiting_variables_keep_their_multiplier():
     for multiplier in (1.0, 100.0):
         made = trainer(keras.optimizers.SGD(1e-3), multiplier, update_every={"depth": 2})
         made.network.get_layer("head_depth").kernel.learning_rate_multiplier = multiplier
-        made.compile(keras.optimizers.SGD(1e-3), metrics={t: [] for t in TWO},
-                     update_every={"depth": 1, "normals": 1})  # fmt: skip
+        made.compile(
+            keras.optimizers.SGD(1e-3),
+            metrics={t: [] for t in TWO},
+            update_every={"depth": 1, "normals": 1},
+        )
         found.append(moves(made))
     for path in ("shared/kernel", "head_depth/kernel"):
         np.testing.assert_allclose(found[1][path], 100 * found[0][path], rtol=1e-2, atol=1e-5)

@@ -44,10 +44,14 @@ PARTLY = np.random.default_rng(1).random((4, *SIZE)) < 0.6
 def test_masks_of_any_dtype(dtype, loss):
     image, targets, _ = data()
     found = [
-        losses(trainer(loss=loss), image, targets,
-               sample_weight={task: PARTLY.astype(kind) for task in CHANNELS})
+        losses(
+            trainer(loss=loss),
+            image,
+            targets,
+            sample_weight={task: PARTLY.astype(kind) for task in CHANNELS},
+        )
         for kind in (np.float32, dtype)
-    ]  # fmt: skip
+    ]
     assert found[0] == found[1]
 
 
@@ -109,18 +113,21 @@ def test_a_missing_entry_is_named(missing):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda t: t[..., 0], lambda t: t.astype(np.uint8), lambda t: t.astype(np.int64),
-     lambda t: t.astype(np.float32), lambda t: t.astype(np.uint16),
-     lambda t: t[..., 0].astype(np.int8)],
-)  # fmt: skip
+    [
+        lambda t: t[..., 0],
+        lambda t: t.astype(np.uint8),
+        lambda t: t.astype(np.int64),
+        lambda t: t.astype(np.float32),
+        lambda t: t.astype(np.uint16),
+        lambda t: t[..., 0].astype(np.int8),
+    ],
+)
 @pytest.mark.parametrize("loss", [None, keras.losses.SparseCategoricalCrossentropy(True)])
 def test_labels_of_any_dtype_with_or_without_channel(change, loss):
     image, targets, masks = data()
     loss = None if loss is None else {"semseg": loss}
     changed = {**targets, "semseg": change(targets["semseg"]), "depth": targets["depth"][..., 0]}
-    found = [
-        losses(trainer(loss=loss), image, t, sample_weight=masks) for t in (targets, changed)
-    ]  # fmt: skip
+    found = [losses(trainer(loss=loss), image, t, sample_weight=masks) for t in (targets, changed)]
     assert found[0] == found[1]
 
 
@@ -152,12 +159,14 @@ def crossed(names, ways, fast_names, fast_way):
     """All pairs; those of neither a fast name nor the fast way are marked slow."""
     return [
         pytest.param(
-            name, way, id=f"{name}-{way}",
+            name,
+            way,
+            id=f"{name}-{way}",
             marks=[] if name in fast_names or way == fast_way else pytest.mark.slow,
         )
         for name in names
         for way in ways
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("name", "way"), crossed(WRONG_LABELS, WAYS, ("255",), "eager"))
@@ -249,9 +258,7 @@ def tf_data(with_masks=True):
 )
 def test_batches_of_every_source(source):
     made = trainer(run_eagerly=False)
-    history = made.fit(
-        source(), validation_data=tf_data(), steps_per_epoch=2, verbose=0
-    ).history  # fmt: skip
+    history = made.fit(source(), validation_data=tf_data(), steps_per_epoch=2, verbose=0).history
     assert np.isfinite(history["loss"][0])
     assert np.isfinite(history["val_loss"][0])
 
@@ -337,10 +344,15 @@ class Count(keras.callbacks.Callback):
 
 @pytest.mark.parametrize(
     "wrap",
-    [lambda c: c, lambda c: [c], lambda c: (c,), lambda c: keras.callbacks.CallbackList([c]),
-     lambda c: iter([c])],
+    [
+        lambda c: c,
+        lambda c: [c],
+        lambda c: (c,),
+        lambda c: keras.callbacks.CallbackList([c]),
+        lambda c: iter([c]),
+    ],
     ids=["one", "list", "tuple", "CallbackList", "iterator"],
-)  # fmt: skip
+)
 def test_callbacks_of_every_form(wrap):
     image, targets, _ = data()
     count = Count()
@@ -438,8 +450,15 @@ def test_networks_that_cannot_work_are_refused():
         mtl.MultiTaskTrainer(keras.Model(image, points), {"depth": 1})
 
 
-FROZEN = ({}, {"balancing": "pcgrad"}, {"balancing": "graddrop"}, {"balancing": "famo"},
-          {"weight_decay": 1e-3}, {"micro_batches": 2}, {"update_every": {"depth": 2}})  # fmt: skip
+FROZEN = (
+    {},
+    {"balancing": "pcgrad"},
+    {"balancing": "graddrop"},
+    {"balancing": "famo"},
+    {"weight_decay": 1e-3},
+    {"micro_batches": 2},
+    {"update_every": {"depth": 2}},
+)
 
 
 @pytest.mark.parametrize("options", FROZEN, ids=str)
@@ -473,10 +492,12 @@ def test_a_frozen_backbone_trains_its_heads(options):
 
 @pytest.mark.parametrize(
     "options",
-    [{"balancing": "pcgrad", "level": "features"},
-     {"gradient_penalties": [mtl.training.OrthogonalGradients()]}],
+    [
+        {"balancing": "pcgrad", "level": "features"},
+        {"gradient_penalties": [mtl.training.OrthogonalGradients()]},
+    ],
     ids=["features", "penalty"],
-)  # fmt: skip
+)
 def test_a_frozen_backbone_has_no_features_to_balance(options):
     for frozen in (["shared"], ["shared", "head_depth", "head_semseg"]):
         model = tiny_model(tuple(CHANNELS), *SIZE)
@@ -491,24 +512,63 @@ def test_a_frozen_backbone_has_no_features_to_balance(options):
 R = np.random.default_rng(0)
 GAZE = R.normal(size=(4, 3))
 WHOLE = {
-    "scene": (4, np.array([[0], [1], [2], [3]]), mtl.losses.SegmentationCrossEntropy,
-              lambda c: [mtl.metrics.SegmentationMetrics(c)], "miou"),
-    "weather": (3, np.array([0, 1, 2, 0], np.uint8),
-                lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                lambda c: [keras.metrics.SparseCategoricalAccuracy("share")], "share"),
-    "pose": (6, R.normal(size=(4, 6)), mtl.losses.L1,
-             lambda c: [mtl.metrics.RegressionMetrics(c)], "rmse"),
-    "age": (1, np.array([30.0, 40.0, 50.0, 60.0]), keras.losses.Huber,
-            lambda c: [keras.metrics.MeanAbsoluteError("mae")], "mae"),
-    "tags": (5, R.integers(0, 2, (4, 5)), lambda: keras.losses.BinaryCrossentropy(True),
-             lambda c: [keras.metrics.BinaryAccuracy("hits", threshold=0.0)], "hits"),
-    "fire": (1, np.array([False, True, True, False]), mtl.losses.BalancedBinaryCrossEntropy,
-             lambda c: [mtl.metrics.SaliencyMetrics()], "miou"),
-    "gaze": (3, GAZE / np.linalg.norm(GAZE, axis=-1, keepdims=True), mtl.losses.NormalsL1,
-             lambda c: [mtl.metrics.NormalsMetrics()], "mean"),
-    "obstacle": (1, np.array([[1.0], [2.0], [3.0], [4.0]]), mtl.losses.L1,
-                 lambda c: [mtl.metrics.DepthMetrics()], "rmse"),
-}  # fmt: skip
+    "scene": (
+        4,
+        np.array([[0], [1], [2], [3]]),
+        mtl.losses.SegmentationCrossEntropy,
+        lambda c: [mtl.metrics.SegmentationMetrics(c)],
+        "miou",
+    ),
+    "weather": (
+        3,
+        np.array([0, 1, 2, 0], np.uint8),
+        lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        lambda c: [keras.metrics.SparseCategoricalAccuracy("share")],
+        "share",
+    ),
+    "pose": (
+        6,
+        R.normal(size=(4, 6)),
+        mtl.losses.L1,
+        lambda c: [mtl.metrics.RegressionMetrics(c)],
+        "rmse",
+    ),
+    "age": (
+        1,
+        np.array([30.0, 40.0, 50.0, 60.0]),
+        keras.losses.Huber,
+        lambda c: [keras.metrics.MeanAbsoluteError("mae")],
+        "mae",
+    ),
+    "tags": (
+        5,
+        R.integers(0, 2, (4, 5)),
+        lambda: keras.losses.BinaryCrossentropy(True),
+        lambda c: [keras.metrics.BinaryAccuracy("hits", threshold=0.0)],
+        "hits",
+    ),
+    "fire": (
+        1,
+        np.array([False, True, True, False]),
+        mtl.losses.BalancedBinaryCrossEntropy,
+        lambda c: [mtl.metrics.SaliencyMetrics()],
+        "miou",
+    ),
+    "gaze": (
+        3,
+        GAZE / np.linalg.norm(GAZE, axis=-1, keepdims=True),
+        mtl.losses.NormalsL1,
+        lambda c: [mtl.metrics.NormalsMetrics()],
+        "mean",
+    ),
+    "obstacle": (
+        1,
+        np.array([[1.0], [2.0], [3.0], [4.0]]),
+        mtl.losses.L1,
+        lambda c: [mtl.metrics.DepthMetrics()],
+        "rmse",
+    ),
+}
 
 
 def whole_image(name):
@@ -565,9 +625,12 @@ def test_targets_of_whole_images(name, way):
 def test_losses_of_whole_images_are_masked_in_every_form():
     model, tasks, (image, targets, masks) = whole_image("pose")
     forms = [
-        "mae", lambda t, p: tf.abs(t - p), lambda t, p: tf.reduce_mean(tf.abs(t - p), -1),
-        lambda t, p: tf.reduce_mean(tf.abs(t - p)), mtl.losses.L1(),
-    ]  # fmt: skip
+        "mae",
+        lambda t, p: tf.abs(t - p),
+        lambda t, p: tf.reduce_mean(tf.abs(t - p), -1),
+        lambda t, p: tf.reduce_mean(tf.abs(t - p)),
+        mtl.losses.L1(),
+    ]
     targets["pose"][2] = np.nan
     found = []
     for form in forms:

@@ -18,20 +18,33 @@ CASES = [
     for level in ("parameters", "features")
     if level == "parameters" or row.kind != "scalarizer"
 ]
-FAST = {"uncertainty:parameters", "upgrad:parameters", "gradnorm:parameters", "config:features",
-        "graddrop:parameters", "graddrop:features"}  # fmt: skip
+FAST = {
+    "uncertainty:parameters",
+    "upgrad:parameters",
+    "gradnorm:parameters",
+    "config:features",
+    "graddrop:parameters",
+    "graddrop:features",
+}
 
 
 @pytest.fixture(scope="module")
 def results(request):
     """What `one_or_two_replicas` says of all cases chosen in this run, from one process."""
     name = test_two_replicas_do_the_steps_of_one.__name__
-    chosen = [item.callspec.params["case"] for item in request.session.items
-              if getattr(item, "originalname", "") == name]  # fmt: skip
+    chosen = [
+        item.callspec.params["case"]
+        for item in request.session.items
+        if getattr(item, "originalname", "") == name
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "tests.helpers.one_or_two_replicas", *chosen],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120 + 30 * len(chosen),
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120 + 30 * len(chosen),
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -163,8 +163,9 @@ def test_loss_weights_scale_the_task_gradients():
     plain = tiny_trainer(mtl.balancing.FixedWeights([3.0, 1.0]))
     logs = made.train_step(data)
     plain.train_step(data)
-    np.testing.assert_allclose(flat(made.trainable_variables), flat(plain.trainable_variables),
-                               rtol=1e-5, atol=1e-7)  # fmt: skip
+    np.testing.assert_allclose(
+        flat(made.trainable_variables), flat(plain.trainable_variables), rtol=1e-5, atol=1e-7
+    )
     assert (logs["depth_weight"], logs["normals_weight"]) == (3.0, 1.0)
 
 

@@ -37,7 +37,7 @@ WRONG = {
     "regions of uint8": ("saliency", lambda t: (255 * t).astype(np.uint8), "by 255"),
     "edges of 255": ("edges", lambda t: 255 * t, "by 255"),
     "edges of -1": ("edges", lambda t: t - 1, "between 0 and 1"),
-}  # fmt: skip
+}
 
 
 IN_GRAPHS = slow_but(("millimetres", "colours"), WRONG)
@@ -45,9 +45,11 @@ IN_GRAPHS = slow_but(("millimetres", "colours"), WRONG)
 
 @pytest.mark.parametrize(
     ("name", "run_eagerly"),
-    [*((name, True) for name in WRONG),
-     *(pytest.param(p.id, False, id=f"{p.id} in a graph", marks=p.marks) for p in IN_GRAPHS)],
-)  # fmt: skip
+    [
+        *((name, True) for name in WRONG),
+        *(pytest.param(p.id, False, id=f"{p.id} in a graph", marks=p.marks) for p in IN_GRAPHS),
+    ],
+)
 def test_units_that_cannot_be(name, run_eagerly):
     task, change, message = WRONG[name]
     image, targets, masks = batch({task: TASKS[task]}, 2, *SIZE)

@@ -181,9 +181,18 @@ def test_invalid_pixels_change_neither_loss_nor_gradient(loss):
 
 @pytest.mark.parametrize(
     "loss",
-    [l1_scalar, log_error, silog, mean_silog, berhu, normed, keras.losses.Dice(),
-     keras.losses.Tversky(0.3, 0.7), keras.losses.Huber(0.1)],
-)  # fmt: skip
+    [
+        l1_scalar,
+        log_error,
+        silog,
+        mean_silog,
+        berhu,
+        normed,
+        keras.losses.Dice(),
+        keras.losses.Tversky(0.3, 0.7),
+        keras.losses.Huber(0.1),
+    ],
+)
 def test_a_mask_of_ones_changes_nothing(loss):
     image, targets, _ = batch({"depth": 1}, 4, *SIZE)
     targets["depth"] /= 5
@@ -306,11 +315,18 @@ def test_ignore_class_is_left_out(ignored, with_masks):
 
 @pytest.mark.parametrize(
     "loss",
-    ["mse", "categorical_crossentropy", keras.losses.CategoricalCrossentropy(from_logits=True),
-     keras.losses.CategoricalFocalCrossentropy(from_logits=True), keras.losses.Dice(),
-     keras.losses.Tversky(), keras.losses.Huber, keras.losses.KLDivergence(),
-     keras.losses.CategoricalHinge()],
-)  # fmt: skip
+    [
+        "mse",
+        "categorical_crossentropy",
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        keras.losses.CategoricalFocalCrossentropy(from_logits=True),
+        keras.losses.Dice(),
+        keras.losses.Tversky(),
+        keras.losses.Huber,
+        keras.losses.KLDivergence(),
+        keras.losses.CategoricalHinge(),
+    ],
+)
 def test_losses_of_keras_that_take_no_class_ids_are_refused(loss):
     with pytest.raises(ValueError, match=r"'semseg', .* takes no class ids.*Sparse"):
         trainer({"semseg": loss}, ("semseg",))

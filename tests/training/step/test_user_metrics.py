@@ -90,11 +90,19 @@ def function_of_images(y_true, y_pred):
 
 @pytest.mark.parametrize(
     "metric",
-    ["mae", "MeanAbsoluteError", keras.metrics.MeanAbsoluteError(name="m"),
-     keras.metrics.MeanAbsoluteError, function_of_pixels, function_of_all, function_of_images,
-     functools.partial(function_of_pixels), lambda t, p: tf.abs(t - p),
-     keras.metrics.MeanMetricWrapper(keras.losses.mean_absolute_error, name="m")],
-)  # fmt: skip
+    [
+        "mae",
+        "MeanAbsoluteError",
+        keras.metrics.MeanAbsoluteError(name="m"),
+        keras.metrics.MeanAbsoluteError,
+        function_of_pixels,
+        function_of_all,
+        function_of_images,
+        functools.partial(function_of_pixels),
+        lambda t, p: tf.abs(t - p),
+        keras.metrics.MeanMetricWrapper(keras.losses.mean_absolute_error, name="m"),
+    ],
+)
 @pytest.mark.parametrize("with_fit", [False, True])
 def test_every_form_of_an_error_is_of_valid_pixels(metric, with_fit):
     fresh = metric
@@ -105,8 +113,13 @@ def test_every_form_of_an_error_is_of_valid_pixels(metric, with_fit):
     expected = of_valid(made, "depth", lambda t, p: np.abs(t - p))
     names = {m.name for m in made.metrics}
     logs = logged(made, "depth", with_fit)
-    (name,) = [n for n in logs if n.startswith("depth_") and n.removeprefix("depth_") in names
-               and n not in ("depth_loss", "depth_weight")]  # fmt: skip
+    (name,) = [
+        n
+        for n in logs
+        if n.startswith("depth_")
+        and n.removeprefix("depth_") in names
+        and n not in ("depth_loss", "depth_weight")
+    ]
     assert logs[name] == pytest.approx(expected, rel=1e-5)
 
 
@@ -168,10 +181,13 @@ def test_what_makes_nonsense_of_class_ids_is_refused(metric, remedy):
         ("saliency", lambda: keras.metrics.BinaryCrossentropy(), "probabilities"),
         ("semseg", lambda: keras.metrics.SparseCategoricalCrossentropy(), "probabilities"),
         ("depth", lambda: lambda t, p: t[:, 1:] - p, "metric of task 'depth', <lambda>, fails"),
-        ("depth", lambda: lambda t, p: 1 - tf.image.ssim(t, p, 9.0, filter_size=3),
-         "metric of task 'depth', <lambda>, looks at the neighbours"),
+        (
+            "depth",
+            lambda: lambda t, p: 1 - tf.image.ssim(t, p, 9.0, filter_size=3),
+            "metric of task 'depth', <lambda>, looks at the neighbours",
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("run_eagerly", [True, False])
 def test_metrics_that_fail_are_named(task, metric, message, run_eagerly):
     made = trainer(task, [metric()], run_eagerly=run_eagerly)
@@ -208,16 +224,40 @@ def test_one_object_for_two_tasks_is_refused():
 def scene():
     image = keras.Input((*SIZE, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(image))
-    outputs = {"scene": keras.layers.Dense(4)(x), "age": keras.layers.Dense(1)(x),
-               "fire": keras.layers.Dense(1)(x)}  # fmt: skip
+    outputs = {
+        "scene": keras.layers.Dense(4)(x),
+        "age": keras.layers.Dense(1)(x),
+        "fire": keras.layers.Dense(1)(x),
+    }
     tasks = [
-        mtl.Task("scene", 4, tf.nn.softmax, mtl.losses.SegmentationCrossEntropy,
-                 lambda c: [mtl.metrics.SegmentationMetrics(c, True)], "miou", True),
-        mtl.Task("age", 1, tf.identity, mtl.losses.L1,
-                 lambda c: [mtl.metrics.RegressionMetrics(c)], "rmse", False),
-        mtl.Task("fire", 1, tf.sigmoid, mtl.losses.BalancedBinaryCrossEntropy,
-                 lambda c: [mtl.metrics.SaliencyMetrics()], "miou", True),
-    ]  # fmt: skip
+        mtl.Task(
+            "scene",
+            4,
+            tf.nn.softmax,
+            mtl.losses.SegmentationCrossEntropy,
+            lambda c: [mtl.metrics.SegmentationMetrics(c, True)],
+            "miou",
+            True,
+        ),
+        mtl.Task(
+            "age",
+            1,
+            tf.identity,
+            mtl.losses.L1,
+            lambda c: [mtl.metrics.RegressionMetrics(c)],
+            "rmse",
+            False,
+        ),
+        mtl.Task(
+            "fire",
+            1,
+            tf.sigmoid,
+            mtl.losses.BalancedBinaryCrossEntropy,
+            lambda c: [mtl.metrics.SaliencyMetrics()],
+            "miou",
+            True,
+        ),
+    ]
     return mtl.MultiTaskTrainer(keras.Model(image, outputs), tasks)
 
 
@@ -226,12 +266,18 @@ def scene():
     [
         None,
         {"scene": "accuracy", "age": "mae", "fire": "acc"},
-        {"scene": keras.metrics.SparseTopKCategoricalAccuracy(2), "age": [function_of_pixels],
-         "fire": keras.metrics.AUC(from_logits=True)},
-        {"scene": [lambda t, p: p[:, 0]], "age": keras.metrics.R2Score(),
-         "fire": keras.metrics.F1Score(threshold=0.5)},
+        {
+            "scene": keras.metrics.SparseTopKCategoricalAccuracy(2),
+            "age": [function_of_pixels],
+            "fire": keras.metrics.AUC(from_logits=True),
+        },
+        {
+            "scene": [lambda t, p: p[:, 0]],
+            "age": keras.metrics.R2Score(),
+            "fire": keras.metrics.F1Score(threshold=0.5),
+        },
     ],
-)  # fmt: skip
+)
 def test_metrics_of_whole_images(metrics):
     made = scene()
     made.compile("sgd", metrics=metrics, run_eagerly=True)
