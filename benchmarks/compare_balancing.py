@@ -38,7 +38,7 @@ def trainer_of(method: str, level: str, config: Any, tasks: dict[str, int], **op
         balancing = mtl.balancing.STCH(warmup_epochs=1)
     made.compile(
         keras.optimizers.Adam(config.learning_rate),
-        balancing,
+        balancing=balancing,
         level=level,
         loss_weights=dict(config.loss_weights),
         metrics={task: [] for task in tasks},

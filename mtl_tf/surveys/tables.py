@@ -25,11 +25,25 @@ COSTS = {
 UNITS = {"parameters": 1e6, "multiply_adds": 1e9, "step_ms": 1.0, "peak_memory_mib": 1.0}
 
 _IN_LATEX = {
-    "%": r"\%", "_": r"\_", "±": r"$\pm$", "Δm": r"$\Delta_m$", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "°": r"$^\circ$", "\\": r"\textbackslash{}", "&": r"\&", "#": r"\#",
-    "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-}  # fmt: skip
+    "%": r"\%",
+    "_": r"\_",
+    "±": r"$\pm$",
+    "Δm": r"$\Delta_m$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "°": r"$^\circ$",
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "#": r"\#",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -135,19 +135,37 @@ class MultiTaskTrainer(keras.Model):
         balancing = owned(balancing, self)
         gradient_penalties = [owned(penalty, self) for penalty in gradient_penalties]
         self._arguments = {
-            "optimizer": optimizer, "balancing": balancing, "level": level, "loss": loss,
-            "metrics": metrics, "loss_weights": loss_weights, "initial_weight": initial_weight,
+            "optimizer": optimizer,
+            "balancing": balancing,
+            "level": level,
+            "loss": loss,
+            "metrics": metrics,
+            "loss_weights": loss_weights,
+            "initial_weight": initial_weight,
             "gradient_penalties": gradient_penalties,
-            "weight_own_variables": weight_own_variables, "micro_batches": micro_batches,
-            "update_every": update_every, "weight_decay": weight_decay, "diagnostics": diagnostics,
+            "weight_own_variables": weight_own_variables,
+            "micro_batches": micro_batches,
+            "update_every": update_every,
+            "weight_decay": weight_decay,
+            "diagnostics": diagnostics,
             **kwargs,
-        }  # fmt: skip
+        }
         with self.distribute_strategy.scope():  # or replicas would have no copies of the state
             super().compile(optimizer=optimizer, **kwargs)
             options = CompileOptions(
-                balancing, level, loss, metrics, loss_weights, initial_weight, gradient_penalties,
-                weight_own_variables, micro_batches, update_every, weight_decay, diagnostics,
-            )  # fmt: skip
+                balancing,
+                level,
+                loss,
+                metrics,
+                loss_weights,
+                initial_weight,
+                gradient_penalties,
+                weight_own_variables,
+                micro_batches,
+                update_every,
+                weight_decay,
+                diagnostics,
+            )
             self._plan = make_plan(self.network, self.tasks, options, self.optimizer)
             apply_learning_rate_multipliers(self.optimizer, self.network.trainable_variables)
             own = [v for layer in self._plan.layers for v in layer.trainable_variables]

@@ -18,9 +18,7 @@ def gradvac(
     Gramian and target cosines `[K, K]`; `order [K, K-1]`: row i lists the other tasks in the order
     i meets them. The report's `targets` have assign_where by `beta` towards the cosines met.
     """
-    return balance_report(
-        gramian, "gradvac", order=order, targets=targets, beta=beta
-    )  # fmt: skip
+    return balance_report(gramian, "gradvac", order=order, targets=targets, beta=beta)
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")

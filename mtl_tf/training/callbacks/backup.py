@@ -182,9 +182,12 @@ class Backup(keras.callbacks.Callback):
     def _save(self, epoch_s: float) -> None:
         states = [variable.numpy().tolist() for variable in self._random_states()]
         metadata = {
-            "epoch": self.epoch, "step": self.step, "epoch_s": epoch_s, "history": self.history,
+            "epoch": self.epoch,
+            "step": self.step,
+            "epoch_s": epoch_s,
+            "history": self.history,
             "random_states": states,
-        }  # fmt: skip
+        }
         logs = {str(i): v.numpy() for i, v in enumerate(self._log_variables())}
         with epoch_folders.new(self.folder, self.epoch, self.step) as unfinished:
             self.model.save_weights(unfinished / _WEIGHTS)

@@ -36,11 +36,15 @@ class GradientLogs:
         self.conflicts = keras.metrics.Mean("conflicts")
         self._last = [
             keras.Variable(
-                initializer="zeros", shape=shape, trainable=False, dtype="float64",
-                aggregation="only_first_replica", name=name,
+                initializer="zeros",
+                shape=shape,
+                trainable=False,
+                dtype="float64",
+                aggregation="only_first_replica",
+                name=name,
             )
             for name, shape in (("gramian", (len(names),) * 2), ("weights", (len(names),)))
-        ]  # fmt: skip
+        ]
         self.names = names
 
     def all(self) -> list[keras.metrics.Metric]:
@@ -69,9 +73,7 @@ class GradientLogs:
         named = [f"{name}_weight" for name in self.names], weights
         row = dict(zip(*named, strict=True))
         row.update({m.name: gramian[k, k] ** 0.5 for k, m in enumerate(self.norms)})
-        row.update(
-            {m.name: values[pair] for pair, m in zip(self.pairs, self.cosines, strict=True)}
-        )  # fmt: skip
+        row.update({m.name: values[pair] for pair, m in zip(self.pairs, self.cosines, strict=True)})
         negative = [gramian[pair] < 0 for pair in self.pairs]
         row["conflicts"] = sum(negative) / max(len(negative), 1)
         return {name: float(value) for name, value in row.items()}

@@ -69,18 +69,24 @@ class AdversarialGradients(keras.layers.Layer):
         for shape in feature_shapes:
             layers = [
                 keras.layers.Conv2D(
-                    channels, self.kernel_size, padding="same", activation=activation,
+                    channels,
+                    self.kernel_size,
+                    padding="same",
+                    activation=activation,
                     dtype="float32",
                 )
                 for channels, activation in ((shape[-1], "relu"), (num_tasks, None))
-            ]  # fmt: skip
+            ]
             discriminator = keras.Sequential(layers)
             discriminator.build((None, *shape[1:]))
             self.discriminators.append(discriminator)
         self.steps = self.add_weight(
-            shape=(), initializer="zeros", trainable=False, name="steps",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            name="steps",
             aggregation="only_first_replica",
-        )  # fmt: skip
+        )
 
     def penalty(self, task_gradients: TaskGradients) -> tf.Tensor:
         """Return the weighted cross entropy of K lists of task gradients, a float32 scalar."""

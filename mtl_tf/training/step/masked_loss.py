@@ -123,9 +123,7 @@ class MaskedLoss(keras.losses.Loss):
             return tf.reduce_mean(self._values(*rows))
 
         def or_zero(arrays: Sequence[tf.Tensor]) -> tf.Tensor:
-            return tf.cond(
-                tf.reduce_any(arrays[2]), lambda: loss(arrays), lambda: tf.zeros([])
-            )  # fmt: skip
+            return tf.cond(tf.reduce_any(arrays[2]), lambda: loss(arrays), lambda: tf.zeros([]))
 
         arrays = y_true, y_pred, is_valid
         if self._sees is _Sees.BATCH:
@@ -181,8 +179,9 @@ class MaskedLoss(keras.losses.Loss):
         results = {_Sees.BATCH: of_batch, _Sees.IMAGE: of_images}
         for sees in (_Sees.IMAGE, _Sees.BATCH) if full.ndim else results:
             has_all = all(x.size for x in results[sees])
-            if has_all and np.isclose(np.mean([x.mean() for x in results[sees]]), full.mean(),
-                                      **_CLOSE):  # fmt: skip
+            if has_all and np.isclose(
+                np.mean([x.mean() for x in results[sees]]), full.mean(), **_CLOSE
+            ):
                 return sees
         raise ValueError(self._cannot_be_masked())
 

@@ -70,9 +70,12 @@ class TaskLogs:
     def all(self) -> list[keras.metrics.Metric]:
         """Every metric, for Keras to reset."""
         groups = [
-            *self.metrics.values(), self.losses.values(), self.weights.values(),
-            self.faults.values(), self.gradients.all() if self.gradients else [],
-        ]  # fmt: skip
+            *self.metrics.values(),
+            self.losses.values(),
+            self.weights.values(),
+            self.faults.values(),
+            self.gradients.all() if self.gradients else [],
+        ]
         return [self.total, *(metric for group in groups for metric in group)]
 
     def update_losses(self, loss: tf.Tensor, losses: tf.Tensor, is_used: tf.Tensor) -> None:
@@ -89,12 +92,10 @@ class TaskLogs:
             if task.name in self.weights and update.weights is not None:
                 self.weights[task.name].update_state(update.weights[k], update.is_used[k])
         counts = {
-            "not_finite": tf.reduce_sum(
-                tf.cast(update.is_present & ~update.is_used, tf.float32)
-            ),
+            "not_finite": tf.reduce_sum(tf.cast(update.is_present & ~update.is_used, tf.float32)),
             "fallbacks": tf.equal(update.status, BalanceStatus.FALLBACK),
             "unsolved": update.status > BalanceStatus.FALLBACK,
-        }  # fmt: skip
+        }
         for name, fault in self.faults.items():
             # Every replica adds the same number, and the metric adds them up.
             fault.update_state(tf.cast(counts[name], tf.float32) / replicas.num_replicas())

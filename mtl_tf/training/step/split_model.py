@@ -106,9 +106,7 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[ke
                 for variable in getattr(operation, "trainable_variables", ()):
                     variables[id(variable)] = variable
                     owners.setdefault(id(variable), set()).add(task)
-    return {
-        task: [v for key, v in variables.items() if owners[key] == {task}] for task in tasks
-    }  # fmt: skip
+    return {task: [v for key, v in variables.items() if owners[key] == {task}] for task in tasks}
 
 
 def _check_that_functional(model: keras.Model, what: str) -> None:

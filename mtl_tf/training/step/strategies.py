@@ -40,9 +40,8 @@ def summed_loss(
         is_used = is_present & tf.math.is_finite(losses)
         scalar, weights, own = scalarized(plan, losses, is_used)
         terms = [
-            weight * loss
-            for weight, loss in zip(tf.unstack(weights), passed.losses, strict=True)
-        ]  # fmt: skip
+            weight * loss for weight, loss in zip(tf.unstack(weights), passed.losses, strict=True)
+        ]
         scaled = optimizer.scale_loss(tf.add_n([*terms, *passed.extra]))
     gradients = tape.gradient(scaled, [v.value for v in plan.network_variables(model)])
     own = [optimizer.scale_loss(g) / replicas.num_replicas() for g in own]
