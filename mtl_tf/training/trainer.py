@@ -437,7 +437,7 @@ class MultiTaskTrainer(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Keras configuration: the wrapped model and the tasks."""
         return {
-            "network": keras.saving.serialize_keras_object(self.network),
+            "model": keras.saving.serialize_keras_object(self.network),
             "tasks": [task_config(task) for task in self.tasks],
             "name": self.name,
         }
@@ -448,7 +448,7 @@ class MultiTaskTrainer(keras.Model):
     ) -> "MultiTaskTrainer":
         """Build the trainer again from `get_config`."""
         known = known_classes(config) | (custom_objects or {})
-        network = keras.saving.deserialize_keras_object(config["network"], known)
+        network = keras.saving.deserialize_keras_object(config["model"], known)
         return cls(network, tasks_from_config(config["tasks"]), name=config["name"])
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def test_trouble_is_told_once_for_each_kind():
     made = tiny_trainer(mtl.balancing.FixedWeights([1.0, 0.0]))
     with pytest.warns(UserWarning) as told:
         made.fit(image, targets, sample_weight=masks, epochs=3, batch_size=2, verbose=0)
-    messages = [str(w.message) for w in told if "Told once" in str(w.message)]
+    messages = [str(w.message) for w in told if "appears once" in str(w.message)]
     assert len(messages) == 2
     assert "left out" in messages[0]
     assert "'normals'" in messages[1] or "'normals'" in messages[0]
