@@ -2,7 +2,8 @@
 
 Losses, metrics and activations of `TASKS` are stored by name, classes by module and name, other
 functions as the serialised object they return. Loading imports nothing and calls no function that a
-file names: classes must be losses or metrics that are registered with Keras or already imported.
+file names: classes must be losses, metrics, layers, optimizers or schedules, registered with Keras
+or already imported.
 """
 
 import inspect

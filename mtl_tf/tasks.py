@@ -45,7 +45,8 @@ class Task:
 
     Raises:
         ValueError: for a name that cannot be printed, class names that do not fit the channels, an
-            object instead of a function that returns one, or metrics that do not fit class ids.
+            object instead of a function that returns one, or metrics that do not fit class ids
+            (with a `kind` given, when they are made).
     """
 
     name: str

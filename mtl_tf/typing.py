@@ -1,4 +1,4 @@
-"""Types that many rooms share, by the names the field uses.
+"""Types shared by several packages.
 
 TensorFlow and Keras do not type their tensors, so a checker sees `Any` behind some of these; a
 reader sees what a value is.

@@ -102,7 +102,8 @@ def make_pipeline(
         epoch, first_batch = epochs.begin()
         positions = np.arange(len(ids))
         if training:
-            positions = source.epoch_order(ids, np.random.default_rng((options.seed, epoch)))
+            generator = np.random.default_rng((options.seed, epoch))
+            positions = np.array(source.epoch_order(ids, generator))
             positions[: first_batch * options.batch_size] = _SKIPPED
         return [np.stack([np.full(len(ids), epoch), positions], axis=1)]
 

@@ -142,7 +142,9 @@ def _load_task(text: str) -> Task:
 def _call(function: Callable[..., object], text: str, **arguments: Any) -> object:
     try:
         return function(**arguments)
-    except (TypeError, data.DataError) as error:
+    except data.DataError:
+        raise
+    except TypeError as error:
         names = f" with the arguments {', '.join(arguments)}" if arguments else ""
         raise ValueError(f"{text} cannot be called{names}: {error}") from error
 

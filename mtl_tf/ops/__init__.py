@@ -12,8 +12,8 @@ op                       computes
 `attention_distillation` features plus messages of other tasks through gates
 `cross_stitch`           mixtures of the features of K tasks
 `affinity_diffusion`     values mixed by the affinities of positions, which are never stored
-`upsample_cross_entropy` cross-entropy of enlarged logits, which are never stored
-`upsample_l1`            absolute error of enlarged predictions, which are never stored
+`upsample_cross_entropy` cross-entropy of upsampled logits, which are never stored
+`upsample_l1`            absolute error of upsampled predictions, which are never stored
 `thin_edges`             lines one pixel wide of many maps at once (NumPy, not TensorFlow)
 `match_edges`            pixels matched one to one with true ones nearby (NumPy as well)
 ======================== =====================================================================

@@ -57,7 +57,7 @@ def native_mode() -> str:
 
 
 def native_status() -> NativeStatus:
-    """Says whether native ops are in use, and if not, why.
+    """Return whether native ops are in use, and if not, why.
 
     Returns:
         A `NativeStatus`. Never raises for a library that cannot be loaded: the reason is in it.
@@ -109,7 +109,7 @@ def has_gpu() -> bool:
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """Inside, ops are made of TensorFlow's own, so that what is traced runs without `mtl_tf`.
+    """Build ops from TensorFlow's own in this context: what is traced runs without `mtl_tf`.
 
     `model.export` of every architecture does it by itself; use it to export other models:
 

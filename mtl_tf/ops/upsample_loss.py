@@ -14,7 +14,7 @@ _WithGradient = tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
 def upsample_cross_entropy(
     logits: TensorLike, labels: TensorLike, weights: "TensorLike | None" = None
 ) -> tf.Tensor:
-    """Softmax cross-entropy of bilinearly enlarged logits, which are never stored.
+    """Softmax cross-entropy of bilinearly upsampled logits, which are never stored.
 
     The logits of each pixel are made from their four neighbours where they are needed, in the same
     pass as the gradient, which is as small as the logits that were given.
@@ -45,7 +45,7 @@ def upsample_cross_entropy(
 def upsample_l1(
     predictions: TensorLike, targets: TensorLike, weights: "TensorLike | None" = None
 ) -> tf.Tensor:
-    """Mean absolute error of bilinearly enlarged predictions, which are never stored.
+    """Mean absolute error of bilinearly upsampled predictions, which are never stored.
 
     Source: as `upsample_cross_entropy`.
 

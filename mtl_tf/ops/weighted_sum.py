@@ -55,7 +55,7 @@ def _weighted_sum_gradient(op: tf.Operation, *upstream: tf.Tensor) -> list[tf.Te
     num_tasks, num_tensors, *slots = op.get_attr("numbers")
     weights = op.inputs[-1]
     gradients = weighted_upstream(op, weights, upstream)
-    if num_tasks == MAX_NATIVE_TASKS:
+    if num_tasks == MAX_NATIVE_TASKS:  # the Gramian below has one row more
         own = [tf.zeros([], tf.float64)] * num_tasks
         for slot, gradient in zip(slots, op.inputs, strict=False):
             product = tf.cast(gradient, tf.float32) * tf.cast(

@@ -46,7 +46,7 @@ def make_plan(
     options: CompileOptions,
     optimizer: keras.optimizers.Optimizer,
 ) -> StepPlan:
-    """Return the plan of a step, from checked options.
+    """Check the options of `compile` and return the plan of a step.
 
     Raises:
         ValueError: for an unknown method, level or task, or options that exclude each other.

@@ -121,8 +121,8 @@ class ResumableTrainer(keras.Model, abc.ABC):
         if not config:
             return
         arguments = keras.saving.deserialize_keras_object(config, known_classes(config))
-        multipliers = arguments.pop("learning_rate_multipliers")
-        has_state = arguments.pop("optimizer_has_state")
+        multipliers = arguments.pop("learning_rate_multipliers", {})
+        has_state = arguments.pop("optimizer_has_state", False)
         for variable in self.network.trainable_variables:
             if variable.path in multipliers:
                 variable.learning_rate_multiplier = multipliers[variable.path]

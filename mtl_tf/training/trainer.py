@@ -113,7 +113,8 @@ class MultiTaskTrainer(ResumableTrainer):
             initial_weight: factor of the losses of deeply supervised outputs, `task/...`, in the
                 loss of their task.
             gradient_penalties: layers of `mtl_tf.training` that turn the task gradients of the last
-                shared features into something minimised beside the losses.
+                shared features into a term of the loss. One that another trainer has used is
+                copied.
             weight_own_variables: whether the weights of a weighting also scale the gradients of
                 the variables that one task alone has; without it they get that task's gradient.
             micro_batches: number of equal parts a batch is run in, one after another; balances the
@@ -134,44 +135,30 @@ class MultiTaskTrainer(ResumableTrainer):
         """
         balancing = owned(balancing, self)
         gradient_penalties = [owned(penalty, self) for penalty in gradient_penalties]
-        self._arguments = {
-            "optimizer": optimizer,
-            "balancing": balancing,
-            "level": level,
-            "loss": loss,
-            "metrics": metrics,
-            "loss_weights": loss_weights,
-            "initial_weight": initial_weight,
-            "gradient_penalties": gradient_penalties,
-            "weight_own_variables": weight_own_variables,
-            "micro_batches": micro_batches,
-            "update_every": update_every,
-            "weight_decay": weight_decay,
-            "diagnostics": diagnostics,
-            **kwargs,
-        }
+        options = CompileOptions(
+            balancing=balancing,
+            level=level,
+            loss=loss,
+            metrics=metrics,
+            loss_weights=loss_weights,
+            initial_weight=initial_weight,
+            gradient_penalties=gradient_penalties,
+            weight_own_variables=weight_own_variables,
+            micro_batches=micro_batches,
+            update_every=update_every,
+            weight_decay=weight_decay,
+            diagnostics=diagnostics,
+        )
+        self._plan, self._arguments = None, {}  # if one of them is refused
         with self.distribute_strategy.scope():  # or replicas would have no copies of the state
             super().compile(optimizer=optimizer, **kwargs)
-            options = CompileOptions(
-                balancing,
-                level,
-                loss,
-                metrics,
-                loss_weights,
-                initial_weight,
-                gradient_penalties,
-                weight_own_variables,
-                micro_batches,
-                update_every,
-                weight_decay,
-                diagnostics,
-            )
             self._plan = make_plan(self.network, self.tasks, options, self.optimizer)
             apply_learning_rate_multipliers(self.optimizer, self.network.trainable_variables)
             own = [v for layer in self._plan.layers for v in layer.trainable_variables]
             inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
             if own and not inner.built:
                 inner.exclude_from_weight_decay(var_list=own)
+        self._arguments = {"optimizer": optimizer, **vars(options), **kwargs}
 
     @property
     def plan(self) -> StepPlan:
@@ -313,7 +300,7 @@ class MultiTaskTrainer(ResumableTrainer):
             kwargs.setdefault("shuffle", False)
         with self.distribute_strategy.scope():
             if self.network.trainable_variables and not self.optimizer.built:
-                # Variables plan by the first step would make it trace twice.
+                # Variables made by the first step would make it trace twice.
                 self.optimizer.build(self.trainable_variables)
         if not self.network.trainable_variables:
             warnings.warn("The network has no trainable variable: fit only logs", stacklevel=2)

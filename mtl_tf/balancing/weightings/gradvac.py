@@ -16,7 +16,7 @@ def gradvac(
     """Return the weights of the sum of all task gradients, each moved towards its target cosines.
 
     Gramian and target cosines `[K, K]`; `order [K, K-1]`: row i lists the other tasks in the order
-    i meets them. The report's `targets` have assign_where by `beta` towards the cosines met.
+    i meets them. The report's `targets` are moved by `beta` towards the observed cosines.
     """
     return balance_report(gramian, "gradvac", order=order, targets=targets, beta=beta)
 

@@ -52,9 +52,9 @@ class NYUDv2(DenseDataset):
     ) -> None:
         self.layout = open_layout(pathlib.Path(root), val_every)
         if num_classes not in (13, 40) or num_classes > self.layout.num_classes:
+            allowed = "13 or 40" if self.layout.num_classes == 40 else "13"
             raise ValueError(
-                f"num_classes must be 13 or at most {self.layout.num_classes} for this layout. "
-                f"Received: {num_classes}"
+                f"num_classes must be {allowed} for this layout. Received: {num_classes}"
             )
         self.num_classes = num_classes
         available = {task: CHANNELS[task] for task in self.layout.tasks} | {"semseg": num_classes}

@@ -95,7 +95,7 @@ class Backup(keras.callbacks.Callback):
         return latest
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Restores the backup, if there is one."""
+        """Restore the backup, if there is one."""
         claim(self, self.model)
         self._ended = time.monotonic()
         latest = self._read()
@@ -133,7 +133,7 @@ class Backup(keras.callbacks.Callback):
                 variable.assign(stored[str(i)])
 
     def _random_states(self) -> list[keras.Variable]:
-        """States of random generators, such as dropout's, which weight files leave out."""
+        """Return the states of random generators, such as dropout's, which are no weights."""
         weights = {id(weight) for weight in self.model.weights}
         return [v for v in self.model.variables if id(v) not in weights]
 
@@ -149,7 +149,7 @@ class Backup(keras.callbacks.Callback):
             self._between_s = self._step_begun - self._ended
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Record how long the step took, and saves if it is time."""
+        """Record how long the step took, and save if it is time."""
         now = time.monotonic()
         if batch < self.step:  # skipped: it was trained on before the backup
             return

@@ -31,7 +31,7 @@ def as_list(
 
 
 class AnnounceEpoch(keras.callbacks.Callback):
-    """Tells a data set which epoch begins, and which of its batches will be skipped.
+    """Notify a data set which epoch begins, and which of its batches will be skipped.
 
     Args:
         set_epoch: of the data set, or `None`. It takes the number of the epoch, and may take how
@@ -43,7 +43,7 @@ class AnnounceEpoch(keras.callbacks.Callback):
         self._set_epoch = set_epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Tells the data set."""
+        """Notify the data set."""
         if self._set_epoch is None:
             return
         skipped = self.model.steps_to_skip
@@ -69,10 +69,10 @@ class EndOfEpoch(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Tells the method and, once for each kind of trouble, the user."""
+        """Notify the method and, once for each kind of trouble, warn the user."""
         logs = logs or {}
         method = self.model.balancing
         method.end_epoch()
@@ -86,7 +86,7 @@ class EndOfEpoch(keras.callbacks.Callback):
         weights = {
             task.name: abs(logs[f"{task.name}_weight"])
             for task in self.model.tasks
-            if f"{task.name}_weight" in logs
+            if f"{task.name}_weight" in logs and logs.get(f"{task.name}_loss") != 0.0  # no label
         }
         for task, weight in weights.items():
             if weight <= _NEGLIGIBLE * max(weights.values()) and max(weights.values()) > 0:
@@ -98,6 +98,6 @@ class EndOfEpoch(keras.callbacks.Callback):
                 )
 
     def _warn(self, kind: str, message: str) -> None:
-        if kind not in self._told:
-            self._told.add(kind)
+        if kind not in self._warned:
+            self._warned.add(kind)
             warnings.warn(f"{message}. (This warning appears once.)", stacklevel=2)

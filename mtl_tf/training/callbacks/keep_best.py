@@ -77,11 +77,11 @@ class KeepBest(keras.callbacks.Callback):
         return self._best.get("results")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Refuses a second trainer, whose epochs would be compared with the first one's."""
+        """Refuse a second trainer, whose epochs would be compared with the first one's."""
         claim(self, self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Evaluate the network, and saves it if it is better than before."""
+        """Evaluate the network, and save it if it is better than before."""
         if epoch < self.first_epoch or not math.isfinite((logs or {}).get("loss", 0.0)):
             return
         model: Any = getattr(self.model, "network", self.model)

@@ -1,14 +1,14 @@
 """Coupled weight decay: the gradient of an L2 penalty, which the optimizer sees with the losses'.
 
 Keras' optimizers decay decoupled from the gradient (AdamW); PyTorch's `Adam(weight_decay=...)`,
-with which the survey's models were trained, does as here.
+with which the survey's models were trained, couples it, as this function does.
 """
 
 import keras
 import tensorflow as tf
 
 from mtl_tf.training.step import replicas
-from mtl_tf.training.step.strategies import Update
+from mtl_tf.training.step.update import Update
 
 
 def with_l2(

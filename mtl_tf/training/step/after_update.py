@@ -32,8 +32,8 @@ def report_losses_after_update(
 ) -> None:
     """Show the method the losses of the same batch after the update.
 
-    In training mode, for they are compared with those before; the statistics of the model are put
-    back, as if it had not happened.
+    They are computed in training mode, to be comparable with the losses before; the statistics of
+    the model are restored.
     """
     variables = model.non_trainable_variables
     kept = [tf.identity(v) for v in variables]

@@ -1,8 +1,8 @@
 """The checked batch of a step: a user's batch becomes one the step can rely on, or an error.
 
 Shapes are checked when the step is traced, values in every step: class ids outside the classes,
-depth in millimetres, normals that are colours. (StepPlan by XLA a step cannot stop; the loss of the
-task is NaN there.)
+depth in millimetres, normals that are colours. (A step compiled by XLA cannot raise; the loss of
+the task is NaN there.)
 """
 
 from collections.abc import Mapping, Sequence

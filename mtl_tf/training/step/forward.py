@@ -29,7 +29,7 @@ class Forward(NamedTuple):
     Attributes:
         losses: K float32 scalars; their sums over all parts are the losses of the batch.
         extra: scalars minimised beside the tasks: regularisation and gradient penalties.
-        representation: the tensors that tasks share last, if the model was cut there.
+        representation: the tensors that tasks share last, if the model is split there.
         head_inputs: the same tensors as the heads received them.
     """
 

@@ -33,7 +33,7 @@ class TaskLogs:
         tasks: the tasks.
         metrics: `{task: metric or list of metrics}` for tasks that are not to use their own.
         predicted: names of the tasks the model has a final output for; others have no metrics.
-            All have for `None`.
+            `None`: all tasks.
         balancing: the method: it decides whether there are weights and what can go wrong.
         diagnostics: whether to log what the task gradients look like.
     """

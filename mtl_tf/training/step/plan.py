@@ -40,7 +40,7 @@ class StepPlan:
         initial_weight: factor of the losses of outputs `task/...`.
         outputs: symbolic outputs of the model; `None` of a subclassed one.
         logs: the metrics.
-        view: the model before its outputs are enlarged, which steps run.
+        view: the model before its outputs are upsampled, which steps run.
         split: the view as trunk and heads, where a step needs the gradients in between.
         gradient_penalties: layers that turn task gradients into something minimised too.
         weight_own_variables: whether the weights of a weighting scale the gradients of the

@@ -26,12 +26,12 @@ class SplitModel:
     depends_on_variables: tuple[bool, ...]
 
     def trained(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Those of the tensors between the halves that a trainable variable is before."""
+        """Return the tensors between the halves that depend on a trainable variable."""
         return [z for z, has in zip(tensors, self.depends_on_variables, strict=True) if has]
 
 
 def split_at_last_shared(model: keras.Model, tasks: Sequence[str]) -> SplitModel:
-    """Cuts a functional model where its tasks part.
+    """Split a functional model where its tasks part.
 
     A tensor is shared if the outputs of two or more tasks depend on it. The last shared ones are
     those that some layer of one task alone, or an output, takes: every way from the shared
