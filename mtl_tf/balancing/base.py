@@ -97,6 +97,13 @@ class Scalarizer(Balancing, abc.ABC):
 
     One backward pass per step. The derivative of the scalar with respect to a loss is the weight of
     its task; trainable weights of the scalarizer are updated with the network.
+
+    Example:
+        >>> class Largest(mtl.balancing.Scalarizer):
+        ...     def compute_scalar(self, losses, is_present, training):
+        ...         return tf.reduce_max(losses)
+        >>> float(Largest()(tf.constant([1.0, 3.0])))
+        3.0
     """
 
     def call(
@@ -116,7 +123,13 @@ class Scalarizer(Balancing, abc.ABC):
         losses = tf.convert_to_tensor(losses)
         present = _presence(is_present, losses.shape[0])
         losses = tf.where(present, losses, tf.zeros_like(losses))
-        return self.compute_scalar(losses, present, training)
+        scalar = tf.convert_to_tensor(self.compute_scalar(losses, present, training))
+        if scalar.shape.rank not in (0, None):
+            raise ValueError(
+                f"compute_scalar of {type(self).__name__} must return a scalar, such as "
+                f"tf.reduce_sum(losses). Received shape: {scalar.shape}"
+            )
+        return scalar
 
     @abc.abstractmethod
     def compute_scalar(self, losses: tf.Tensor, is_present: tf.Tensor, training: bool) -> tf.Tensor:
@@ -144,6 +157,14 @@ class Weighting(Balancing, abc.ABC):
 
     K backward passes per step through the shared layers (with `level="features"` through the
     heads), then a computation on `[K, K]`.
+
+    Example:
+        >>> class UnitLength(mtl.balancing.Weighting):
+        ...     def compute_weights(self, statistics):
+        ...         norms = tf.sqrt(tf.linalg.diag_part(statistics.gramian))
+        ...         return mtl.balancing.exact(tf.math.divide_no_nan(1.0, norms))
+        >>> [float(w) for w in UnitLength()(tf.constant([[4.0, 0.0], [0.0, 1.0]]))]
+        [0.5, 1.0]
     """
 
     def call(
@@ -197,6 +218,16 @@ class Weighting(Balancing, abc.ABC):
         if losses is not None:
             losses = tf.cast(losses, tf.float64)
         report = self.compute_weights(StepStatistics(gramian, losses, present, training))
+        if not isinstance(report, BalanceReport):
+            raise ValueError(
+                f"compute_weights of {type(self).__name__} must return a BalanceReport, such as "
+                f"mtl_tf.balancing.exact(weights). Received: {type(report).__name__}"
+            )
+        if not report.weights.shape.is_compatible_with(present.shape):
+            raise ValueError(
+                f"compute_weights of {type(self).__name__} must return weights of shape "
+                f"{tuple(present.shape)}, one per task. Received: {tuple(report.weights.shape)}"
+            )
         return report._replace(weights=tf.where(present, report.weights, 0.0))
 
     @abc.abstractmethod
@@ -208,6 +239,14 @@ class Aggregator(Balancing, abc.ABC):
     """Maps the gradients of K tasks, element by element, to the direction of the update.
 
     As many passes over the network as a `Weighting`, for methods that need more than the Gramian.
+
+    Example:
+        >>> class Sum(mtl.balancing.Aggregator):
+        ...     def compute_direction(self, task_gradients, training=False):
+        ...         directions = [tf.add_n(column) for column in zip(*task_gradients)]
+        ...         return directions, mtl.ops.BalanceStatus.CONVERGED
+        >>> [float(d) for d in Sum()(tf.constant([[1.0, 2.0], [3.0, 4.0]]))]
+        [4.0, 6.0]
     """
 
     def call(self, jacobian: TensorLike, training: bool = False) -> tf.Tensor:

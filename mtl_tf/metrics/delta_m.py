@@ -181,7 +181,8 @@ def _changes(
     """Return the relative gains of the selected metrics of each task; positive is better."""
     if definition not in _DEFINITIONS:
         raise ValueError(f"definition must be one of {_DEFINITIONS}. Received: {definition!r}")
-    selected = [_metrics_of(task) for task in tasks]
+    own: Mapping[str, _Task] = getattr(tasks, "own", {})  # of a data set
+    selected = [_metrics_of(own[t] if isinstance(t, str) and t in own else t) for t in tasks]
     if not selected:
         raise ValueError("tasks must name at least one task. Received none")
     changes = {}

@@ -138,7 +138,7 @@ class MultiTaskTrainer(ResumableTrainer):
         options = CompileOptions(
             balancing=balancing,
             level=level,
-            loss=loss,
+            loss=_made(loss),
             metrics=metrics,
             loss_weights=loss_weights,
             initial_weight=initial_weight,
@@ -379,3 +379,13 @@ class MultiTaskTrainer(ResumableTrainer):
         """
         with as_python_errors():
             return super().test_on_batch(*args, **kwargs)
+
+
+def _made(losses: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return `{task: loss}` with an object for each class of losses, as `mtl_tf.Task` has them."""
+    if not isinstance(losses, Mapping):
+        return losses
+    return {
+        task: loss() if isinstance(loss, type) and issubclass(loss, keras.losses.Loss) else loss
+        for task, loss in losses.items()
+    }

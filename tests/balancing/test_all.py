@@ -310,3 +310,25 @@ def test_native_and_reference_agree(name, monkeypatch):
     for one, two in zip(native, run(), strict=True):
         tolerance = 1e-6 if one.dtype == tf.float32 else 1e-7
         np.testing.assert_allclose(one, two, rtol=tolerance, atol=tolerance)
+
+
+def test_methods_that_return_something_else():
+    class Vector(Scalarizer):
+        def compute_scalar(self, losses, is_present, training):
+            return losses
+
+    class Bare(Weighting):
+        def compute_weights(self, statistics):
+            return tf.ones([2])
+
+    class Three(Weighting):
+        def compute_weights(self, statistics):
+            return mtl.balancing.exact(tf.ones([3], tf.float64))
+
+    for method, message in (
+        (Vector(), "compute_scalar of Vector must return a scalar"),
+        (Bare(), "compute_weights of Bare must return a BalanceReport"),
+        (Three(), r"weights of shape \(2,\), one per task. Received: \(3,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            method(tf.eye(2) if isinstance(method, Weighting) else tf.ones([2]))

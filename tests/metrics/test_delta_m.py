@@ -105,3 +105,13 @@ def test_delta_m_is_the_mean_of_what_the_tasks_gain(definition):
     assert mtl.metrics.delta_m(ours, single, single, definition) == pytest.approx(
         sum(expected.values()) / 2
     )
+
+
+def test_tasks_of_a_data_set_with_tasks_of_its_own():
+    class Tasks(dict):
+        own = {"heat": mtl.TASKS["depth"]}
+
+    assert (
+        mtl.metrics.delta_m({"depth": {"rmse": 1.0}}, {"depth": {"rmse": 2.0}}, Tasks(heat=1))
+        == 0.5
+    )

@@ -53,7 +53,14 @@ def balance_gradients(
         report = method.report(gramian, task_gradients.losses * factors, is_used, training=True)
         weights, status = report.weights, report.status
     else:
-        directions, status = method.compute_direction(rows, training=True)
+        result = method.compute_direction(rows, training=True)
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise ValueError(
+                f"compute_direction of {type(method).__name__} must return (directions, status), "
+                "status such as mtl_tf.ops.BalanceStatus.CONVERGED. "
+                f"Received: {type(result).__name__}"
+            )
+        directions, status = result
     if weights is not None:
         directions = ops.weighted_sum(rows, weights)
         weights = tf.cast(weights, tf.float32)
