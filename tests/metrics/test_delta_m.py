@@ -3,6 +3,7 @@
 import pytest
 
 import mtl_tf as mtl
+from mtl_tf.data.base import TaskChannels
 from mtl_tf.metrics import HIGHER_IS_BETTER, MAIN_METRICS, delta_m
 
 OURS = {
@@ -108,10 +109,6 @@ def test_delta_m_is_the_mean_of_what_the_tasks_gain(definition):
 
 
 def test_tasks_of_a_data_set_with_tasks_of_its_own():
-    class Tasks(dict):
-        own = {"heat": mtl.TASKS["depth"]}
-
-    assert (
-        mtl.metrics.delta_m({"depth": {"rmse": 1.0}}, {"depth": {"rmse": 2.0}}, Tasks(heat=1))
-        == 0.5
-    )
+    tasks = TaskChannels({"heat": 1}, {"heat": mtl.TASKS["depth"]})
+    single, multi = {"depth": {"rmse": 2.0}}, {"depth": {"rmse": 1.0}}
+    assert mtl.metrics.delta_m(multi, single, tasks) == 0.5
