@@ -1,5 +1,5 @@
-// PCGrad: the three kernels one after the other; on the GPU on one stream, and nothing comes back to
-// the host.
+// PCGrad: the three kernels one after the other; on the GPU on one stream, and nothing comes back
+// to the host.
 #include "kernels/gradients/gradient_projection.h"
 
 #include <vector>

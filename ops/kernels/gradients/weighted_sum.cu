@@ -1,5 +1,6 @@
 // Weighted sum on the GPU: every element of every gradient is read once, every sum written once,
-// possibly into the memory of a gradient: a thread reads an element of all tasks before it writes it.
+// possibly into the memory of a gradient: a thread reads an element of all tasks before it writes
+// it.
 #include "kernels/cuda/device_float.cuh"
 #include "kernels/cuda/tensor_pack.cuh"
 #include "kernels/gradients/weighted_sum.h"

@@ -22,7 +22,7 @@ struct DiffusionShape {
   int64_t query_channels;  // D
   int64_t value_channels;  // C
   int num_sources;         // S, 1 to kMaxAffinities
-  DType type;        // of queries, keys, values and results
+  DType type;              // of queries, keys, values and results
 };
 
 struct DiffusionInputs {
