@@ -12,6 +12,12 @@ from mtl_tf.task_config import known_classes, serialized, task_config, tasks_fro
 from mtl_tf.tasks import Task
 
 
+def random_states(model: keras.Model) -> list[keras.Variable]:
+    """Return the states of random generators, such as dropout's: variables that are no weights."""
+    weights = {id(weight) for weight in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]
+
+
 class ResumableTrainer(keras.Model, abc.ABC):
     """Base of the trainer: `keras.saving.load_model` gives it back compiled, and `fit` continues.
 
@@ -103,18 +109,14 @@ class ResumableTrainer(keras.Model, abc.ABC):
 
     def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Save the states of random generators, such as dropout's, which Keras leaves out."""
-        for i, state in enumerate(self._random_states()):
+        for i, state in enumerate(random_states(self)):
             store[f"random_{i}"] = state
 
     def load_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Load the states of random generators, if the file has them."""
-        for i, state in enumerate(self._random_states()):
+        for i, state in enumerate(random_states(self)):
             if f"random_{i}" in store.keys():  # noqa: SIM118  # it is no dictionary
                 state.assign(store[f"random_{i}"])
-
-    def _random_states(self) -> list[keras.Variable]:
-        weights = {id(weight) for weight in self.weights}
-        return [variable for variable in self.variables if id(variable) not in weights]
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile from `get_compile_config`, and build the optimizer for its state."""

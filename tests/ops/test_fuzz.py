@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mtl_tf.ops import _balance
 from tests.helpers import dtypes
 from tests.helpers import ops as truth
 from tests.ops.implementations import ALL, balance, needs_native, run
@@ -89,18 +90,7 @@ def test_grad_drop(case, leaks):
     assert error <= bound(dtype, task_gradients)
 
 
-METHODS = [
-    "mgda",
-    "upgrad",
-    "dualproj",
-    "pcgrad",
-    "gradvac",
-    "cagrad",
-    "nash_mtl",
-    "fairgrad",
-    "imtl_g",
-    "aligned_mtl",
-]
+METHODS = list(_balance.METHODS)
 
 
 @settings(quick, max_examples=300)

@@ -14,6 +14,7 @@ import numpy as np
 from mtl_tf.training.callbacks import epoch_folders
 from mtl_tf.training.memory import peak_memory_mib
 from mtl_tf.training.ownership import claim
+from mtl_tf.training.resumable import random_states
 
 _WEIGHTS = "state.weights.h5"
 _METADATA = "metadata.json"
@@ -102,7 +103,7 @@ class Backup(keras.callbacks.Callback):
         if latest is None:
             return
         self.model.load_weights(latest / _WEIGHTS)
-        for variable, state in zip(self._random_states(), self._states, strict=True):
+        for variable, state in zip(random_states(self.model), self._states, strict=True):
             variable.assign(state)
         if self.step:
             self.model.skip_steps(self.step)
@@ -131,11 +132,6 @@ class Backup(keras.callbacks.Callback):
                 return
             for i, variable in enumerate(variables):
                 variable.assign(stored[str(i)])
-
-    def _random_states(self) -> list[keras.Variable]:
-        """Return the states of random generators, such as dropout's, which are no weights."""
-        weights = {id(weight) for weight in self.model.weights}
-        return [v for v in self.model.variables if id(v) not in weights]
 
     def _log_variables(self) -> list[keras.Variable]:
         return [variable for metric in self.model.metrics for variable in metric.variables]
@@ -180,7 +176,7 @@ class Backup(keras.callbacks.Callback):
         self._ended = time.monotonic()
 
     def _save(self, epoch_s: float) -> None:
-        states = [variable.numpy().tolist() for variable in self._random_states()]
+        states = [variable.numpy().tolist() for variable in random_states(self.model)]
         metadata = {
             "epoch": self.epoch,
             "step": self.step,
