@@ -45,7 +45,7 @@ class TargetKind(enum.Enum):
         DISTANCE: metres from the camera.
         VALUES: any numbers.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> mtl.TargetKind.CLASSES.target_channels(21), mtl.TargetKind.DIRECTION.target_channels(3)
         (1, 3)

@@ -61,7 +61,7 @@ class Entry:
         year: year of publication.
         cost: parameters and computation relative to one network.
 
-    Example:
+    Examples:
         >>> TABLE["pad_net"].focus, TABLE["pad_net"].year
         ('decoder', 2018)
     """

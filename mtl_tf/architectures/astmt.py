@@ -41,7 +41,7 @@ class ASTMT(Architecture):
         ValueError: for an unknown backbone or stride, an invalid input size, or a negative
             weight.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.ASTMT("resnet18", tasks, (32, 32, 3))

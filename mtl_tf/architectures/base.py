@@ -69,7 +69,7 @@ class Blueprint:
     Raises:
         ValueError: for an unknown backbone, head or stride, or an invalid input size.
 
-    Example:
+    Examples:
         >>> blueprint = Blueprint("resnet18", {"heat": 1}, (32, 32, 3), None, 32)
         >>> [x.shape[1] for x in blueprint.features()]
         [8, 4, 2, 1]
@@ -165,7 +165,7 @@ class Architecture(keras.Model, abc.ABC):
     Raises:
         TypeError: for an argument that the subclass's constructor does not have.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
         >>> isinstance(model, mtl.architectures.Architecture), model.arguments["backbone"]

@@ -86,7 +86,7 @@ class Branched(Architecture):
         ValueError: for an unknown backbone, head or stride, an invalid input size, or an invalid
             tree.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.Branched("resnet18", tasks, (32, 32, 3))

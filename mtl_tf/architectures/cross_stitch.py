@@ -41,7 +41,7 @@ class CrossStitch(SoftSharing):
     Raises:
         ValueError: for an unknown backbone, head or stride, or an invalid input size.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.CrossStitch("resnet18", tasks, (32, 32, 3))

@@ -27,7 +27,7 @@ class DecoderBlueprint(Blueprint):
     Raises:
         ValueError: as `Blueprint`, and if `auxiliary_tasks` lacks a task of `tasks`.
 
-    Example:
+    Examples:
         >>> blueprint = DecoderBlueprint("resnet18", {"heat": 1}, (32, 32, 3), None, 32)
         >>> blueprint.task_features(blueprint.fused_features(), 64)["heat"].shape
         (None, 1, 1, 64)

@@ -38,7 +38,7 @@ class JTRL(Architecture):
         ValueError: unless there are two tasks; for an unknown backbone or stride, or an
             invalid input size.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.JTRL("resnet18", tasks, (32, 32, 3))

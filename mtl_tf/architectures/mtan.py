@@ -38,7 +38,7 @@ class MTAN(Architecture):
     Raises:
         ValueError: for an unknown backbone, head or stride, or an invalid input size.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.MTAN("resnet18", tasks, (32, 32, 3))

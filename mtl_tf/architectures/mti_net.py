@@ -46,7 +46,7 @@ class MTINet(Architecture):
         ValueError: for an unknown backbone, layout or stride, an invalid input
             size, or auxiliary tasks that leave out a task.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.MTINet("resnet18", tasks, (32, 32, 3))

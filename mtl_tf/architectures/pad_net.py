@@ -42,7 +42,7 @@ class PADNet(Architecture):
         ValueError: for an unknown backbone, gate or stride, an invalid input size,
             or auxiliary tasks that leave out a task.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.PADNet("resnet18", tasks, (32, 32, 3))

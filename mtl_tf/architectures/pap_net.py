@@ -44,7 +44,7 @@ class PAPNet(Architecture):
         ValueError: for an unknown backbone or stride, an invalid input size, or
             auxiliary tasks that leave out a task.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.PAPNet("resnet18", tasks, (32, 32, 3))

@@ -33,7 +33,7 @@ class SingleTask(Architecture):
         ValueError: for more than one task, an unknown backbone, head or stride, or an invalid
             input size.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"heat": 1}
         >>> model = mtl.architectures.SingleTask("resnet18", tasks, (32, 32, 3))

@@ -42,7 +42,7 @@ class Sluice(SoftSharing):
     Raises:
         ValueError: for an unknown backbone, head or stride, or an invalid input size.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.Sluice("resnet18", tasks, (32, 32, 3))

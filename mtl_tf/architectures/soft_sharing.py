@@ -51,7 +51,7 @@ class SoftSharing(Architecture, abc.ABC):
         trainable: whether the variables of the model are trained.
         **arguments: further arguments of the subclass's constructor.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> model = mtl.architectures.CrossStitch("resnet18", {"a": 1, "b": 1}, (32, 32, 3))
         >>> model.load_single_task(

@@ -32,7 +32,7 @@ class UberNet(Architecture):
     Raises:
         ValueError: for an unknown backbone or stride, or an invalid input size.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> tasks = {"parts": 5, "heat": 1}
         >>> model = mtl.architectures.UberNet("resnet18", tasks, (32, 32, 3))

@@ -42,7 +42,7 @@ class Backbone:
         stride: down-sampling factor of the coarsest features, `None` where `output_stride` sets it.
         paper: reference of the backbone.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> list(mtl.backbones.TABLE["resnet18"].stages(8, ""))
         ['stem', 'layer1', 'layer2', 'layer3', 'layer4']

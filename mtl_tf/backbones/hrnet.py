@@ -30,7 +30,7 @@ class HRNet:
         interpolation: upsampling of coarse branches in a fusion, `"bilinear"` or `"nearest"`.
         momentum: momentum of the batch normalisations.
 
-    Example:
+    Examples:
         >>> list(hrnet_stages(W18_SMALL_V2, ""))
         ['stem', 'stage2', 'stage3', 'stage4']
     """

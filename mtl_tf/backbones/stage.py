@@ -24,7 +24,7 @@ class Stage:
     Attributes:
         blocks: the blocks, in order.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> stages = mtl.backbones.stages("resnet18", output_stride=32)
         >>> [x.shape for x in stages["stem"]([keras.Input((64, 64, 3))])]

@@ -17,7 +17,7 @@ _Method = TypeVar("_Method", bound="Balancing")
 class Balancing(keras.layers.Layer, abc.ABC):
     """Base of all balancing methods: a Keras layer, so that its state is saved with the trainer.
 
-    Example:
+    Examples:
         >>> isinstance(mtl.balancing.get("dwa"), mtl.balancing.Balancing)
         True
 
@@ -98,7 +98,7 @@ class Scalarizer(Balancing, abc.ABC):
     One backward pass per step. The derivative of the scalar with respect to a loss is the weight of
     its task; trainable weights of the scalarizer are updated with the network.
 
-    Example:
+    Examples:
         >>> class Largest(mtl.balancing.Scalarizer):
         ...     def compute_scalar(self, losses, is_present, training):
         ...         return tf.reduce_max(losses)
@@ -158,7 +158,7 @@ class Weighting(Balancing, abc.ABC):
     K backward passes per step through the shared layers (with `level="features"` through the
     heads), then a computation on `[K, K]`.
 
-    Example:
+    Examples:
         >>> class UnitLength(mtl.balancing.Weighting):
         ...     def compute_weights(self, statistics):
         ...         norms = tf.sqrt(tf.linalg.diag_part(statistics.gramian))
@@ -240,7 +240,7 @@ class Aggregator(Balancing, abc.ABC):
 
     As many passes over the network as a `Weighting`, for methods that need more than the Gramian.
 
-    Example:
+    Examples:
         >>> class Sum(mtl.balancing.Aggregator):
         ...     def compute_direction(self, task_gradients, training=False):
         ...         directions = [tf.add_n(column) for column in zip(*task_gradients)]

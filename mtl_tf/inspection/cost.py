@@ -23,7 +23,7 @@ class Cost:
         multiply_adds: multiply-adds of convolutions, dense layers and matrix products for one
             image.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
         >>> mtl.architectures.summary(model).parts["backbone"].parameters
@@ -44,7 +44,7 @@ class Summary:
         parts: `{"backbone": cost, "exchange": cost, "heads": cost}`; `exchange` are the layers
             between tasks.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> model = mtl.architectures.SharedTrunk("resnet18", {"heat": 1}, (32, 32, 3))
         >>> list(mtl.architectures.summary(model).parts)

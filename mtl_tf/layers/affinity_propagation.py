@@ -33,7 +33,7 @@ class AffinityPropagation(keras.layers.Layer):
     Call arguments: `embeddings`, a list of S tensors `[B, h, w, D]`, normalised here, and
     `features`, a list of T tensors `[B, h, w, C]`. Returns a list like the second.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> embeddings = [keras.ops.ones((1, 4, 4, 2))] * 2
         >>> features = [keras.ops.ones((1, 4, 4, 8))]

@@ -49,7 +49,7 @@ class AtrousConv2D(keras.layers.Conv2D):
     Raises:
         ValueError: for another padding, strides, order of axes, or an even kernel.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> layer = mtl.layers.AtrousConv2D(4, 3, dilation_rate=2, padding="same")
         >>> layer(keras.ops.ones((1, 8, 8, 2))).shape

@@ -30,7 +30,7 @@ class AttentionDistillation(keras.layers.Layer):
     Call arguments: `features`, a list of tensors `[B, h, w, C]`, one for each target, and `packed`,
     a list of tensors `[B, h, w, R]`. Returns a list like the first.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> layer = mtl.layers.AttentionDistillation([[(0, 0, 0, 8)]])
         >>> layer([keras.ops.ones((1, 4, 4, 8))], [keras.ops.ones((1, 4, 4, 16))])[0].shape

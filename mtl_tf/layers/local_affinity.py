@@ -48,7 +48,7 @@ class LocalAffinity(_Window):
 
     Call arguments: `queries` and `keys` `[B, h, w, D]`. Returns `[B, h, w, size²]`.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> x = keras.ops.ones((1, 4, 4, 2))
         >>> mtl.layers.LocalAffinity(size=3)(x, x).shape
@@ -87,7 +87,7 @@ class LocalDiffusion(_Window):
     Call arguments: `affinities` `[B, h, w, size²]` and `features` `[B, h, w, C]`. Returns
     `[B, h, w, C]`.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> layer = mtl.layers.LocalDiffusion(size=3)
         >>> layer(keras.ops.ones((1, 4, 4, 9)), keras.ops.ones((1, 4, 4, 2))).shape

@@ -20,7 +20,7 @@ class BilinearResize(layers.Layer):
 
     Call arguments: features `[B, h, w, C]`. Returns features `[B, height, width, C]`.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> mtl.layers.BilinearResize(8, 8)(keras.ops.ones((1, 4, 4, 2))).shape
         TensorShape([1, 8, 8, 2])

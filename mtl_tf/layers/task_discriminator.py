@@ -26,7 +26,7 @@ class TaskDiscriminator(keras.layers.Layer):
 
     Call arguments: list of K features `[B, h, w, C]`. Returns it unchanged.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> layer = mtl.layers.TaskDiscriminator(weight=0.01)
         >>> outputs = layer([keras.ops.ones((1, 4, 4, 8))] * 2, training=True)

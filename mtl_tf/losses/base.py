@@ -58,7 +58,7 @@ class DenseLoss(keras.losses.Loss, abc.ABC):
 
     Subclasses implement `masked`.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> class Squared(mtl.losses.DenseLoss):
         ...     def masked(self, y_true, y_pred, weights):

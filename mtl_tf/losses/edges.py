@@ -51,7 +51,7 @@ class BalancedBinaryCrossEntropy(DenseLoss):
     Raises:
         ValueError: if `positive_weight` is not in (0, 1), or shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> y_true = keras.ops.ones((1, 4, 4, 1))
         >>> mtl.losses.BalancedBinaryCrossEntropy(positive_weight=0.95)(y_true, y_true).shape

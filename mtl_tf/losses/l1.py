@@ -46,7 +46,7 @@ class L1(DenseLoss):
     Raises:
         ValueError: if shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> y_true = keras.ops.ones((1, 4, 4, 1))
         >>> mtl.losses.L1()(y_true, y_true).shape

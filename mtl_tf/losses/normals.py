@@ -47,7 +47,7 @@ class NormalsL1(DenseLoss):
     Raises:
         ValueError: if shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> y_true = keras.ops.ones((1, 4, 4, 3))
         >>> mtl.losses.NormalsL1()(y_true, y_true).shape

@@ -40,7 +40,7 @@ class SegmentationCrossEntropy(DenseLoss):
     Raises:
         ValueError: if shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> y_true = keras.ops.ones((1, 4, 4, 1))
         >>> y_pred = keras.ops.ones((1, 4, 4, 3))

@@ -24,7 +24,7 @@ class MetricInfo:
         unit: `"%"` for fractions that are reported in percent, `"m"`, `"°"`, or `""`.
         digits: decimal places of values without a unit or in metres.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> mtl.metrics.DepthMetrics.info["rmse"]
         MetricInfo(higher_is_better=False, unit='m', digits=3)
@@ -40,7 +40,7 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
 
     Subclasses implement `add` and `result`.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> issubclass(mtl.metrics.DepthMetrics, mtl.metrics.DenseMetric)
         True

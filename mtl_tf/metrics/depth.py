@@ -35,7 +35,7 @@ class DepthMetrics(DenseMetric):
     Raises:
         ValueError: if shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> metric = mtl.metrics.DepthMetrics()
         >>> metric.update_state(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((1, 8, 8, 1)))

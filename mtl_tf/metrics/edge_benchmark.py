@@ -175,16 +175,17 @@ def count_in_processes(
 class EdgeQueue:
     """Queue of images whose `edge_counts` are computed in worker processes.
 
-    >>> with EdgeQueue(max_distance=0.1) as queue:
-    ...     queue.put(np.zeros((4, 6)), [np.zeros((4, 6), bool)])
-    ...     [counts.shape for counts in queue.remaining()]
-    [(99, 4)]
-
     Source: this library.
 
     Args:
         max_distance: as for `edge_counts`.
         num_workers: processes; 1 counts in this one.
+
+    Examples:
+        >>> with EdgeQueue(max_distance=0.1) as queue:
+        ...     queue.put(np.zeros((4, 6)), [np.zeros((4, 6), bool)])
+        ...     [counts.shape for counts in queue.remaining()]
+        [(99, 4)]
     """
 
     def __init__(self, max_distance: float, num_workers: int = 1) -> None:

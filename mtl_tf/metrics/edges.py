@@ -64,7 +64,7 @@ class EdgeMetrics(DenseMetric):
         ValueError: if `threshold` is not in (0, 1), `tolerance` is negative, or shapes do not fit
             together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> metric = mtl.metrics.EdgeMetrics()
         >>> metric.update_state(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((1, 8, 8, 1)))

@@ -47,7 +47,7 @@ class NormalsMetrics(DenseMetric):
     Raises:
         ValueError: if shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> metric = mtl.metrics.NormalsMetrics()
         >>> metric.update_state(keras.ops.ones((1, 8, 8, 3)), keras.ops.ones((1, 8, 8, 3)))

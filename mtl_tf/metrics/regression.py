@@ -26,7 +26,7 @@ class RegressionMetrics(DenseMetric):
     Raises:
         ValueError: if `num_channels` is below 1, or shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> metric = mtl.metrics.RegressionMetrics(num_channels=2)
         >>> metric.update_state(keras.ops.ones((1, 8, 8, 2)), keras.ops.ones((1, 8, 8, 2)))

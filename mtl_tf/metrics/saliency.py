@@ -38,7 +38,7 @@ class SaliencyMetrics(DenseMetric):
     Raises:
         ValueError: if shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> metric = mtl.metrics.SaliencyMetrics()
         >>> metric.update_state(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((1, 8, 8, 1)))

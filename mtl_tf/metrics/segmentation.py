@@ -42,7 +42,7 @@ class SegmentationMetrics(DenseMetric):
     Raises:
         ValueError: if `num_classes` is below 2, or shapes do not fit together.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> metric = mtl.metrics.SegmentationMetrics(num_classes=3)
         >>> metric.update_state(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((1, 8, 8, 3)))

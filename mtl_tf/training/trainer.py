@@ -30,7 +30,7 @@ from mtl_tf.typing import TensorLike
 class MultiTaskTrainer(ResumableTrainer):
     """Trains a multi-task model: `compile`, `fit`, `evaluate` and `predict` as in Keras.
 
-    Example:
+    Examples:
         >>> tasks = {"semseg": 13, "depth": 1}
         >>> network = mtl.architectures.SharedTrunk("resnet18", tasks, (32, 32, 3))
         >>> trainer = mtl.MultiTaskTrainer(network, tasks)

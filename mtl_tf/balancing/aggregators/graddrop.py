@@ -34,7 +34,7 @@ class GradDrop(Aggregator):
     `GradDrop()(jacobian [K, P])` -> direction `[P]`. The more the tasks agree on an element, the
     likelier their sign is kept.
 
-    Example:
+    Examples:
         >>> mtl.balancing.GradDrop(seed=0)(tf.constant([[1.0, -2.0], [3.0, 0.5]])).shape
         TensorShape([2])
 

@@ -33,7 +33,7 @@ class DTP(Scalarizer):
     which is defined for every task: scale the losses (`loss_weights`) so that a loss of 1 is bad.
     A task whose indicator reaches 1 gets the weight 0.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.DTP()(tf.constant([1.0, 3.0]))), 3)
         9.184
 

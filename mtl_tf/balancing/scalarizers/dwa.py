@@ -31,7 +31,7 @@ class DWA(Scalarizer):
     epochs and add up to K; they are 1 in the first two epochs. They do not even out losses of
     different magnitude: combine with `loss_weights`.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.DWA()(tf.constant([1.0, 3.0]))), 3)
         4.0
 

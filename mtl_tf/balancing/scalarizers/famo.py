@@ -51,7 +51,7 @@ class FAMO(Scalarizer):
     `FAMO()(losses [K])` -> scalar. After each update the trainer evaluates the losses of the same
     batch again, one more forward pass, and the logits of the weights follow the observed decreases.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.FAMO()(tf.constant([1.0, 3.0]))), 3)
         0.824
 

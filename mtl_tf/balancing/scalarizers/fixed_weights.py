@@ -21,7 +21,7 @@ class FixedWeights(Scalarizer):
 
     `FixedWeights()(losses [K])` -> scalar.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.FixedWeights()(tf.constant([1.0, 3.0]))), 3)
         4.0
 

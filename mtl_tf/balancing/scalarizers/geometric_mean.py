@@ -18,7 +18,7 @@ class GeometricMean(Scalarizer):
 
     `GeometricMean()(losses [K])` -> scalar. Losses must be positive; one below 1e-8 counts as 1e-8.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.GeometricMean()(tf.constant([1.0, 3.0]))), 3)
         1.732
 

@@ -20,7 +20,7 @@ class IMTLL(Scalarizer):
     `IMTLL()(losses [K])` -> scalar. The `s` start at 0, are trainable, updated by the trainer's
     optimizer without weight decay, and stay within ±10.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.IMTLL()(tf.constant([1.0, 3.0]))), 3)
         4.0
 

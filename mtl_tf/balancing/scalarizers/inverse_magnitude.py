@@ -25,7 +25,7 @@ class InverseMagnitude(Scalarizer):
     `InverseMagnitude()(losses [K])` -> scalar. A task seen later for the first time joins then. A
     first loss of 0 gets the weight 1.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.InverseMagnitude()(tf.constant([1.0, 3.0]))), 3)
         4.0
 

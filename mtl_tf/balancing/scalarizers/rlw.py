@@ -32,7 +32,7 @@ class RLW(Scalarizer):
 
     `RLW()(losses [K])` -> scalar. The weights add up to 1.
 
-    Example:
+    Examples:
         >>> mtl.balancing.RLW(seed=0)(tf.constant([1.0, 3.0])).shape
         TensorShape([])
 

@@ -19,7 +19,7 @@ class ScaleInvariant(Scalarizer):
     `ScaleInvariant()(losses [K])` -> scalar, negative for small losses. Losses must be positive;
     one below 1e-8 counts as 1e-8.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.ScaleInvariant()(tf.constant([1.0, 3.0]))), 3)
         1.099
 

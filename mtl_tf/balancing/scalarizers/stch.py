@@ -26,7 +26,7 @@ class STCH(Scalarizer):
     `STCH()(losses [K])` -> scalar. Until the end of the warm-up it is the sum of the logarithms of
     the losses. A task without a label in the last epoch of the warm-up is taken relative to 1.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.STCH()(tf.constant([1.0, 3.0]))), 3)
         1.099
 

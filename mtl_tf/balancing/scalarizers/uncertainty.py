@@ -22,7 +22,7 @@ class Uncertainty(Scalarizer):
     `Uncertainty()(losses [K])` -> scalar. The log variances are trainable and updated by the
     trainer's optimizer, without weight decay; they stay within ±10. The scalar may be negative.
 
-    Example:
+    Examples:
         >>> round(float(mtl.balancing.Uncertainty()(tf.constant([1.0, 3.0]))), 3)
         2.797
 

@@ -22,7 +22,7 @@ class AlignedMTL(Weighting):
 
     `AlignedMTL()(gramian [K, K])` -> weights `[K]`.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.AlignedMTL()(gramian)]
         [0.535, 0.286]

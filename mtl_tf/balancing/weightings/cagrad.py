@@ -20,7 +20,7 @@ class CAGrad(Weighting):
 
     `CAGrad()(gramian [K, K])` -> weights `[K]`. 0 is the mean gradient, large `c` MGDA's direction.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.CAGrad()(gramian)]
         [0.9, 0.5]

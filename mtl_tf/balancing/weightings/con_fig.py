@@ -31,7 +31,7 @@ class ConFIG(Weighting):
     Where no direction is at equal angles to all, it is the one nearest to that, or 0 if gradients
     cancel each other, counted as a fallback.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.ConFIG()(gramian)]
         [1.5, 0.75]

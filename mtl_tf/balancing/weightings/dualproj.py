@@ -18,7 +18,7 @@ class DualProj(Weighting):
 
     `DualProj()(gramian [K, K])` -> weights `[K]`. The direction conflicts with no task gradient.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.DualProj()(gramian)]
         [0.5, 0.5]

@@ -22,7 +22,7 @@ class FairGrad(Weighting):
     worst task counts. Where some mean of the gradients is zero there is no solution: MGDA's weights
     then, counted as a fallback.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.FairGrad()(gramian)]
         [1.155, 0.577]

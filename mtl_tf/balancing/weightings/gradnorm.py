@@ -37,7 +37,7 @@ class GradNorm(Weighting):
     second backward pass. It is taken relative to the mean norm, so that their learning rate does
     not depend on the scale of the losses. Without losses all tasks count as training equally fast.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.GradNorm()(gramian)]
         [1.0, 1.0]

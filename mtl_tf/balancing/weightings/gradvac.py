@@ -28,7 +28,7 @@ class GradVac(Weighting):
     `GradVac()(gramian [K, K])` -> weights `[K]`. Every call draws a new order of the tasks. The
     targets, one per pair of tasks, begin at 0 and follow the cosines of the whole gradients.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.GradVac(seed=0)(gramian)]
         [1.5, 1.125]

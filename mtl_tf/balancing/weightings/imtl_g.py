@@ -19,7 +19,7 @@ class IMTLG(Weighting):
     `IMTLG()(gramian [K, K])` -> weights `[K]`, which may be negative. Where no weights of sum 1 do
     that, they are all 0 or those nearest to it, counted as a fallback.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.IMTLG()(gramian)]
         [0.667, 0.333]

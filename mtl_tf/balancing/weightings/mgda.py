@@ -50,7 +50,7 @@ class MGDA(Weighting):
     weights still add up to 1. The published code applies the simplex weights of normalised
     gradients to the original gradients, whose sum may increase the loss of a task.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.MGDA()(gramian)]
         [0.75, 0.25]

@@ -20,7 +20,7 @@ class NashMTL(Weighting):
     the length of the gradients, so the learning rate alone sets the size of a step. Where some mean
     of the gradients is zero there is no solution: MGDA's weights then, counted as a fallback.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.NashMTL()(gramian)]
         [1.155, 0.577]

@@ -24,7 +24,7 @@ class PCGrad(Weighting):
 
     `PCGrad()(gramian [K, K])` -> weights `[K]`. Every call draws a new order of the tasks.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.PCGrad(seed=0)(gramian)]
         [1.5, 1.125]

@@ -14,7 +14,7 @@ class Sum(Weighting):
 
     `Sum()(gramian [K, K])` -> weights `[K]`. For diagnostics, and to test others against.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.Sum()(gramian)]
         [1.0, 1.0]
@@ -36,7 +36,7 @@ class Mean(Weighting):
 
     `Mean()(gramian [K, K])` -> weights `[K]`.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.Mean()(gramian)]
         [0.5, 0.5]

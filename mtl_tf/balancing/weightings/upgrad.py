@@ -18,7 +18,7 @@ class UPGrad(Weighting):
 
     `UPGrad()(gramian [K, K])` -> weights `[K]`. The direction conflicts with no task gradient.
 
-    Example:
+    Examples:
         >>> gramian = tf.constant([[1.0, -0.5], [-0.5, 4.0]])
         >>> [round(float(w), 3) for w in mtl.balancing.UPGrad()(gramian)]
         [0.75, 0.562]

@@ -78,7 +78,7 @@ class BranchingChoices(keras.layers.Layer):
     Call arguments: any tensor of the model; its value is not used. Returns S matrices `[K, K]`
     float32: row i holds the weights with which node i mixes the nodes of the stage.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> choices = mtl.layers.BranchingChoices([1.0, 2.0], num_tasks=3)
         >>> [tuple(weights.shape) for weights in choices(keras.ops.ones((1, 4, 4, 8)))]
@@ -152,12 +152,9 @@ class Mixture(keras.layers.Layer):
 
     where `x_j` are the features of node j and `w_ij` the weight of node j in the mixture of i.
 
-    Args:
-        **kwargs: `name` and `dtype` of the layer.
-
     Call arguments: list of K features `[B, h, w, C]`, and weights `[K, K]`. Returns such a list.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> features = [keras.ops.ones((1, 4, 4, 8))] * 2
         >>> mtl.layers.Mixture()(features, keras.ops.eye(2))[0].shape

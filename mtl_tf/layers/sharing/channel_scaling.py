@@ -14,12 +14,9 @@ class ChannelScaling(keras.layers.Layer):
     Source: Zhao et al., "A Modulation Module for Multi-Task Learning with Applications in Image
     Retrieval", ECCV 2018, section 3.2.
 
-    Args:
-        **kwargs: `name` and `dtype` of the layer.
-
     Call arguments: features `[B, h, w, C]`. Returns features of the same shape.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> mtl.layers.ChannelScaling()(keras.ops.ones((1, 4, 4, 8))).shape
         TensorShape([1, 4, 4, 8])

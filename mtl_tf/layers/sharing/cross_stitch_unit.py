@@ -36,7 +36,7 @@ class CrossStitchUnit(keras.layers.Layer):
 
     Call arguments: list of K features `[B, h, w, C]`. Returns such a list.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> unit = mtl.layers.CrossStitchUnit(own=0.9)
         >>> unit([keras.ops.ones((1, 4, 4, 8))] * 2)[0].shape

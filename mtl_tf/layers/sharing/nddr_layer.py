@@ -24,7 +24,7 @@ class BlockIdentity(keras.initializers.Initializer):
         num: number of blocks.
         own: factor of the own block; the others share `1 - own`.
 
-    Example:
+    Examples:
         >>> import mtl_tf as mtl
         >>> mtl.layers.BlockIdentity(index=0, num=2, own=0.9)((1, 1, 8, 4)).shape
         TensorShape([1, 1, 8, 4])

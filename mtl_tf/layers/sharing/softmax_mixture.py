@@ -25,7 +25,7 @@ class SoftmaxMixture(keras.layers.Layer):
 
     Call arguments: list of S features of one shape. Returns one of that shape.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> mtl.layers.SoftmaxMixture()([keras.ops.ones((1, 4, 4, 8))] * 3).shape
         TensorShape([1, 4, 4, 8])

@@ -52,7 +52,7 @@ class SubspaceMixing(keras.layers.Layer):
     Raises:
         ValueError: for an odd number of channels, when built.
 
-    Example:
+    Examples:
         >>> import keras, mtl_tf as mtl
         >>> mtl.layers.SubspaceMixing()([keras.ops.ones((1, 4, 4, 8))] * 2)[0].shape
         TensorShape([1, 4, 4, 8])

@@ -15,7 +15,7 @@ class AnnealBranching(keras.callbacks.Callback):
     temperature is `epochs / 20 / sqrt(epoch + 1)`. It depends only on the number of the epoch, so
     a resumed run continues the same schedule.
 
-    Example:
+    Examples:
         >>> mtl.training.AnnealBranching(epochs=100).epochs
         100
 

@@ -29,7 +29,7 @@ class Backup(keras.callbacks.Callback):
     the logs and the history of the earlier epochs; and a run resumed within an epoch takes the same
     steps, bit for bit, if the data set gives the same batches again, as those of `mtl_tf.data` do.
 
-    Example:
+    Examples:
         >>> backup = mtl.training.Backup("run/backup", every_minutes=10)
         >>> trainer.fit(  # doctest: +SKIP
         ...     dataset, epochs=100, initial_epoch=backup.epoch, callbacks=[backup]

@@ -85,7 +85,7 @@ class GradientDiagnostics(keras.callbacks.Callback):
     Needs `trainer.compile(..., diagnostics=True)`. Rows are appended at once, so that nothing
     is lost when a run is interrupted, and a resumed run appends to the same file.
 
-    Example:
+    Examples:
         >>> log = mtl.training.GradientDiagnostics("gradients.csv", every=10)
         >>> trainer.fit(dataset, callbacks=[log])  # doctest: +SKIP
 

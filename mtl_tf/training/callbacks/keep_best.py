@@ -22,7 +22,7 @@ class KeepBest(keras.callbacks.Callback):
     A resumed run continues with the best epoch so far. Put it before `Backup` among the callbacks,
     so that no epoch is backed up before it is evaluated.
 
-    Example:
+    Examples:
         >>> best = mtl.training.KeepBest(
         ...     "run/best",
         ...     evaluate=lambda model: mtl.evaluation.evaluate(model, data.test(), data.tasks),

@@ -19,7 +19,7 @@ class AdversarialGradients(keras.layers.Layer):
     The gradients with respect to the shared features, normalised over channels, go through gradient
     reversal into two convolutions that classify the task.
 
-    Example:
+    Examples:
         >>> penalty = mtl.training.AdversarialGradients(weight=0.1)
         >>> trainer.compile("adam", gradient_penalties=[penalty])  # doctest: +SKIP
 

@@ -28,7 +28,7 @@ def orthogonality(task_gradients: TaskGradients) -> tf.Tensor:
 class OrthogonalGradients(keras.layers.Layer):
     """Penalty on the squared cosines between task gradients of the shared features.
 
-    Example:
+    Examples:
         >>> penalty = mtl.training.OrthogonalGradients(weight=0.1)
         >>> trainer.compile("adam", gradient_penalties=[penalty])  # doctest: +SKIP
 

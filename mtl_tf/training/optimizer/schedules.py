@@ -12,7 +12,7 @@ from mtl_tf.typing import Tensor
 class Poly(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate * (1 - epoch / epochs) ** power`, constant within an epoch.
 
-    Example:
+    Examples:
         >>> schedule = mtl.training.Poly(0.1, epochs=10, steps_per_epoch=5)
         >>> [round(float(schedule(step)), 4) for step in (0, 4, 25)]
         [0.1, 0.1, 0.0536]
