@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 from keras import layers
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
+from mtl_tf.architectures.base import Architecture, Blueprint, ModelOptions, Tasks
 from mtl_tf.heads import spatial_pyramid
 from mtl_tf.layers import TaskDiscriminator, conv, conv_block, resize_to, squeeze_excite
 
@@ -27,18 +28,20 @@ class ASTMT(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         adversarial: weight of the loss of the task discriminator (`TaskDiscriminator`); 0 for none.
             The paper uses 0.01.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone or stride, an invalid input size, or a negative
+        ValueError: for an unknown backbone or stride, an invalid input shape, or a negative
             weight.
 
     Examples:
@@ -58,10 +61,10 @@ class ASTMT(Architecture):
         adversarial: float = 0.0,
         output_stride: int = 16,
         name: str = "astmt",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, None, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, None, output_stride, kwargs)
         if adversarial < 0:
             raise ValueError(f"adversarial must not be negative. Received: {adversarial}")
         shared = keras.Model(blueprint.image, _decoded(blueprint.features()))
@@ -76,7 +79,7 @@ class ASTMT(Architecture):
             outputs[task] = blueprint.output(prediction, task)
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, adversarial=adversarial, **kwargs)
+        super().__init__(blueprint, outputs, name, adversarial=adversarial)
 
 
 def _decoded(features: list[keras.KerasTensor]) -> keras.KerasTensor:

@@ -2,15 +2,16 @@
 
 import abc
 import inspect
-import itertools
+import os
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import keras
 
 from mtl_tf import backbones, heads, ops
-from mtl_tf.backbones.stage import Maps, Stage, after_each, pyramid
+from mtl_tf.backbones.stage import Maps, Stage, after_each
+from mtl_tf.layers.preprocessing import Preprocessing
 from mtl_tf.layers.resize import resize_to
 
 
@@ -49,6 +50,23 @@ def task_channels(tasks: Tasks) -> dict[str, int]:
     return channels
 
 
+class ModelOptions(TypedDict, total=False):
+    """Arguments of every architecture that do not change what it computes from its features.
+
+    Attributes:
+        weights: initial weights of a named backbone: `None`, `"imagenet"`, or the path of a
+            checkpoint; see `mtl_tf.weights.load_pretrained`. They are not part of the
+            configuration: a saved model has its own.
+        include_preprocessing: whether the model takes RGB images 0..255 of any dtype and normalises
+            them, instead of normalised ones.
+        trainable: whether the variables of the model are trained.
+    """
+
+    weights: str | os.PathLike[str] | None
+    include_preprocessing: bool
+    trainable: bool
+
+
 class Blueprint:
     """Building blocks of an architecture: the image, copies of the backbone, and heads.
 
@@ -56,18 +74,24 @@ class Blueprint:
         backbone: a name from `mtl_tf.backbones.TABLE`, or a functional Keras model from images to a
             list of stage features, finest first, whose copies start from its weights.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
+        options: options of the model.
 
     Attributes:
-        image: the input `[B, H, W, 3]`.
+        input: the input `[B, H, W, 3]`.
+        image: the normalised images `[B, H, W, 3]`.
         channels: `{task: channels}`.
         stage_maps: `{stage: maps after it}` of the last call of `features`.
         arguments: the arguments as saved in the configuration of a model.
+        options: the options of the model.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+        TypeError: for an unknown option.
+        ValueError: for an unknown backbone, head or stride, an invalid input shape, or weights of a
+            backbone that is a model.
 
     Examples:
         >>> blueprint = Blueprint("resnet18", {"heat": 1}, (32, 32, 3), None, 32)
@@ -82,12 +106,16 @@ class Blueprint:
         input_shape: tuple[int, int, int],
         head: str | None,
         output_stride: int,
+        options: ModelOptions | None = None,
     ) -> None:
+        self.options = _checked_options(options or {}, backbone)
         self.channels = task_channels(tasks)
-        self.image = backbones.image_input(input_shape)
-        if isinstance(backbone, str):
-            backbones.check_size(backbone, *input_shape[:2], output_stride)
-        else:
+        self.input = backbones.image_input(input_shape)
+        self.image = self.input
+        if self.options.get("include_preprocessing"):
+            self.image = Preprocessing(name="preprocessing")(self.input)
+        backbones.check_output_stride(output_stride)
+        if not isinstance(backbone, str):
             _check_model(backbone, input_shape)
         self._head = _head_of(backbone, head)
         self.stage_maps: dict[str, Maps] = {}
@@ -97,6 +125,7 @@ class Blueprint:
             "input_shape": tuple(input_shape),
             "head": head,
             "output_stride": output_stride,
+            **({"include_preprocessing": True} if self.image is not self.input else {}),
         }
 
     def stages(self, prefix: str = "backbone.") -> dict[str, Stage]:
@@ -123,6 +152,18 @@ class Blueprint:
         return resize_to(prediction, height, width, name=task, dtype="float32")
 
 
+def _checked_options(options: ModelOptions, backbone: str | keras.Model) -> ModelOptions:
+    unknown = sorted(options.keys() - ModelOptions.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"This architecture has no argument {unknown[0]!r}")
+    if options.get("weights") is not None and not isinstance(backbone, str):
+        raise ValueError(
+            "weights are those of a named backbone: load them into the backbone that you give as a "
+            f"model. Received: weights={options['weights']!r}"
+        )
+    return options
+
+
 def _check_model(backbone: keras.Model, input_shape: tuple[int, int, int]) -> None:
     if not isinstance(backbone, keras.Model) or len(getattr(backbone, "inputs", None) or ()) != 1:
         raise ValueError(
@@ -135,13 +176,6 @@ def _check_model(backbone: keras.Model, input_shape: tuple[int, int, int]) -> No
             f"The backbone {backbone.name!r} takes images {tuple(expected)}, but input_shape is "
             f"{tuple(input_shape)}: build it for that size"
         )
-    sizes = [input_shape[:2], *(tuple(x.shape[1:3]) for x in pyramid(backbone.output))]
-    for fine, coarse in itertools.pairwise(sizes):
-        if None not in coarse and any(a % b for a, b in zip(fine, coarse, strict=True)):
-            raise ValueError(
-                f"The sizes of the backbone's features must be multiples of the next ones: choose "
-                f"another input_shape. Received: {sizes}"
-            )
 
 
 def _head_of(backbone: str | keras.Model, head: str | None) -> heads.Head:
@@ -159,11 +193,7 @@ class Architecture(keras.Model, abc.ABC):
         blueprint: building blocks of the model.
         outputs: `{task: prediction}`.
         name: name of the model.
-        trainable: whether the variables of the model are trained.
         **arguments: further arguments of the subclass's constructor.
-
-    Raises:
-        TypeError: for an argument that the subclass's constructor does not have.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -177,21 +207,21 @@ class Architecture(keras.Model, abc.ABC):
         blueprint: Blueprint,
         outputs: dict[str, keras.KerasTensor],
         name: str,
-        *,
-        trainable: bool = True,
         **arguments: Any,
     ) -> None:
-        parameters = inspect.signature(type(self)).parameters
-        unknown = sorted(arguments.keys() - parameters.keys())
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no argument {unknown[0]!r}")
-        super().__init__(inputs=blueprint.image, outputs=outputs, name=name)
-        if not trainable:  # True would unfreeze the frozen layers of a backbone
-            self.trainable = False
+        super().__init__(inputs=blueprint.input, outputs=outputs, name=name)
+        if not blueprint.options.get("trainable", True):
+            self.trainable = False  # True would unfreeze the frozen layers of a backbone
+        known = (
+            inspect.signature(type(self)).parameters.keys() | ModelOptions.__annotations__.keys()
+        )
         # Not a dictionary: Keras would track a backbone in it, which the model only copies.
         self.arguments = types.MappingProxyType(
-            {n: v for n, v in {**blueprint.arguments, **arguments}.items() if n in parameters}
+            {n: v for n, v in {**blueprint.arguments, **arguments}.items() if n in known}
         )
+        weights = blueprint.options.get("weights")
+        if weights is not None:
+            backbones.load_pretrained(self, weights)
 
     def get_config(self) -> dict[str, Any]:
         """Return the Keras configuration: the arguments of the constructor."""

@@ -1,11 +1,11 @@
 """Branched networks: tasks share the first stages of a backbone and branch along a tree."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
+from mtl_tf.architectures.base import Architecture, Blueprint, ModelOptions, Tasks
 from mtl_tf.backbones.stage import Maps
 
 Tree = Sequence[Sequence[Sequence[str]]]
@@ -70,20 +70,22 @@ class Branched(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         tree: for every stage of the backbone, including the stem, the groups of tasks that share
             it, such as `[[("a", "b", "c")], [("a", "b"), ("c",)], ...]`; each partition refines the
             previous one. By default all stages except the last are shared.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, an invalid input size, or an invalid
+        ValueError: for an unknown backbone, head or stride, an invalid input shape, or an invalid
             tree.
 
     Examples:
@@ -104,10 +106,10 @@ class Branched(Architecture):
         output_stride: int = 8,
         tree: Tree | None = None,
         name: str = "branched",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride, kwargs)
         all_tasks = tuple(blueprint.channels)
         groups = checked_tree(tree, list(blueprint.stages()), all_tasks)
 
@@ -130,4 +132,4 @@ class Branched(Architecture):
         )
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, tree=None if tree is None else groups, **kwargs)
+        super().__init__(blueprint, outputs, name, tree=None if tree is None else groups)

@@ -1,10 +1,9 @@
 """Cross-stitch networks: one network per task, linear mixtures after every stage (Misra 2016)."""
 
-from typing import Any
-
 import keras
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Blueprint, Tasks
+from mtl_tf.architectures.base import Blueprint, ModelOptions, Tasks
 from mtl_tf.architectures.soft_sharing import Features, SoftSharing, apply_with_exchange
 from mtl_tf.layers import CrossStitchUnit
 
@@ -24,22 +23,24 @@ class CrossStitch(SoftSharing):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         own: initial weight of a task's own features; the other tasks share `1 - own` (survey: 0.9
             on NYUD, 0.8 on PASCAL).
         per_channel: whether there is one weight per pair of tasks and channel, or one per pair.
         learning_rate_multiplier: multiplier of the learning rate of the mixing weights, applied by
             `MultiTaskTrainer`.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+        ValueError: for an unknown backbone, head or stride, or an invalid input shape.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -61,10 +62,10 @@ class CrossStitch(SoftSharing):
         per_channel: bool = True,
         learning_rate_multiplier: float = 1.0,
         name: str = "cross_stitch",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride, kwargs)
 
         def exchange(features: Features, stage: str) -> Features:
             if stage == "stem":
@@ -88,5 +89,4 @@ class CrossStitch(SoftSharing):
             own=own,
             per_channel=per_channel,
             learning_rate_multiplier=learning_rate_multiplier,
-            **kwargs,
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 
 from mtl_tf import backbones
-from mtl_tf.architectures.base import Blueprint, Tasks, task_channels
+from mtl_tf.architectures.base import Blueprint, ModelOptions, Tasks, task_channels
 from mtl_tf.heads import high_resolution_fuse
 from mtl_tf.layers import bottleneck, conv
 
@@ -18,7 +18,9 @@ class DecoderBlueprint(Blueprint):
         tasks: tasks of the final predictions, `{task: channels}` or `mtl_tf.Task`s.
         input_shape: `(H, W, 3)`.
         auxiliary_tasks: tasks with initial predictions, a superset of `tasks`; by default `tasks`.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
+        options: options of the model.
 
     Attributes:
         auxiliary: `{auxiliary task: channels}`.
@@ -40,8 +42,9 @@ class DecoderBlueprint(Blueprint):
         input_shape: tuple[int, int, int],
         auxiliary_tasks: Tasks | None,
         output_stride: int,
+        options: ModelOptions | None = None,
     ) -> None:
-        super().__init__(backbone, tasks, input_shape, None, output_stride)
+        super().__init__(backbone, tasks, input_shape, None, output_stride, options)
         self.auxiliary = (
             self.channels if auxiliary_tasks is None else task_channels(auxiliary_tasks)
         )

@@ -1,11 +1,10 @@
 """JTRL: two tasks that refine each other alternately, from coarse to fine."""
 
-from typing import Any
-
 import keras
 from keras import layers
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Tasks
+from mtl_tf.architectures.base import Architecture, ModelOptions, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.layers import basic_block, conv, conv_block, resize_to
 
@@ -24,11 +23,13 @@ class JTRL(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied; sizes halve from each to the next.
         tasks: exactly two, `{task: channels}` or a list of `mtl_tf.Task`, in order of their states.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         channels: channels of the states.
-        output_stride: down-sampling factor of a named ResNet's last stage; 32 keeps four scales.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage; 32
+            keeps four scales.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every scale s,
@@ -36,7 +37,7 @@ class JTRL(Architecture):
 
     Raises:
         ValueError: unless there are two tasks; for an unknown backbone or stride, or an
-            invalid input size.
+            invalid input shape.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -55,10 +56,10 @@ class JTRL(Architecture):
         channels: int = 128,
         output_stride: int = 32,
         name: str = "jtrl",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = DecoderBlueprint(backbone, tasks, input_shape, None, output_stride)
+        blueprint = DecoderBlueprint(backbone, tasks, input_shape, None, output_stride, kwargs)
         if len(blueprint.channels) != 2:
             raise ValueError(
                 "JTRL lets two tasks refine each other: give exactly two. Received: "
@@ -91,7 +92,7 @@ class JTRL(Architecture):
 
         # === Config ===
         outputs = {**outputs, **dict(sorted(blueprint.predictions.items()))}
-        super().__init__(blueprint, outputs, name, channels=channels, **kwargs)
+        super().__init__(blueprint, outputs, name, channels=channels)
 
 
 def _attended(states: list[keras.KerasTensor], channels: int, name: str) -> keras.KerasTensor:
@@ -104,8 +105,6 @@ def _attended(states: list[keras.KerasTensor], channels: int, name: str) -> kera
     height, width = x.shape[1:3]
     x = conv_block(x, channels, 3, 2, names=(f"{name}.down", f"{name}.down_bn"))
     x = basic_block(x, channels, name=f"{name}.residual")
-    if (height % x.shape[1], width % x.shape[2]) != (0, 0):
-        x = layers.Resizing(height, width)(x)
     attention = keras.ops.sigmoid(resize_to(x, height, width))
     attended = layers.Concatenate()([(1.0 + attention) * first, (1.0 + attention) * second])
     return conv_block(attended, channels, 3, names=(f"{name}.out", f"{name}.out_bn"))

@@ -1,12 +1,12 @@
 """Learned branching: a supergraph of K copies per stage in which a tree is learned."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
+from mtl_tf.architectures.base import Architecture, Blueprint, ModelOptions, Tasks
 from mtl_tf.backbones.stage import Maps
 from mtl_tf.inspection.cost import stage_costs
 from mtl_tf.layers import BranchingChoices, Mixture
@@ -60,9 +60,10 @@ class LearnedBranching(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         resource_weight: weight in the losses of the expected multiply-adds of the backbone, as a
             fraction of those of K separate ones; larger weights share more.
         is_hard: whether sampled choices are one-hot in the forward pass.
@@ -70,13 +71,14 @@ class LearnedBranching(Architecture):
             `MultiTaskTrainer`.
         seed: seed of the samples.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+        ValueError: for an unknown backbone, head or stride, or an invalid input shape.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -99,10 +101,10 @@ class LearnedBranching(Architecture):
         learning_rate_multiplier: float = 1.0,
         seed: int | None = None,
         name: str = "learned_branching",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride, kwargs)
         nodes = list(blueprint.channels)
         copies = {node: blueprint.stages(f"backbone.{node}.") for node in nodes}
         blueprint.features("measured.")
@@ -136,7 +138,6 @@ class LearnedBranching(Architecture):
             is_hard=is_hard,
             learning_rate_multiplier=learning_rate_multiplier,
             seed=seed,
-            **kwargs,
         )
         self.choices = choices
 

@@ -1,13 +1,12 @@
 """MTAN: a shared backbone, and per task a sequence of soft attention masks on its stages."""
 
-from typing import Any
-
 import keras
 from keras import layers
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
+from mtl_tf.architectures.base import Architecture, Blueprint, ModelOptions, Tasks
 from mtl_tf.backbones.stage import Maps, Stage, changed
-from mtl_tf.layers import bottleneck, task_attention
+from mtl_tf.layers import bottleneck, pool_to, task_attention
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -26,17 +25,19 @@ class MTAN(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+        ValueError: for an unknown backbone, head or stride, or an invalid input shape.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -55,10 +56,10 @@ class MTAN(Architecture):
         head: str | None = None,
         output_stride: int = 8,
         name: str = "mtan",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride, kwargs)
 
         # === Functional model ===
         maps = [blueprint.image]
@@ -98,7 +99,7 @@ class MTAN(Architecture):
         outputs = blueprint.heads({task: [x[i] for i in sorted(x)] for task, x in pyramids.items()})
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, **kwargs)
+        super().__init__(blueprint, outputs, name)
 
 
 def _around_last_block(stage: Stage, maps: Maps) -> tuple[Maps, Maps]:
@@ -118,5 +119,5 @@ def _refinement(source: keras.KerasTensor, target: keras.KerasTensor, name: str)
     inputs = keras.Input(source.shape[1:])
     x = bottleneck(inputs, target.shape[-1], name=f"{name}.0")
     if x.shape[1] > target.shape[1]:
-        x = layers.MaxPooling2D(x.shape[1] // target.shape[1])(x)
+        x = pool_to(x, target.shape[1], target.shape[2], layers.MaxPooling2D)
     return keras.Model(inputs, x, name=name)

@@ -1,11 +1,10 @@
 """MTI-Net: multi-modal distillation at every scale, propagated from coarse to fine."""
 
-from typing import Any
-
 import keras
 from keras import layers
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Tasks
+from mtl_tf.architectures.base import Architecture, ModelOptions, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.heads import high_resolution_head
 from mtl_tf.layers import basic_block, conv, distill, resize_to, squeeze_excite
@@ -28,15 +27,17 @@ class MTINet(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied; sizes halve from each to the next.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         auxiliary_tasks: tasks with initial predictions, a superset of `tasks`; by default `tasks`.
             To train them, pass them to the trainer as well.
         propagation: axis of the softmax attention of the feature propagation module:
             `"across_tasks"`, as in the paper, or `"official"`, adjacent channels of the
             concatenated features, as in the survey's code and required by its checkpoints.
-        output_stride: down-sampling factor of a named ResNet's last stage; 32 keeps four scales.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage; 32
+            keeps four scales.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every auxiliary task and scale s,
@@ -64,10 +65,12 @@ class MTINet(Architecture):
         propagation: str = "across_tasks",
         output_stride: int = 32,
         name: str = "mti_net",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = DecoderBlueprint(backbone, tasks, input_shape, auxiliary_tasks, output_stride)
+        blueprint = DecoderBlueprint(
+            backbone, tasks, input_shape, auxiliary_tasks, output_stride, kwargs
+        )
         if propagation not in LAYOUTS:
             raise ValueError(f"propagation must be one of {LAYOUTS}. Received: {propagation!r}")
 
@@ -93,7 +96,7 @@ class MTINet(Architecture):
 
         # === Config ===
         outputs = {**outputs, **dict(sorted(blueprint.predictions.items()))}
-        super().__init__(blueprint, outputs, name, propagation=propagation, **kwargs)
+        super().__init__(blueprint, outputs, name, propagation=propagation)
 
 
 def _refined(

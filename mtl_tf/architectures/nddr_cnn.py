@@ -1,10 +1,9 @@
 """NDDR-CNN: one network per task, a 1x1 convolution of all features per stage (Gao 2019)."""
 
-from typing import Any
-
 import keras
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Blueprint, Tasks
+from mtl_tf.architectures.base import Blueprint, ModelOptions, Tasks
 from mtl_tf.architectures.soft_sharing import Features, SoftSharing, apply_with_exchange
 from mtl_tf.layers import nddr_layer
 
@@ -26,21 +25,23 @@ class NDDRCNN(SoftSharing):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         own: initial weight of a task's own features; the other tasks share `1 - own` (survey: 0.9
             on NYUD, 0.8 on PASCAL).
         learning_rate_multiplier: multiplier of the learning rate of the NDDR layers, applied by
             `MultiTaskTrainer`.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+        ValueError: for an unknown backbone, head or stride, or an invalid input shape.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -61,10 +62,10 @@ class NDDRCNN(SoftSharing):
         own: float = 0.9,
         learning_rate_multiplier: float = 1.0,
         name: str = "nddr_cnn",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride, kwargs)
 
         def exchange(features: Features, stage: str) -> Features:
             layer = f"nddr.{_STAGES.get(stage, stage)}.layer"
@@ -77,10 +78,5 @@ class NDDRCNN(SoftSharing):
 
         # === Config ===
         super().__init__(
-            blueprint,
-            outputs,
-            name,
-            own=own,
-            learning_rate_multiplier=learning_rate_multiplier,
-            **kwargs,
+            blueprint, outputs, name, own=own, learning_rate_multiplier=learning_rate_multiplier
         )

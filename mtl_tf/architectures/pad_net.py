@@ -1,10 +1,9 @@
 """PAD-Net: initial predictions of all tasks and multi-modal distillation between them."""
 
-from typing import Any
-
 import keras
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Tasks
+from mtl_tf.architectures.base import Architecture, ModelOptions, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.layers import distill
 
@@ -24,22 +23,24 @@ class PADNet(Architecture):
             stage features, finest first, which is copied. A ResNet's last stage is used, all stages
             of others.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         auxiliary_tasks: tasks with initial predictions, a superset of `tasks`; by default `tasks`.
             To train them, pass them to the trainer as well.
         gate: input of the gates: `"source"`, the source task, as in the survey's code; `"target"`,
             the target task, as in the paper; `"survey"`, as in equation 2 of the survey, which
             gates the features of the source task directly. See `mtl_tf.layers.distill`.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every auxiliary task,
     `{"task/initial": raw prediction [B, h, w, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, gate or stride, an invalid input size,
+        ValueError: for an unknown backbone, gate or stride, an invalid input shape,
             or auxiliary tasks that leave out a task.
 
     Examples:
@@ -60,10 +61,12 @@ class PADNet(Architecture):
         gate: str = "source",
         output_stride: int = 8,
         name: str = "pad_net",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = DecoderBlueprint(backbone, tasks, input_shape, auxiliary_tasks, output_stride)
+        blueprint = DecoderBlueprint(
+            backbone, tasks, input_shape, auxiliary_tasks, output_stride, kwargs
+        )
 
         # === Functional model ===
         features = blueprint.task_features(blueprint.fused_features(), _CHANNELS)
@@ -71,4 +74,4 @@ class PADNet(Architecture):
         outputs = blueprint.final(distilled)
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, gate=gate, **kwargs)
+        super().__init__(blueprint, outputs, name, gate=gate)

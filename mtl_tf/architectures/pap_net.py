@@ -1,11 +1,10 @@
 """PAP-Net: features of each task diffused along the affinities of all tasks."""
 
-from typing import Any
-
 import keras
 from keras import layers
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Tasks
+from mtl_tf.architectures.base import Architecture, ModelOptions, Tasks
 from mtl_tf.architectures.deep_supervision import DecoderBlueprint
 from mtl_tf.layers import AffinityPropagation, conv, conv_block, resize_to
 
@@ -28,20 +27,22 @@ class PAPNet(Architecture):
             stage features, finest first, which is copied. A ResNet's last stage is used, all stages
             of others, at an eighth of the image's resolution.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         auxiliary_tasks: tasks with initial predictions, a superset of `tasks`; by default `tasks`.
             To train them, pass them to the trainer as well.
         steps: number of diffusion steps.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every auxiliary task,
     `{"task/initial": raw prediction [B, h, w, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone or stride, an invalid input size, or
+        ValueError: for an unknown backbone or stride, an invalid input shape, or
             auxiliary tasks that leave out a task.
 
     Examples:
@@ -62,10 +63,12 @@ class PAPNet(Architecture):
         steps: int = 2,
         output_stride: int = 8,
         name: str = "pap_net",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = DecoderBlueprint(backbone, tasks, input_shape, auxiliary_tasks, output_stride)
+        blueprint = DecoderBlueprint(
+            backbone, tasks, input_shape, auxiliary_tasks, output_stride, kwargs
+        )
 
         # === Functional model ===
         features = blueprint.task_features(blueprint.fused_features(), _CHANNELS, _STRIDE)
@@ -89,6 +92,4 @@ class PAPNet(Architecture):
             outputs[task] = blueprint.output(prediction, task)
 
         # === Config ===
-        super().__init__(
-            blueprint, {**outputs, **blueprint.predictions}, name, steps=steps, **kwargs
-        )
+        super().__init__(blueprint, {**outputs, **blueprint.predictions}, name, steps=steps)

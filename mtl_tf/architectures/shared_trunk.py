@@ -3,11 +3,10 @@
 The "multi-task baseline" of Vandenhende et al., TPAMI 2021, section 2.2.
 """
 
-from typing import Any
-
 import keras
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
+from mtl_tf.architectures.base import Architecture, Blueprint, ModelOptions, Tasks
 from mtl_tf.layers import ChannelScaling
 
 
@@ -21,19 +20,21 @@ class SharedTrunk(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         modulation: whether each task has learned scales of the channels of the shared features
             (Zhao et al., ECCV 2018), which reduces conflicts between tasks in the trunk.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+        ValueError: for an unknown backbone, head or stride, or an invalid input shape.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -53,10 +54,10 @@ class SharedTrunk(Architecture):
         output_stride: int = 8,
         modulation: bool = False,
         name: str = "shared_trunk",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride, kwargs)
 
         # === Functional model ===
         features = blueprint.features()
@@ -71,4 +72,4 @@ class SharedTrunk(Architecture):
             outputs[task] = blueprint.head(modulated, task, f"decoders.{task}")
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, modulation=modulation, **kwargs)
+        super().__init__(blueprint, outputs, name, modulation=modulation)

@@ -1,10 +1,9 @@
 """Single task: one backbone and one head, the reference of every multi-task model."""
 
-from typing import Any
-
 import keras
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
+from mtl_tf.architectures.base import Architecture, Blueprint, ModelOptions, Tasks
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -17,11 +16,13 @@ class SingleTask(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: exactly one task: `{task: channels}` or a list with one `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
@@ -50,10 +51,10 @@ class SingleTask(Architecture):
         head: str | None = None,
         output_stride: int = 8,
         name: str = "single_task",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride, kwargs)
         if len(blueprint.channels) != 1:
             raise ValueError(
                 "SingleTask has exactly one task; use SharedTrunk for more. Received: "
@@ -65,5 +66,5 @@ class SingleTask(Architecture):
         outputs = {task: blueprint.head(blueprint.features(), task, "decoder")}
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, **kwargs)
+        super().__init__(blueprint, outputs, name)
         self.stage_maps = blueprint.stage_maps

@@ -1,14 +1,13 @@
 """Sluice networks: mixtures of subspaces after every stage, and of stages (Ruder 2019)."""
 
-from typing import Any
-
 import keras
 from keras import layers
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Blueprint, Tasks
+from mtl_tf.architectures.base import Blueprint, ModelOptions, Tasks
 from mtl_tf.architectures.soft_sharing import Features, SoftSharing, apply_with_exchange
 from mtl_tf.backbones.stage import Maps, changed
-from mtl_tf.layers import SoftmaxMixture, SubspaceMixing, conv, resize_to
+from mtl_tf.layers import SoftmaxMixture, SubspaceMixing, conv, pool_to, resize_to
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -26,21 +25,23 @@ class Sluice(SoftSharing):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
+        input_shape: `(H, W, 3)`, any height and width.
         head: a name from `mtl_tf.heads.TABLE`; by default the head of the backbone.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         own: initial weight of the subspace itself; the other subspaces share `1 - own`.
         penalty: weight of the orthogonality penalty on the subspaces.
         learning_rate_multiplier: multiplier of the learning rate of the mixing weights, applied by
             `MultiTaskTrainer`.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone, head or stride, or an invalid input size.
+        ValueError: for an unknown backbone, head or stride, or an invalid input shape.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -62,10 +63,10 @@ class Sluice(SoftSharing):
         penalty: float = 1e-3,
         learning_rate_multiplier: float = 1.0,
         name: str = "sluice",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, head, output_stride, kwargs)
 
         def exchange(features: Features, stage: str) -> Features:
             if stage == "stem":
@@ -94,7 +95,6 @@ class Sluice(SoftSharing):
             own=own,
             penalty=penalty,
             learning_rate_multiplier=learning_rate_multiplier,
-            **kwargs,
         )
 
 
@@ -116,6 +116,5 @@ def _projected(x: keras.KerasTensor, target: keras.KerasTensor, name: str) -> ke
     """Project `x` to the channels of `target` and resize it to its resolution."""
     x = conv(x, target.shape[-1], 1, name=name)
     if x.shape[1] > target.shape[1]:
-        factors = (x.shape[1] // target.shape[1], x.shape[2] // target.shape[2])
-        return layers.AveragePooling2D(factors)(x)
+        return pool_to(x, target.shape[1], target.shape[2], layers.AveragePooling2D)
     return resize_to(x, target.shape[1], target.shape[2])

@@ -48,7 +48,6 @@ class SoftSharing(Architecture, abc.ABC):
         blueprint: building blocks of the model.
         outputs: `{task: prediction}`.
         name: name of the model.
-        trainable: whether the variables of the model are trained.
         **arguments: further arguments of the subclass's constructor.
 
     Examples:

@@ -1,10 +1,9 @@
 """UberNet: one backbone, and for each task a light head on all of its stages."""
 
-from typing import Any
-
 import keras
+from typing_extensions import Unpack
 
-from mtl_tf.architectures.base import Architecture, Blueprint, Tasks
+from mtl_tf.architectures.base import Architecture, Blueprint, ModelOptions, Tasks
 
 
 @keras.saving.register_keras_serializable(package="mtl_tf")
@@ -21,16 +20,18 @@ class UberNet(Architecture):
         backbone: a name from `mtl_tf.backbones.TABLE`, or a Keras model from images to a list of
             stage features, finest first, which is copied.
         tasks: `{task: channels}` or a list of `mtl_tf.Task`.
-        input_shape: `(H, W, 3)`; H and W multiples of the backbone's largest stride.
-        output_stride: down-sampling factor of a named ResNet's last stage: 8, 16 or 32.
+        input_shape: `(H, W, 3)`, any height and width.
+        output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
+            or 32.
         name: name of the model.
-        **kwargs: `trainable` of the model.
+        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.
 
     Raises:
-        ValueError: for an unknown backbone or stride, or an invalid input size.
+        ValueError: for an unknown backbone or stride, or an invalid input shape.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -48,14 +49,14 @@ class UberNet(Architecture):
         *,
         output_stride: int = 32,
         name: str = "ubernet",
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         # === Layers ===
-        blueprint = Blueprint(backbone, tasks, input_shape, "skip", output_stride)
+        blueprint = Blueprint(backbone, tasks, input_shape, "skip", output_stride, kwargs)
 
         # === Functional model ===
         features = blueprint.features()
         outputs = blueprint.heads(dict.fromkeys(blueprint.channels, features))
 
         # === Config ===
-        super().__init__(blueprint, outputs, name, **kwargs)
+        super().__init__(blueprint, outputs, name)

@@ -12,22 +12,28 @@ name                 parameters  channels of the stages  source
 `hrnet_w18`          9,562,260   18, 36, 72, 144         Wang et al., TPAMI 2020
 `hrnet_w32`          29,305,536  32, 64, 128, 256        Wang et al., TPAMI 2020
 `hrnet_w48`          65,325,120  48, 96, 192, 384        Wang et al., TPAMI 2020
+`efficientnet_lite0` 2,958,848   24, 40, 112, 320        Tan & Le, ICML 2019 (the Lite variant)
+`efficientnet_lite1` 3,723,520   24, 40, 112, 320        Tan & Le, ICML 2019 (the Lite variant)
+`efficientnet_lite2` 4,357,952   24, 48, 120, 352        Tan & Le, ICML 2019 (the Lite variant)
+`efficientnet_lite3` 6,422,016   32, 48, 136, 384        Tan & Le, ICML 2019 (the Lite variant)
+`efficientnet_lite4` 11,149,568  32, 56, 160, 448        Tan & Le, ICML 2019 (the Lite variant)
 ==================== =========== ======================= =======================================
 
-`build(name, input_shape)` returns a backbone as a Keras model whose output is the list of stage
-features, finest first; `keras_hub(preset, input_shape)` does the same for backbones of KerasHub.
-`load_pretrained` loads published weights. Architectures take such a model, or a name from `TABLE`.
+`build(name, input_shape, weights="imagenet")` returns a backbone as a Keras model whose output is
+the list of stage features, finest first; `keras_hub(preset, input_shape)` does the same for
+backbones of KerasHub. Architectures take such a model, or a name from `TABLE`, which has published
+weights for each (`mtl_tf.weights`).
 """
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 import keras
 
-from mtl_tf.backbones import hrnet, resnet
+from mtl_tf.backbones import efficientnet_lite, hrnet, resnet
 from mtl_tf.backbones.hub import keras_hub
-from mtl_tf.backbones.resnet import OUTPUT_STRIDES
-from mtl_tf.backbones.stage import Stage, after_each, changed, stages_of
+from mtl_tf.backbones.stage import Stage, after_each, changed, check_output_stride, stages_of
 from mtl_tf.images import checked_input_shape
 from mtl_tf.weights.pretrained import load_pretrained
 
@@ -38,8 +44,8 @@ class Backbone:
 
     Attributes:
         stages: `(output_stride, prefix) -> {stage name: stage}`, in order.
-        head: name in `mtl_tf.heads.TABLE` of the head that the survey uses with it.
-        stride: down-sampling factor of the coarsest features, `None` where `output_stride` sets it.
+        head: name in `mtl_tf.heads.TABLE` of the head used with it by default; for ResNet and HRNet
+            that of the survey.
         paper: reference of the backbone.
 
     Examples:
@@ -50,7 +56,6 @@ class Backbone:
 
     stages: Callable[[int, str], dict[str, Stage]]
     head: str
-    stride: int | None
     paper: str
 
 
@@ -58,14 +63,21 @@ def _resnet(depth: int, strides_on_first: bool = False) -> Backbone:
     def stages(output_stride: int, prefix: str) -> dict[str, Stage]:
         return resnet.resnet_stages(depth, output_stride, prefix, strides_on_first=strides_on_first)
 
-    return Backbone(stages, "deeplab", None, "He et al., CVPR 2016 (dilated: Chen et al., 2017)")
+    return Backbone(stages, "deeplab", "He et al., CVPR 2016 (dilated: Chen et al., 2017)")
 
 
 def _hrnet(sizes: hrnet.HRNet) -> Backbone:
     def stages(_output_stride: int, prefix: str) -> dict[str, Stage]:
         return hrnet.hrnet_stages(sizes, prefix)
 
-    return Backbone(stages, "high_resolution", 32, "Wang et al., TPAMI 2020")
+    return Backbone(stages, "high_resolution", "Wang et al., TPAMI 2020")
+
+
+def _efficientnet_lite(sizes: efficientnet_lite.EfficientNetLite) -> Backbone:
+    def stages(output_stride: int, prefix: str) -> dict[str, Stage]:
+        return efficientnet_lite.efficientnet_lite_stages(sizes, output_stride, prefix)
+
+    return Backbone(stages, "conv", "Tan & Le, ICML 2019")
 
 
 TABLE: dict[str, Backbone] = {
@@ -78,6 +90,11 @@ TABLE: dict[str, Backbone] = {
     "hrnet_w18": _hrnet(hrnet.W18),
     "hrnet_w32": _hrnet(hrnet.W32),
     "hrnet_w48": _hrnet(hrnet.W48),
+    "efficientnet_lite0": _efficientnet_lite(efficientnet_lite.LITE0),
+    "efficientnet_lite1": _efficientnet_lite(efficientnet_lite.LITE1),
+    "efficientnet_lite2": _efficientnet_lite(efficientnet_lite.LITE2),
+    "efficientnet_lite3": _efficientnet_lite(efficientnet_lite.LITE3),
+    "efficientnet_lite4": _efficientnet_lite(efficientnet_lite.LITE4),
 }
 """The backbones by name."""
 
@@ -97,8 +114,8 @@ def stages(
     Args:
         backbone: a name from `TABLE`, or a functional Keras model from images to a list (or
             dictionary) of stage features, finest first. Copies of a model start from its weights.
-        output_stride: down-sampling factor of the last stage of a ResNet, 8, 16 or 32; further
-            strides are replaced by dilation.
+        output_stride: down-sampling factor of the last stage of a ResNet or EfficientNet-Lite, 8,
+            16 or 32; further strides are replaced by dilation.
         prefix: prefix of the layers' names.
 
     Returns:
@@ -110,32 +127,6 @@ def stages(
     if isinstance(backbone, str):
         return backbone_entry(backbone).stages(output_stride, prefix)
     return stages_of(backbone, prefix)
-
-
-def check_size(
-    backbone: str, height: int | None, width: int | None, output_stride: int = 8
-) -> None:
-    """Check that an image size is valid for a backbone.
-
-    Args:
-        backbone: a name from `TABLE`.
-        height: height of the images in pixels.
-        width: width of the images in pixels.
-        output_stride: as in `stages`.
-
-    Raises:
-        ValueError: unless height and width are multiples of the backbone's largest stride.
-    """
-    if output_stride not in OUTPUT_STRIDES:
-        raise ValueError(
-            f"output_stride must be one of {OUTPUT_STRIDES}. Received: {output_stride}"
-        )
-    stride = backbone_entry(backbone).stride or output_stride
-    if height is None or width is None or height % stride or width % stride:
-        raise ValueError(
-            f"input_shape needs a height and width that are multiples of {stride} (the largest "
-            f"stride of {backbone}): resize, crop or pad the images. Received: {height}x{width}"
-        )
 
 
 def image_input(input_shape: tuple[int, int, int]) -> keras.KerasTensor:
@@ -153,25 +144,36 @@ def image_input(input_shape: tuple[int, int, int]) -> keras.KerasTensor:
     return keras.Input(checked_input_shape(input_shape), name="image")
 
 
-def build(name: str, input_shape: tuple[int, int, int], output_stride: int = 8) -> keras.Model:
+def build(
+    name: str,
+    input_shape: tuple[int, int, int],
+    output_stride: int = 8,
+    weights: str | os.PathLike[str] | None = None,
+) -> keras.Model:
     """Build a backbone as a Keras functional model.
 
     Args:
         name: a name from `TABLE`.
-        input_shape: `(H, W, 3)`; H and W multiples of the largest stride: 32 for HRNet, the output
-            stride for ResNet.
-        output_stride: down-sampling factor of the last stage of a ResNet: 8, 16 or 32.
+        input_shape: `(H, W, 3)`, any height and width.
+        output_stride: down-sampling factor of the last stage of a ResNet or EfficientNet-Lite: 8,
+            16 or 32.
+        weights: `None` for random initialisation, `"imagenet"` for the published weights, or the
+            path of a checkpoint: see `load_pretrained`.
 
     Returns:
         Model from normalised RGB images `[B, H, W, 3]` to a list of stage features, finest first.
 
     Raises:
-        ValueError: for an unknown name, or an invalid size or stride.
+        ValueError: for an unknown name, an invalid stride, or weights that do not fit.
+        ConnectionError: if weights cannot be downloaded.
     """
     image = image_input(input_shape)
-    check_size(name, *input_shape[:2], output_stride)
+    check_output_stride(output_stride)
     pyramids = after_each(stages(name, output_stride, prefix=""), image)
-    return keras.Model(image, list(pyramids.values())[-1], name=name)
+    model = keras.Model(image, list(pyramids.values())[-1], name=name)
+    if weights is not None:
+        load_pretrained(model, weights)
+    return model
 
 
 __all__ = [
@@ -180,7 +182,7 @@ __all__ = [
     "Stage",
     "build",
     "changed",
-    "check_size",
+    "check_output_stride",
     "image_input",
     "keras_hub",
     "load_pretrained",

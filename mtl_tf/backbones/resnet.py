@@ -11,11 +11,10 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from mtl_tf.backbones.stage import Stage, appending, replacing
+from mtl_tf.backbones.stage import Stage, appending, check_output_stride, replacing
 from mtl_tf.layers.conv_block import KAIMING_NORMAL_FAN_OUT, conv_block
 from mtl_tf.layers.residual_blocks import basic_block, bottleneck
 
-OUTPUT_STRIDES = (8, 16, 32)
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 _EXPANSION = {18: 1, 34: 1, 50: 4, 101: 4}
 _WIDTHS = (64, 128, 256, 512)
@@ -41,10 +40,7 @@ def resnet_stages(
     """
     if depth not in _BLOCKS:
         raise ValueError(f"depth must be one of {sorted(_BLOCKS)}. Received: {depth}")
-    if output_stride not in OUTPUT_STRIDES:
-        raise ValueError(
-            f"output_stride must be one of {OUTPUT_STRIDES}. Received: {output_stride}"
-        )
+    check_output_stride(output_stride)
     block: Callable[..., keras.KerasTensor] = basic_block
     if _EXPANSION[depth] > 1:
         block = functools.partial(bottleneck, strides_on_first=strides_on_first)

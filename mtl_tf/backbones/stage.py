@@ -12,6 +12,9 @@ import keras
 Maps = list[keras.KerasTensor]
 Block = Callable[[Maps], Maps]
 
+OUTPUT_STRIDES = (8, 16, 32)
+"""Possible down-sampling factors of the last stage of a dilated backbone."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
@@ -46,6 +49,21 @@ def after_each(stages: Mapping[str, Stage], image: keras.KerasTensor) -> dict[st
     for name, stage in stages.items():
         stage_maps[name] = maps = stage(maps)
     return stage_maps
+
+
+def check_output_stride(output_stride: int) -> None:
+    """Check an output stride.
+
+    Args:
+        output_stride: down-sampling factor of the last stage.
+
+    Raises:
+        ValueError: if it is not in `OUTPUT_STRIDES`.
+    """
+    if output_stride not in OUTPUT_STRIDES:
+        raise ValueError(
+            f"output_stride must be one of {OUTPUT_STRIDES}. Received: {output_stride}"
+        )
 
 
 def replacing(function: Callable[[keras.KerasTensor], keras.KerasTensor]) -> Block:

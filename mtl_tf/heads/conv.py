@@ -17,8 +17,7 @@ def conv_head(features: list[keras.KerasTensor], channels: int, name: str) -> ke
     Source: the top-down pathway of Lin et al., "Feature Pyramid Networks", CVPR 2017.
 
     Args:
-        features: stage features `[B, h_s, w_s, C_s]`, finest first; each height and width divides
-            the previous one.
+        features: stage features `[B, h_s, w_s, C_s]`, finest first.
         channels: channels of the prediction.
         name: prefix of the layers' names.
 

@@ -13,8 +13,7 @@ def high_resolution_fuse(features: list[keras.KerasTensor], name: str) -> keras.
     Source: Wang et al., "Deep High-Resolution Representation Learning", TPAMI 2020, section 3.4.
 
     Args:
-        features: stage features `[B, h_s, w_s, C_s]`, finest first; each height and width divides
-            the previous one.
+        features: stage features `[B, h_s, w_s, C_s]`, finest first.
         name: prefix of the layers' names.
 
     Returns:

@@ -13,8 +13,7 @@ def skip_head(features: list[keras.KerasTensor], channels: int, name: str) -> ke
     Source: Kokkinos, "UberNet", CVPR 2017, section 2.1, as in Maninis et al., CVPR 2019.
 
     Args:
-        features: stage features `[B, h_s, w_s, C_s]`, finest first; each height and width divides
-            the previous one.
+        features: stage features `[B, h_s, w_s, C_s]`, finest first.
         channels: channels of the prediction.
         name: prefix of the layers' names.
 

@@ -6,8 +6,9 @@ from mtl_tf.layers.attention_distillation import AttentionDistillation, distill
 from mtl_tf.layers.conv_block import batch_norm, conv, conv_block, dense
 from mtl_tf.layers.gradient_reversal import reverse_gradient
 from mtl_tf.layers.local_affinity import LocalAffinity, LocalDiffusion
+from mtl_tf.layers.preprocessing import Preprocessing
 from mtl_tf.layers.residual_blocks import basic_block, bottleneck
-from mtl_tf.layers.resize import BilinearResize, resize_to
+from mtl_tf.layers.resize import BilinearResize, pool_to, resize_to
 from mtl_tf.layers.sharing.branching_choices import BranchingChoices, Mixture, expected_cost
 from mtl_tf.layers.sharing.channel_scaling import ChannelScaling
 from mtl_tf.layers.sharing.cross_stitch_unit import CrossStitchUnit
@@ -30,6 +31,7 @@ __all__ = [
     "LocalAffinity",
     "LocalDiffusion",
     "Mixture",
+    "Preprocessing",
     "SoftmaxMixture",
     "SubspaceMixing",
     "TaskDiscriminator",
@@ -43,6 +45,7 @@ __all__ = [
     "distill",
     "expected_cost",
     "nddr_layer",
+    "pool_to",
     "resize_to",
     "reverse_gradient",
     "squeeze_excite",

@@ -53,31 +53,45 @@ def resize_to(
     dtype: str | keras.DTypePolicy | None = None,
     interpolation: str = "bilinear",
 ) -> keras.KerasTensor:
-    """Upsample features `[B, h, w, C]` to `[B, height, width, C]`.
+    """Resize features `[B, h, w, C]` to `[B, height, width, C]`.
 
     Args:
         x: features `[B, h, w, C]`.
-        height: new height, a multiple of h.
-        width: new width, a multiple of w.
+        height: new height.
+        width: new width.
         name: name of the layer.
         dtype: dtype policy of the layer; `"float32"` for predictions.
-        interpolation: `"bilinear"` or `"nearest"`.
+        interpolation: `"bilinear"`, or `"nearest"`: pixel i has the value of pixel
+            `floor(i * h / height)`.
 
     Returns:
         Features `[B, height, width, C]`.
-
-    Raises:
-        ValueError: if the new size is not a multiple of the old one.
     """
-    if height % x.shape[1] or width % x.shape[2]:
-        raise ValueError(
-            f"Features of {x.shape[1]}x{x.shape[2]} cannot be upsampled to {height}x{width}: "
-            "choose an input_shape whose height and width are multiples of the backbone's largest "
-            "stride"
-        )
     if (height, width) == tuple(x.shape[1:3]):
         return layers.Activation("linear", name=name, dtype=dtype)(x)
-    if interpolation == "nearest":
+    if interpolation == "bilinear":
+        return BilinearResize(height, width, name=name, dtype=dtype)(x)
+    if height % x.shape[1] == 0 and width % x.shape[2] == 0:
         factors = (height // x.shape[1], width // x.shape[2])
         return layers.UpSampling2D(factors, name=name, dtype=dtype)(x)
-    return BilinearResize(height, width, name=name, dtype=dtype)(x)
+    for axis, new in ((1, height), (2, width)):
+        x = keras.ops.take(x, [i * x.shape[axis] // new for i in range(new)], axis)
+    return x
+
+
+def pool_to(
+    x: keras.KerasTensor, height: int, width: int, layer: type[layers.Layer]
+) -> keras.KerasTensor:
+    """Pool features `[B, h, w, C]` to `[B, height, width, C]`, as strided convolutions would.
+
+    Args:
+        x: features `[B, h, w, C]`.
+        height: new height, `ceil(h / stride)` of some stride.
+        width: new width, likewise.
+        layer: `keras.layers.MaxPooling2D` or `keras.layers.AveragePooling2D`.
+
+    Returns:
+        Features `[B, height, width, C]`; at the border an average is that of the pixels inside.
+    """
+    factors = (-(-x.shape[1] // height), -(-x.shape[2] // width))
+    return layer(factors, padding="same")(x)

@@ -1,8 +1,8 @@
 """State dictionaries of PyTorch: reading, and assignment to Keras layers of the same names.
 
-A convolution kernel `[O, I, h, w]` becomes `[h, w, I, O]`, a dense one `[O, I]` becomes `[I, O]`;
-batch normalisation's weight, bias, running mean and variance become gamma, beta, moving mean and
-variance.
+A convolution kernel `[O, I, h, w]` becomes `[h, w, I, O]`, that of a depthwise convolution
+`[C, 1, h, w]` becomes `[h, w, C, 1]`, a dense one `[O, I]` becomes `[I, O]`; batch normalisation's
+weight, bias, running mean and variance become gamma, beta, moving mean and variance.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from mtl_tf.optional_packages import optional_import
+from mtl_tf.weights.torch_file import read_torch_file
 
 _SUFFIXES = {
     "kernel": "weight",
@@ -35,40 +36,51 @@ class Slot:
     Attributes:
         variable: the Keras variable.
         index: index of the part of it that the tensor is assigned to; the whole variable if empty.
+        is_depthwise: whether it is the kernel of a depthwise convolution.
 
-    Example:
+    Examples:
         >>> Slot(keras.Variable(np.zeros((3, 3, 8, 16)))).shape
         (16, 8, 3, 3)
     """
 
     variable: keras.Variable
     index: tuple[int | slice | types.EllipsisType, ...] = ()
+    is_depthwise: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor in PyTorch."""
         shape = np.broadcast_to(0, self.variable.shape)[self.index].shape
+        if self.is_depthwise:
+            return (*shape[2:], *shape[:2])
         return (*shape[:1:-1], *shape[:2]) if len(shape) == 4 else shape[::-1]
+
+    def as_keras(self, tensor: np.ndarray) -> np.ndarray:
+        """Return a tensor of PyTorch in the order of Keras' axes."""
+        if self.is_depthwise:
+            return tensor.transpose(2, 3, 0, 1)
+        return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read the tensors of a checkpoint, without batch counters and the prefix `module.`.
 
     Args:
-        path: a `.safetensors` file, or one of `torch.save`, which needs PyTorch (it is loaded with
-            `weights_only=True`).
+        path: a `.safetensors` file, or one of `torch.save`, which is read without PyTorch.
 
     Returns:
-        `{name: array}`.
+        `{name: array}`; bfloat16 as float32.
 
     Raises:
-        ValueError: if the file does not exist or is not a checkpoint.
-        ImportError: if safetensors or PyTorch is needed but not installed.
+        ValueError: if the file does not exist, is damaged, or is not a checkpoint.
+        ImportError: if safetensors is needed but not installed.
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no checkpoint {path}")
-    state: object = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state: object = (
+        _read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
+    )
     for key in _NESTED:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
@@ -94,33 +106,18 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
 
 
-def _read_torch(path: pathlib.Path) -> object:
-    torch = optional_import("torch", f"Reading {path.name}", ", or convert it to .safetensors")
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} is not a checkpoint of tensors: {error}") from error
-    return _as_arrays(loaded, torch)
-
-
-def _as_arrays(loaded: object, torch: types.ModuleType) -> object:
-    """Convert tensors, nested in dictionaries, to arrays; bfloat16 to float32."""
-    if isinstance(loaded, Mapping):
-        return {name: _as_arrays(value, torch) for name, value in loaded.items()}
-    if not isinstance(loaded, torch.Tensor):
-        return loaded
-    tensor = loaded.detach()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-
-
 def slots(layers: Iterable[keras.layers.Layer]) -> list[tuple[str, Slot]]:
     """Map tensors of convolutions, dense layers and batch normalisations to variables, by name."""
     return [
-        (f"{layer.name}.{_SUFFIXES[variable.name]}", Slot(variable))
+        (f"{layer.name}.{_SUFFIXES[variable.name]}", Slot(variable, (), _is_depthwise(layer)))
         for layer in layers
         for variable in layer.variables
         if variable.name in _SUFFIXES
     ]
+
+
+def _is_depthwise(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.DepthwiseConv2D)
 
 
 def fill(named_slots: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], what: str) -> None:
@@ -132,7 +129,8 @@ def fill(named_slots: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], w
         what: description of the tensors, for the error.
 
     Raises:
-        ValueError: with the names of tensors that are missing, unexpected or of another shape.
+        ValueError: with the names of tensors that are missing, unexpected, of another shape, or not
+            finite.
     """
     names = {name for name, _ in named_slots}
     problems = [f"{name} is missing" for name in sorted(names - set(state))]
@@ -142,13 +140,17 @@ def fill(named_slots: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], w
         for name, slot in named_slots
         if name in state and tuple(state[name].shape) != slot.shape
     ]
+    problems += [
+        f"{name} is not finite"
+        for name in sorted(names & set(state))
+        if not np.all(np.isfinite(state[name]))
+    ]
     if problems:
         more = f", and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise ValueError(f"{what} does not fit the model: {'; '.join(problems[:5])}{more}")
     values: dict[int, tuple[keras.Variable, np.ndarray]] = {}
     for name, slot in named_slots:
-        tensor = np.asarray(state[name])
-        value = tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+        value = slot.as_keras(np.asarray(state[name]))
         if slot.index:
             _, whole = values.setdefault(
                 id(slot.variable), (slot.variable, slot.variable.numpy().copy())

@@ -16,7 +16,7 @@ DOCUMENTED = {
 }
 RESNETS = [name for name in mtl.backbones.TABLE if name.startswith("resnet")]
 HRNETS = [name for name in mtl.backbones.TABLE if name.startswith("hrnet")]
-LARGE = ("resnet101", "hrnet_w18", "hrnet_w32", "hrnet_w48")
+LARGE = ("resnet101", "hrnet_w18", "hrnet_w32", "hrnet_w48", "efficientnet_lite4")
 EACH = [
     pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
     for name in mtl.backbones.TABLE
@@ -136,21 +136,14 @@ def test_an_unknown_name_is_told():
         mtl.backbones.stages("resnet19")
 
 
-@pytest.mark.parametrize(
-    ("name", "output_stride", "size", "multiple"),
-    [
-        ("resnet18", 8, (60, 64), 8),
-        ("resnet18", 8, (64, 60), 8),
-        ("resnet18", 16, (64, 72), 16),
-        ("resnet18", 32, (48, 64), 32),
-        ("hrnet_w18_small_v2", 8, (64, 48), 32),
-        ("hrnet_w48", 8, (48, 64), 32),
-    ],
-)
-def test_a_size_that_does_not_fit_is_told_with_the_multiple(name, output_stride, size, multiple):
-    message = rf"multiples of {multiple} .*{name}.*Received: {size[0]}x{size[1]}"
-    with pytest.raises(ValueError, match=message):
-        mtl.backbones.build(name, (*size, 3), output_stride)
+@pytest.mark.parametrize("name", ["resnet18", "hrnet_w18_small_v2", "efficientnet_lite0"])
+@pytest.mark.parametrize("size", [(45, 61), (33, 64), (7, 5), (1, 1)])
+def test_any_size_has_stages_of_half_the_size_rounded_up(name, size):
+    model = mtl.backbones.build(name, (*size, 3), output_stride=32)
+    sizes = [tuple(-(-n // stride) for n in size) for stride in (4, 8, 16, 32)]
+    assert [tuple(x.shape[1:3]) for x in model.outputs] == sizes
+    image = np.random.default_rng(0).standard_normal((1, *size, 3)).astype(np.float32)
+    assert all(np.isfinite(x).all() for x in model(image))
 
 
 @pytest.mark.parametrize("output_stride", [0, 4, 12, 64])

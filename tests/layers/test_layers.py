@@ -20,9 +20,27 @@ def test_resizing_has_half_pixel_centres():
     np.testing.assert_allclose(output, expected)
 
 
-def test_resizing_to_a_size_that_is_no_multiple_is_told():
-    with pytest.raises(ValueError, match="multiples"):
-        mtl.layers.resize_to(keras.Input((2, 2, 1)), 5, 4)
+def test_resizing_to_a_size_that_is_no_multiple():
+    """As PyTorch's `interpolate(size=...)`: bilinear of pixel centres, or the pixel before."""
+    x = keras.Input((3, 2, 1))
+    data = np.arange(6, dtype=np.float32).reshape(1, 3, 2, 1)
+    nearest = keras.Model(x, mtl.layers.resize_to(x, 5, 3, interpolation="nearest"))(data)
+    np.testing.assert_array_equal(
+        nearest[0, ..., 0], data[0, [0, 0, 1, 1, 2]][:, [0, 0, 1]][..., 0]
+    )
+    bilinear = keras.Model(x, mtl.layers.resize_to(x, 5, 3))(data)
+    rows = np.clip((np.arange(5) + 0.5) * 3 / 5 - 0.5, 0, 2)
+    columns = np.clip((np.arange(3) + 0.5) * 2 / 3 - 0.5, 0, 1)
+    np.testing.assert_allclose(bilinear[0, ..., 0], 2 * rows[:, None] + columns, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "strides"), [(9, 2), (10, 2), (25, 4), (3, 4), (7, 8)])
+def test_pooling_has_the_size_of_strided_convolutions(size, strides):
+    x = keras.Input((size, size, 1))
+    new = -(-size // strides)
+    pooled = mtl.layers.pool_to(x, new, new, keras.layers.AveragePooling2D)
+    data = np.ones((1, size, size, 1), np.float32)
+    np.testing.assert_array_equal(keras.Model(x, pooled)(data), np.ones((1, new, new, 1)))
 
 
 @pytest.mark.parametrize(("size", "strides"), [(3, 1), (3, 2), (7, 2)])
