@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypedDict
 import keras
 
 from mtl_tf import backbones, heads, ops
+from mtl_tf.architectures.backbone_layers import BackboneLayers, weighted_layers
 from mtl_tf.backbones.stage import Maps, Stage, after_each
 from mtl_tf.layers.preprocessing import Preprocessing
 from mtl_tf.layers.resize import resize_to
@@ -59,11 +60,13 @@ class ModelOptions(TypedDict, total=False):
             configuration: a saved model has its own.
         include_preprocessing: whether the model takes RGB images 0..255 of any dtype and normalises
             them, instead of normalised ones.
+        freeze_backbone: whether the backbone is not trained, see `Architecture.backbone`.
         trainable: whether the variables of the model are trained.
     """
 
     weights: str | os.PathLike[str] | None
     include_preprocessing: bool
+    freeze_backbone: bool
     trainable: bool
 
 
@@ -210,6 +213,8 @@ class Architecture(keras.Model, abc.ABC):
         **arguments: Any,
     ) -> None:
         super().__init__(inputs=blueprint.input, outputs=outputs, name=name)
+        if blueprint.options.get("freeze_backbone"):
+            self.backbone.trainable = False
         if not blueprint.options.get("trainable", True):
             self.trainable = False  # True would unfreeze the frozen layers of a backbone
         known = (
@@ -223,9 +228,17 @@ class Architecture(keras.Model, abc.ABC):
         if weights is not None:
             backbones.load_pretrained(self, weights)
 
+    @property
+    def backbone(self) -> BackboneLayers:
+        """The layers of the backbone, or of all its copies: to freeze, or to learn slower."""
+        layers = dict(weighted_layers(self))
+        return BackboneLayers({n: x for n, x in layers.items() if n.startswith("backbone.")})
+
     def get_config(self) -> dict[str, Any]:
         """Return the Keras configuration: the arguments of the constructor."""
         config = super().get_config()
+        if self.trainable and not self.backbone.trainable:
+            config["freeze_backbone"] = True
         del config["dtype"]  # layers have the global policy
         arguments = dict(self.arguments)
         if isinstance(arguments["backbone"], keras.Model):

@@ -78,7 +78,7 @@ class Branched(Architecture):
             it, such as `[[("a", "b", "c")], [("a", "b"), ("c",)], ...]`; each partition refines the
             previous one. By default all stages except the last are shared.
         name: name of the model.
-        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+        **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
             `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns

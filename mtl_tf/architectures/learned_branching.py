@@ -71,7 +71,7 @@ class LearnedBranching(Architecture):
             `MultiTaskTrainer`.
         seed: seed of the samples.
         name: name of the model.
-        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+        **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
             `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns

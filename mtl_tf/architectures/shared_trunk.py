@@ -27,7 +27,7 @@ class SharedTrunk(Architecture):
         modulation: whether each task has learned scales of the channels of the shared features
             (Zhao et al., ECCV 2018), which reduces conflicts between tasks in the trunk.
         name: name of the model.
-        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+        **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
             `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns

@@ -34,7 +34,7 @@ class Sluice(SoftSharing):
         learning_rate_multiplier: multiplier of the learning rate of the mixing weights, applied by
             `MultiTaskTrainer`.
         name: name of the model.
-        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+        **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
             `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
+from mtl_tf.architectures.backbone_layers import weighted_layers
 from mtl_tf.architectures.base import Architecture, Blueprint
 from mtl_tf.backbones.stage import Maps, changed
 
@@ -93,17 +94,6 @@ class SoftSharing(Architecture, abc.ABC):
             pairs += [(ours[name], theirs[name]) for name in ours]
         for layer, source in pairs:
             layer.set_weights(source.get_weights())
-
-
-def weighted_layers(model: keras.Model, prefix: str = "") -> list[tuple[str, keras.layers.Layer]]:
-    """Return the layers with weights by name; names in a nested model have its name as prefix."""
-    named_layers = []
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            named_layers += weighted_layers(layer, f"{prefix}{layer.name}/")
-        elif layer.weights:
-            named_layers.append((prefix + layer.name, layer))
-    return named_layers
 
 
 def _shapes(layer: keras.layers.Layer | None) -> list[tuple[int, ...]] | None:

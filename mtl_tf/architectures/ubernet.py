@@ -24,7 +24,7 @@ class UberNet(Architecture):
         output_stride: down-sampling factor of a named ResNet's or EfficientNet's last stage: 8, 16
             or 32.
         name: name of the model.
-        **kwargs: `weights` of the backbone, `include_preprocessing` and `trainable`: see
+        **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
             `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns

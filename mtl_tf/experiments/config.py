@@ -16,6 +16,7 @@ from mtl_tf.data.files import shown
 from mtl_tf.experiments import plugins
 from mtl_tf.experiments.presets import DEFAULT_TASKS, PRESETS
 from mtl_tf.tasks import TASKS
+from mtl_tf.weights import IMAGENET
 
 _MAX_PROBLEMS = 10
 _SHORT = reprlib.Repr()
@@ -87,8 +88,9 @@ class Config(pydantic.BaseModel):
     """A name from `mtl_tf.heads.TABLE`."""
     output_stride: Literal[8, 16, 32] = 32
     """Down-sampling factor of a ResNet."""
-    pretrained: pathlib.Path | None = None
-    """File of published weights of the backbone, see `mtl_tf.backbones`."""
+    weights: str | None = None
+    """Initial weights of the backbone: `imagenet`, or the file of a checkpoint; see
+    `mtl_tf.weights`."""
     balancing: str = "fixed_weights"
     """A name from `mtl_tf.balancing.TABLE`."""
     level: Literal["parameters", "features"] = "parameters"
@@ -99,14 +101,34 @@ class Config(pydantic.BaseModel):
     """Factor of the losses of initial predictions."""
     loss_weights: dict[str, pydantic.PositiveFloat] = pydantic.Field(default_factory=dict)
     """Factor of each task's loss before balancing, 1 where missing."""
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """`adam` or `sgd` (momentum 0.9)."""
+    label_smoothing: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    """Part of the target that all classes share, of tasks of class ids."""
+    class_weights: Literal["none", "median_frequency", "log"] = "none"
+    """Weights of the classes in the loss, see `mtl_tf.data.class_weights`."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """`adam`, `adamw` or `sgd` (momentum 0.9)."""
     learning_rate: pydantic.PositiveFloat = 5e-4
-    """Learning rate at the start."""
+    """Learning rate at the start, after the warm-up."""
+    backbone_learning_rate: pydantic.NonNegativeFloat = 1.0
+    """Factor of the learning rate of the backbone's last stage."""
+    layer_decay: float = pydantic.Field(1.0, gt=0.0, le=1.0)
+    """Each stage of the backbone has this factor times the learning rate of the next one."""
+    freeze_epochs: pydantic.NonNegativeInt = 0
+    """Number of first epochs in which the backbone is frozen."""
     weight_decay: pydantic.NonNegativeFloat = 0.0
-    """Coupled (L2) weight decay of all variables, as PyTorch's optimizers do it."""
-    schedule: Literal["poly", "constant"] = "poly"
-    """`poly` ((1 - epoch / epochs) ** 0.9) or `constant`."""
+    """Weight decay: with `adamw` decoupled, of kernels only; else coupled (L2), of all variables,
+    as PyTorch's optimizers do it."""
+    clip_norm: pydantic.PositiveFloat | None = None
+    """Largest norm of the gradient of all variables together; larger ones are scaled down."""
+    ema_momentum: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    """Momentum of an exponential moving average of the weights, which is evaluated and kept; 0 for
+    none."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Dtype policy of the layers: mixed precision computes in 16 bits."""
+    schedule: Literal["poly", "cosine", "constant"] = "poly"
+    """`poly` ((1 - epoch / epochs) ** 0.9), `cosine` (to 0, in every step) or `constant`."""
+    warmup_epochs: pydantic.NonNegativeFloat = 0.0
+    """Number of first epochs in which the learning rate rises linearly from 0."""
     epochs: pydantic.PositiveInt = 12
     """Passes over the training images."""
     best_of: pydantic.PositiveInt = 1
@@ -121,10 +143,10 @@ class Config(pydantic.BaseModel):
     seed: int = pydantic.Field(0, ge=0)
     """Seed of weights, order and augmentation."""
 
-    @pydantic.field_validator("root", "pretrained", mode="before")
+    @pydantic.field_validator("root", "weights", mode="before")
     @classmethod
-    def _absolute(cls, path: object) -> object:
-        if path is None or "://" in str(path):
+    def _absolute(cls, path: object, info: pydantic.ValidationInfo) -> object:
+        if path is None or "://" in str(path) or (info.field_name, path) == ("weights", IMAGENET):
             return path
         if not isinstance(path, str | int | os.PathLike):
             raise ValueError("must be the path of a file or folder")
@@ -204,8 +226,8 @@ class Config(pydantic.BaseModel):
         """
         values = self.model_dump(mode="json", exclude_defaults=True)
         values.pop("root", None)
-        if self.pretrained is not None:
-            values["pretrained"] = self.pretrained.name
+        if self.weights is not None:
+            values["weights"] = pathlib.Path(self.weights).name
         if "data" in values:
             values["data"] = plugins.without_folder(self.data)
         if "tasks" in values:
@@ -250,7 +272,10 @@ def read_config(path: pathlib.Path) -> Config:
         ValueError: naming the file, if it is damaged.
     """
     try:
-        return make_config(**read_json(path, "a JSON file of options"))
+        values = read_json(path, "a JSON file of options")
+        if "pretrained" in values:  # the name until version 0.1
+            values["weights"] = values.pop("pretrained")
+        return make_config(**values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is not the configuration of a run: {error}") from error
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import keras
 
-from mtl_tf import architectures, backbones, data, training
+from mtl_tf import architectures, data, training
 from mtl_tf.experiments import plugins
 from mtl_tf.experiments.config import Config
+from mtl_tf.losses import SegmentationCrossEntropy
+from mtl_tf.targets import TargetKind
 from mtl_tf.task_config import task_config
 from mtl_tf.tasks import TASKS, Task, as_tasks
 
@@ -94,8 +96,27 @@ def _check_fits(task: Task, dataset: data.DenseDataset) -> None:
         )
 
 
+def load_class_weights(config: Config, dataset: data.DenseDataset) -> dict[str, list[float]]:
+    """Return the weights of the classes by task, from the training images; empty for none.
+
+    Args:
+        config: of a run.
+        dataset: its data set.
+    """
+    if config.class_weights == "none":
+        return {}
+    return {
+        task.name: data.class_weights(dataset, task.name, config.class_weights)
+        for task in as_tasks(dataset.tasks)
+        if task.kind is TargetKind.CLASSES
+    }
+
+
 def build_trainer(
-    config: Config, tasks: Mapping[str, int], steps: int
+    config: Config,
+    tasks: Mapping[str, int],
+    steps: int,
+    class_weights: Mapping[str, list[float]] | None = None,
 ) -> training.MultiTaskTrainer:
     """Build and compile the trainer of a configuration.
 
@@ -103,24 +124,32 @@ def build_trainer(
         config: of a run.
         tasks: `{task: channels}`, the `tasks` of its data set.
         steps: optimizer steps in an epoch.
+        class_weights: of `load_class_weights`.
 
     Raises:
         ValueError: for `architecture_options` that the architecture does not take.
     """
-    trainer = training.MultiTaskTrainer(_build_network(config, tasks), tasks)
+    network = _build_network(config, tasks)
+    if config.freeze_epochs:
+        network.backbone.trainable = False
+    if (config.backbone_learning_rate, config.layer_decay) != (1.0, 1.0):
+        network.backbone.set_learning_rate(config.backbone_learning_rate, config.layer_decay)
+    trainer = training.MultiTaskTrainer(network, tasks)
     trainer.compile(
         _build_optimizer(config, steps),
         balancing=config.balancing,
         level=config.level,
+        loss=_losses(config, tasks, class_weights or {}),
         loss_weights=dict(config.loss_weights),
         initial_weight=config.initial_weight,
-        weight_decay=config.weight_decay,
+        weight_decay=0.0 if config.optimizer == "adamw" else config.weight_decay,
+        ema_momentum=config.ema_momentum,
         diagnostics=config.diagnostics,
     )
     return trainer
 
 
-def _build_network(config: Config, tasks: Mapping[str, int]) -> keras.Model:
+def _build_network(config: Config, tasks: Mapping[str, int]) -> architectures.Architecture:
     architecture: Any = architectures.TABLE[config.architecture].cls
     options = dict(config.architecture_options)
     if "head" in inspect.signature(architecture).parameters:
@@ -128,28 +157,61 @@ def _build_network(config: Config, tasks: Mapping[str, int]) -> keras.Model:
     if config.auxiliary_tasks:
         options["auxiliary_tasks"] = tasks
     predicted = {name: n for name, n in tasks.items() if name not in config.auxiliary_tasks}
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
     try:
-        network = architecture(
+        return architecture(
             config.backbone,
             predicted,
             (config.height, config.width, 3),
             output_stride=config.output_stride,
+            weights=config.weights,
             **options,
         )
     except TypeError as error:
         raise ValueError(f"architecture_options of {config.architecture}: {error}") from error
-    if config.pretrained is not None:
-        backbones.load_pretrained(network, config.pretrained)
-    return network
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _losses(
+    config: Config, tasks: Mapping[str, int], class_weights: Mapping[str, list[float]]
+) -> dict[str, keras.losses.Loss]:
+    """Return the losses with class weights or label smoothing, of tasks that have the usual one."""
+    if not class_weights and not config.label_smoothing:
+        return {}
+    return {
+        task.name: SegmentationCrossEntropy(class_weights.get(task.name), config.label_smoothing)
+        for task in as_tasks(tasks)
+        if type(task.loss()) is SegmentationCrossEntropy
+    }
 
 
 def _build_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
+    options = {"learning_rate": _schedule(config, steps), "global_clipnorm": config.clip_norm}
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(**options)
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(momentum=0.9, **options)
+    optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **options)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return optimizer
+
+
+def _schedule(
+    config: Config, steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Return the learning rate, or its schedule by optimizer step."""
     rate: Any = config.learning_rate
     if config.schedule == "poly":
         rate = training.Poly(rate, config.epochs, steps)
-    if config.optimizer == "adam":
-        return keras.optimizers.Adam(rate)
-    return keras.optimizers.SGD(rate, momentum=0.9)
+    elif config.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, config.epochs * steps)
+    if not config.warmup_epochs:
+        return rate
+    if config.schedule == "constant":
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, 1, rate)
+    return training.WarmUp(rate, max(1, round(config.warmup_epochs * steps)))
 
 
 def predicted_tasks(config: Config, dataset: data.DenseDataset) -> list[Task]:

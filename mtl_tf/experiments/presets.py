@@ -9,7 +9,7 @@ name                                   configuration
 `data/single_task_TASK_backbone`       a reference network of Delta-m
 ====================================== =================================================
 
-The survey starts all of them from ImageNet weights: give a file (`pretrained`).
+The survey starts all of them from ImageNet weights: `weights="imagenet"`, or a file.
 
 Source: Vandenhende et al., TPAMI 2021, sections 4 and 5, and the configurations published with it.
 """

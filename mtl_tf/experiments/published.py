@@ -88,16 +88,7 @@ PUBLISHED: dict[str, Published] = {
 }
 """Published numbers by preset."""
 
-_IRRELEVANT = (
-    "root",
-    "pretrained",
-    "seed",
-    "diagnostics",
-    "train_size",
-    "val_size",
-    "level",
-    "cache",
-)
+_IRRELEVANT = ("root", "weights", "seed", "diagnostics", "train_size", "val_size", "level", "cache")
 _NETWORK = ("backbone", "head", "output_stride", "architecture_options")
 
 
@@ -131,7 +122,7 @@ def differences(config: Config, preset: str) -> list[str]:
         pretrained.
     """
     theirs = _config_of(preset).model_dump()
-    texts = [] if config.pretrained else ["backbone not pretrained on ImageNet"]
+    texts = [] if config.weights else ["backbone not pretrained on ImageNet"]
     texts += [
         f"{name} {_text(value)} instead of {_text(theirs[name])}"
         for name, value in config.model_dump().items()

@@ -15,7 +15,12 @@ from mtl_tf.class_names import class_names_config
 from mtl_tf.experiments import best_epoch, run_folder
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
-from mtl_tf.experiments.from_config import build_trainer, load_data, predicted_tasks
+from mtl_tf.experiments.from_config import (
+    build_trainer,
+    load_class_weights,
+    load_data,
+    predicted_tasks,
+)
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.optional_packages import optional_import
@@ -117,7 +122,8 @@ def prepare(
     keras.utils.set_random_seed(config.seed)
     dataset = load_data(config)
     fingerprint = dataset.fingerprint()
-    trainer = build_trainer(config, dataset.tasks, len(dataset.train()))
+    class_weights = load_class_weights(config, dataset)
+    trainer = build_trainer(config, dataset.tasks, len(dataset.train()), class_weights)
     return Prepared(config, folder, dataset, fingerprint, trainer, single_task)
 
 
@@ -200,6 +206,8 @@ def _fit(
     callbacks = [best, backup, keras.callbacks.TerminateOnNaN()]
     if isinstance(trainer.network, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
+    if config.freeze_epochs:
+        callbacks.append(training.UnfreezeBackbone(config.freeze_epochs))
     if tensorboard:
         optional_import("tensorboard", "Writing TensorBoard logs")
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))

@@ -6,6 +6,8 @@
 `KeepBest`             callback: keeps the weights of the epoch with the best results
 `GradientDiagnostics`  callback: weights, norms and cosines of task gradients as CSV
 `AnnealBranching`      callback: the temperature of `LearnedBranching`
+`UnfreezeBackbone`     callback: the backbone learns from a given epoch on
+`WarmUp`               learning-rate schedule that rises linearly before another one
 `Poly`                 learning-rate schedule of the survey, `(1 - epoch / epochs) ** 0.9`
 `OrthogonalGradients`  gradient penalty: task gradients at right angles
 `AdversarialGradients` gradient penalty: task gradients a discriminator cannot tell apart
@@ -16,8 +18,9 @@ from mtl_tf.training.callbacks.anneal_branching import AnnealBranching
 from mtl_tf.training.callbacks.backup import Backup
 from mtl_tf.training.callbacks.diagnostics import GradientDiagnostics
 from mtl_tf.training.callbacks.keep_best import KeepBest
+from mtl_tf.training.callbacks.unfreeze_backbone import UnfreezeBackbone
 from mtl_tf.training.gradient_penalties import AdversarialGradients, OrthogonalGradients
-from mtl_tf.training.optimizer.schedules import Poly
+from mtl_tf.training.optimizer.schedules import Poly, WarmUp
 from mtl_tf.training.trainer import MultiTaskTrainer
 
 __all__ = [
@@ -29,4 +32,6 @@ __all__ = [
     "MultiTaskTrainer",
     "OrthogonalGradients",
     "Poly",
+    "UnfreezeBackbone",
+    "WarmUp",
 ]

@@ -10,6 +10,7 @@ from mtl_tf import balancing as balancing_module
 from mtl_tf.balancing import Balancing, Scalarizer, Weighting
 from mtl_tf.tasks import Task
 from mtl_tf.training.optimizer.asynchronous import AsynchronousUpdates
+from mtl_tf.training.optimizer.weight_average import WeightAverage
 from mtl_tf.training.step import replicas
 from mtl_tf.training.step.before_upsampling import before_upsampling
 from mtl_tf.training.step.losses import symbolic_outputs
@@ -37,6 +38,7 @@ class CompileOptions:
     micro_batches: int
     update_every: Mapping[str, int] | None
     weight_decay: float
+    ema_momentum: float
     diagnostics: bool
 
 
@@ -126,6 +128,9 @@ def make_plan(
         micro_batches=parts,
         weight_decay=float(options.weight_decay),
         asynchronous=_asynchronous(options.update_every, model, names, optimizer),
+        average=WeightAverage(options.ema_momentum, model.variables)
+        if options.ema_momentum
+        else None,
         diagnostics=options.diagnostics,
         strategy=gradients if needs_gradients else summed_loss,
     )
@@ -150,3 +155,7 @@ def _asynchronous(
             f"(use mixed_bfloat16 instead of mixed_float16). Received: {optimizer}"
         )
     return AsynchronousUpdates(tasks, update_every, own_variables(model, tasks))
+
+
+def _average(momentum: float, model: keras.Model) -> WeightAverage | None:
+    return WeightAverage(momentum, model.variables) if momentum else None

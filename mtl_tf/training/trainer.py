@@ -1,5 +1,6 @@
 """The trainer: one custom training step for every architecture and balancing method."""
 
+import dataclasses
 import types
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +16,10 @@ from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.tasks import Task, TasksLike, as_tasks
 from mtl_tf.training.callbacks.end_of_epoch import AnnounceEpoch, EndOfEpoch, as_list
 from mtl_tf.training.compile import CompileOptions, Level, make_plan
+from mtl_tf.training.optimizer.frozen import build_for_frozen_backbone
 from mtl_tf.training.optimizer.l2 import with_l2
 from mtl_tf.training.optimizer.learning_rate_multipliers import apply_learning_rate_multipliers
+from mtl_tf.training.optimizer.weight_average import ValidateAverage, WeightAverage
 from mtl_tf.training.ownership import owned
 from mtl_tf.training.resumable import ResumableTrainer
 from mtl_tf.training.step.after_update import losses_of_outputs, report_losses_after_update
@@ -94,6 +97,7 @@ class MultiTaskTrainer(ResumableTrainer):
         micro_batches: int = 1,
         update_every: Mapping[str, int] | None = None,
         weight_decay: float = 0.0,
+        ema_momentum: float = 0.0,
         diagnostics: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -126,6 +130,9 @@ class MultiTaskTrainer(ResumableTrainer):
             weight_decay: L2 coefficient added to every gradient (coupled weight decay), before the
                 optimizer sees it, as PyTorch's optimizers do. (A Keras
                 optimizer's own `weight_decay` is decoupled.)
+            ema_momentum: momentum of an exponential moving average of the weights, such as 0.999; 0
+                for none. Validation in `fit` and `KeepBest` evaluate the average, and at the end of
+                `fit` the network has it.
             diagnostics: also log norms, cosines and conflicts of the task gradients. A scalarizer
                 then takes K backward passes.
             **kwargs: the other arguments of `keras.Model.compile`.
@@ -147,6 +154,7 @@ class MultiTaskTrainer(ResumableTrainer):
             micro_batches=micro_batches,
             update_every=update_every,
             weight_decay=weight_decay,
+            ema_momentum=ema_momentum,
             diagnostics=diagnostics,
         )
         self._plan, self._arguments = None, {}  # if one of them is refused
@@ -154,11 +162,23 @@ class MultiTaskTrainer(ResumableTrainer):
             super().compile(optimizer=optimizer, **kwargs)
             self._plan = make_plan(self.network, self.tasks, options, self.optimizer)
             apply_learning_rate_multipliers(self.optimizer, self.network.trainable_variables)
+            build_for_frozen_backbone(self.optimizer, self)
             own = [v for layer in self._plan.layers for v in layer.trainable_variables]
             inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
             if own and not inner.built:
                 inner.exclude_from_weight_decay(var_list=own)
         self._arguments = {"optimizer": optimizer, **vars(options), **kwargs}
+
+    def compile_again(self) -> None:
+        """Compile again with the same arguments, after layers were frozen or unfrozen.
+
+        Optimizer, balancing method and moving average continue with their state.
+        """
+        average = self.plan.average
+        arguments = {**self._arguments, "optimizer": self.optimizer, "balancing": self.balancing}
+        self.compile(**arguments)
+        self._plan = dataclasses.replace(self.plan, average=average)
+        self.make_train_function(force=True)
 
     @property
     def plan(self) -> StepPlan:
@@ -192,6 +212,11 @@ class MultiTaskTrainer(ResumableTrainer):
         """Layer of the delayed updates of `update_every`; `None` without it."""
         return self._plan.asynchronous if self._plan else None
 
+    @property
+    def weight_average(self) -> WeightAverage | None:
+        """The moving average of the weights (`ema_momentum`); `None` without it."""
+        return self._plan.average if self._plan else None
+
     def _saved_layers(self) -> list[keras.layers.Layer]:
         return [self.network, *(self._plan.layers if self._plan else [])]
 
@@ -220,6 +245,8 @@ class MultiTaskTrainer(ResumableTrainer):
             self.optimizer.apply_gradients(zip(update.gradients, variables, strict=True))
         else:
             plan.asynchronous.apply(self.optimizer, update.gradients, variables, update.is_used)
+        if plan.average is not None:
+            plan.average.update()
         if plan.balancing.sees_losses_after_update:
             report_losses_after_update(plan, self.network, batch, update)
         plan.logs.update(update)
@@ -305,21 +332,26 @@ class MultiTaskTrainer(ResumableTrainer):
         if not self.network.trainable_variables:
             warnings.warn("The network has no trainable variable: fit only logs", stacklevel=2)
         announce = AnnounceEpoch(getattr(x, "set_epoch", None))  # after callbacks that skip steps
+        average = self.plan.average
+        own = [EndOfEpoch()] if average is None else [EndOfEpoch(), ValidateAverage(average)]
         try:
             with as_python_errors():
-                return super().fit(
+                history = super().fit(
                     without_autotuning(x),
                     y,
                     batch_size,
                     epochs,
                     verbose,
-                    [EndOfEpoch(), *as_list(callbacks), announce],
+                    [*own, *as_list(callbacks), announce],
                     validation_split,
                     without_autotuning(validation_data),
                     **kwargs,
                 )
         finally:
             self._steps_to_skip = 0  # some are left if it was stopped among them
+        if average is not None:
+            average.apply()
+        return history
 
     def evaluate(
         self, x: tf.data.Dataset | Iterable[Any] | None = None, *args: Any, **kwargs: Any

@@ -9,7 +9,7 @@
 Files of PyTorch are read without PyTorch, and without running code in them.
 """
 
-from mtl_tf.weights.pretrained import load_pretrained
+from mtl_tf.weights.pretrained import IMAGENET, load_pretrained
 from mtl_tf.weights.published_weights import TABLE, PublishedWeights, WeightsFile, find
 
-__all__ = ["TABLE", "PublishedWeights", "WeightsFile", "find", "load_pretrained"]
+__all__ = ["IMAGENET", "TABLE", "PublishedWeights", "WeightsFile", "find", "load_pretrained"]

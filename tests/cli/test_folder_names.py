@@ -75,7 +75,7 @@ def test_in_yaml(command, name, given, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("option", ["root", "pretrained"])
+@pytest.mark.parametrize("option", ["root", "weights"])
 def test_quoted_in_yaml_and_json(option, name, given, tmp_path):
     options = json.dumps({"data": "nyud", "root": "x"} | {option: name})
     for file in ("options.yaml", "options.json"):
@@ -94,11 +94,11 @@ def test_numbers_in_json(number, given, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["795", "2020-07-08"])
-def test_pretrained(name, given, tmp_path):
-    (tmp_path / "options.yaml").write_text(f"pretrained: {name}\n")
+def test_weights(name, given, tmp_path):
+    (tmp_path / "options.yaml").write_text(f"weights: {name}\n")
     cli.main(["train", "--out", "out", "--config", "options.yaml"])
-    cli.main(["train", "--out", "out", "--pretrained", name])
-    assert [config.pretrained for config in given] == [pathlib.Path(name).resolve()] * 2
+    cli.main(["train", "--out", "out", "--weights", name])
+    assert [config.weights for config in given] == [str(pathlib.Path(name).resolve())] * 2
 
 
 @pytest.mark.parametrize("name", ["795", "0755", "null"])

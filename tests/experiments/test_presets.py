@@ -68,7 +68,7 @@ def test_every_published_row_is_a_preset():
 def test_the_closest_row_of_a_preset_is_itself(name):
     assert published_row(config_of(name)) == name
     assert differences(config_of(name), name) == ["backbone not pretrained on ImageNet"]
-    assert differences(config_of(name, pretrained="weights.pth"), name) == []
+    assert differences(config_of(name, weights="weights.pth"), name) == []
     results = PUBLISHED[name].results
     assert set(results) in (
         set(),

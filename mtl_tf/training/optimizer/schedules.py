@@ -53,3 +53,47 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """Keras configuration."""
         return dict(self.arguments)
+
+
+@keras.saving.register_keras_serializable(package="mtl_tf")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule whose rate rises linearly from 0 in the first steps.
+
+    Examples:
+        >>> schedule = mtl.training.WarmUp(mtl.training.Poly(0.1, 10, 5), steps=4)
+        >>> [round(float(schedule(step)), 4) for step in (0, 2, 4, 25)]
+        [0.025, 0.075, 0.1, 0.0536]
+
+    Source: Goyal et al., "Accurate, Large Minibatch SGD", 2017, section 2.2.
+
+    Args:
+        schedule: the schedule, whose steps count from the start of the training.
+        steps: number of steps with a lower rate.
+
+    Raises:
+        ValueError: if the number of steps is not positive.
+    """
+
+    def __init__(
+        self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int
+    ) -> None:
+        if not steps > 0:
+            raise ValueError(f"steps must be positive. Received: {steps}")
+        self.schedule = schedule
+        self.steps = steps
+
+    def __call__(self, step: Tensor | int) -> Tensor:
+        """Return the learning rate of an optimizer step, float32."""
+        share = (ops.cast(step, "float32") + 1.0) / self.steps
+        return ops.minimum(share, 1.0) * self.schedule(step)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras configuration."""
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "WarmUp":
+        """Create the schedule from the configuration of `get_config`."""
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["steps"])

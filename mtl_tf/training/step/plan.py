@@ -9,6 +9,7 @@ import keras
 from mtl_tf.balancing import Balancing
 from mtl_tf.tasks import Task
 from mtl_tf.training.optimizer.asynchronous import AsynchronousUpdates
+from mtl_tf.training.optimizer.weight_average import WeightAverage
 from mtl_tf.training.step.batch_checks import Batch
 from mtl_tf.training.step.metrics import TaskLogs
 from mtl_tf.training.step.split_model import SplitModel
@@ -48,6 +49,7 @@ class StepPlan:
         micro_batches: number of parts a batch is run in.
         weight_decay: factor of the L2 penalty's gradient.
         asynchronous: applies gradients where some tasks' variables wait, or `None`.
+        average: the moving average of the weights, or `None`.
         diagnostics: whether to log what the task gradients look like.
         strategy: from a batch to its update.
     """
@@ -66,14 +68,15 @@ class StepPlan:
     micro_batches: int
     weight_decay: float
     asynchronous: AsynchronousUpdates | None
+    average: WeightAverage | None
     diagnostics: bool
     strategy: Strategy
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
         """The layers beside the model that are saved, and in part trained, with it."""
-        layers = [*self.gradient_penalties, self.balancing]
-        return layers if self.asynchronous is None else [*layers, self.asynchronous]
+        optional = [layer for layer in (self.asynchronous, self.average) if layer is not None]
+        return [*self.gradient_penalties, self.balancing, *optional]
 
     def network_variables(self, model: keras.Model) -> list[keras.Variable]:
         """Return the variables that gradients of the losses and penalties are taken of."""

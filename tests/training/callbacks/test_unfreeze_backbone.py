@@ -1,0 +1,90 @@
+"""A backbone that is frozen at first: it stays as it is, then learns, and runs resume exactly."""
+
+import keras
+import numpy as np
+import pytest
+
+import mtl_tf as mtl
+from tests.helpers.inputs import batch
+
+TASKS = {"depth": 1, "normals": 3}
+SIZE = (32, 32)
+
+
+def model(seed=0, **options):
+    keras.utils.set_random_seed(seed)
+    return mtl.architectures.SharedTrunk(
+        "resnet18", TASKS, (*SIZE, 3), head="conv", output_stride=32, **options
+    )
+
+
+def trainer(seed=0, balancing="uncertainty", **options):
+    made = mtl.MultiTaskTrainer(model(seed, freeze_backbone=True), TASKS)
+    made.compile(keras.optimizers.Adam(1e-3), balancing=balancing, **options)
+    return made
+
+
+def weights(variables):
+    return [v.numpy() for v in variables]
+
+
+def fit(made, epochs, *callbacks, initial_epoch=0):
+    image, targets, masks = batch(TASKS, 4, *SIZE)
+    made.fit(
+        image, targets, sample_weight=masks, batch_size=2, shuffle=False, verbose=0,
+        epochs=epochs, initial_epoch=initial_epoch, callbacks=list(callbacks),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("balancing", ["uncertainty", "upgrad"])
+def test_it_learns_from_its_epoch_on(balancing):
+    made = trainer(balancing=balancing)
+    backbone = made.network.backbone
+    before, seen = weights(backbone.variables), []
+
+    class Record(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(weights(backbone.variables))
+
+    iterations = []
+    fit(made, 4, mtl.training.UnfreezeBackbone(2), Record())
+    iterations.append(int(made.optimizer.iterations))
+    assert iterations == [8]
+    for now in seen[:2]:
+        for a, b in zip(before, now, strict=True):
+            np.testing.assert_array_equal(a, b)
+    moved = [np.abs(a - b).max() > 0 for a, b in zip(seen[1], seen[2], strict=True)]
+    assert all(moved)
+    assert backbone.trainable
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_resumed_run_equals_one_that_was_not_stopped(stop, tmp_path):
+    whole = trainer(ema_momentum=0.9)
+    fit(whole, 4, mtl.training.UnfreezeBackbone(2))
+    first = trainer(ema_momentum=0.9)
+    fit(first, stop, mtl.training.UnfreezeBackbone(2), mtl.training.Backup(tmp_path))
+    second, backup = trainer(1, ema_momentum=0.9), mtl.training.Backup(tmp_path)
+    fit(second, 4, mtl.training.UnfreezeBackbone(2), backup, initial_epoch=backup.epoch)
+    for a, b in zip(weights(whole.variables), weights(second.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_frozen_backbone_stays_frozen_in_a_file(tmp_path):
+    frozen = model(freeze_backbone=True)
+    frozen.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert not loaded.backbone.trainable
+    names = [v.path for v in loaded.trainable_variables]
+    assert names
+    assert all(path.startswith("decoders.") for path in names)
+    assert len(model().trainable_variables) > len(names)
+
+
+def test_a_network_without_a_backbone_is_refused():
+    image = keras.Input((*SIZE, 3))
+    plain = keras.Model(image, {t: keras.layers.Conv2D(n, 1)(image) for t, n in TASKS.items()})
+    made = mtl.MultiTaskTrainer(plain, TASKS)
+    made.compile("sgd")
+    with pytest.raises(ValueError, match="UnfreezeBackbone needs a network with a backbone"):
+        fit(made, 1, mtl.training.UnfreezeBackbone(1))
