@@ -8,6 +8,7 @@ from keras import layers
 from typing_extensions import Unpack
 
 from mtl_tf.architectures.base import Architecture, Blueprint, ModelOptions, Tasks
+from mtl_tf.backbones.stage import after_each
 from mtl_tf.heads import spatial_pyramid
 from mtl_tf.layers import TaskDiscriminator, conv, conv_block, resize_to, squeeze_excite
 
@@ -67,7 +68,9 @@ class ASTMT(Architecture):
         blueprint = Blueprint(backbone, tasks, input_shape, None, output_stride, kwargs)
         if adversarial < 0:
             raise ValueError(f"adversarial must not be negative. Received: {adversarial}")
-        shared = keras.Model(blueprint.image, _decoded(blueprint.features()))
+        image = keras.Input(blueprint.image.shape[1:])
+        pyramid = list(after_each(blueprint.stages(), image).values())[-1]
+        shared = keras.Model(image, _decoded(pyramid))
 
         # === Functional model ===
         features = [_modulated(shared, blueprint.image, task) for task in blueprint.channels]

