@@ -13,6 +13,7 @@
 `mtl.ops`                 native ops and their pure-TensorFlow references
 `mtl.TASKS`               the six tasks of the survey and two of Taskonomy
 `mtl.TargetKind`          what a target is: class ids, metres, directions, ...
+`mtl.weights`             published weights of the backbones
 ========================= =====================================================
 
 These are imported on first use and need the packages of an extra:
@@ -21,13 +22,13 @@ These are imported on first use and need the packages of an extra:
 `mtl.data`                `data`        data sets as `tf.data` pipelines
 `mtl.evaluation`          `experiments` numbers and reports of a trained model
 `mtl.deployment`          `experiments` photographs, videos, other file formats
+`mtl.from_preset`         `experiments` a trained network with its tasks
 `mtl.experiments`         `experiments` configured runs in folders
 `mtl.surveys`             `experiments` grids of runs, hyperparameter search
 ========================= ============= =======================================
 """
 
 import importlib
-import types
 from typing import TYPE_CHECKING
 
 from mtl_tf.optional_packages import imports_of_extra
@@ -46,6 +47,7 @@ with imports_of_extra(
         ops,
         tasks,
         training,
+        weights,
     )
     from mtl_tf.targets import TargetKind
     from mtl_tf.tasks import TASKS, Task
@@ -54,17 +56,20 @@ with imports_of_extra(
 _ON_FIRST_USE = ("data", "deployment", "evaluation", "experiments", "surveys")
 if TYPE_CHECKING:
     from mtl_tf import data, deployment, evaluation, experiments, surveys
+    from mtl_tf.deployment import from_preset
 else:  # hidden from type checkers, so that they report misspelt names
 
-    def __getattr__(name: str) -> types.ModuleType:
-        """Import a module that needs the packages of an extra (PEP 562)."""
+    def __getattr__(name: str) -> object:
+        """Import what needs the packages of an extra (PEP 562)."""
+        if name == "from_preset":
+            return importlib.import_module(f"{__name__}.deployment").from_preset
         if name not in _ON_FIRST_USE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return importlib.import_module(f"{__name__}.{name}")
 
     def __dir__() -> list[str]:
         """List the modules that are not imported yet as well."""
-        return sorted({*globals(), *_ON_FIRST_USE})
+        return sorted({*globals(), *_ON_FIRST_USE, "from_preset"})
 
 
 __version__ = "0.1.0"
@@ -82,6 +87,7 @@ __all__ = [
     "deployment",
     "evaluation",
     "experiments",
+    "from_preset",
     "heads",
     "layers",
     "losses",
@@ -90,4 +96,5 @@ __all__ = [
     "surveys",
     "tasks",
     "training",
+    "weights",
 ]

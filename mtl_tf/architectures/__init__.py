@@ -13,6 +13,7 @@ name               class              focus     paper                           
 `learned_branching` `LearnedBranching` encoder  Guo et al., ICML                  2020
 `ubernet`          `UberNet`          encoder   Kokkinos, CVPR                    2017
 `astmt`            `ASTMT`            encoder   Maninis et al., CVPR              2019
+`light_weight_refinenet` `LightWeightRefineNet` encoder Nekrasov et al., ICRA      2019
 `pad_net`          `PADNet`           decoder   Xu et al., CVPR                   2018
 `jtrl`             `JTRL`             decoder   Zhang et al., ECCV                2018
 `pap_net`          `PAPNet`           decoder   Zhang et al., CVPR                2019
@@ -34,6 +35,7 @@ from mtl_tf.architectures.cross_stitch import CrossStitch
 from mtl_tf.architectures.jtrl import JTRL
 from mtl_tf.architectures.layout_search import affinity, rdm, search, search_layout
 from mtl_tf.architectures.learned_branching import LearnedBranching, derive_tree
+from mtl_tf.architectures.light_weight_refinenet import LightWeightRefineNet
 from mtl_tf.architectures.mtan import MTAN
 from mtl_tf.architectures.mti_net import MTINet
 from mtl_tf.architectures.nddr_cnn import NDDRCNN
@@ -100,6 +102,13 @@ TABLE: dict[str, Entry] = {
     "astmt": Entry(
         ASTMT, "encoder", "Maninis et al., CVPR", 2019, "one network, run once for each task"
     ),
+    "light_weight_refinenet": Entry(
+        LightWeightRefineNet,
+        "encoder",
+        "Nekrasov et al., ICRA",
+        2019,
+        "one backbone and decoder, one 3x3 convolution per task",
+    ),
     "pad_net": Entry(
         PADNet, "decoder", "Xu et al., CVPR", 2018, "one backbone, 3x3 convolutions per task pair"
     ),
@@ -130,6 +139,7 @@ __all__ = [
     "Cost",
     "CrossStitch",
     "LearnedBranching",
+    "LightWeightRefineNet",
     "MTINet",
     "PADNet",
     "PAPNet",

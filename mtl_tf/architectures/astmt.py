@@ -68,12 +68,13 @@ class ASTMT(Architecture):
         blueprint = Blueprint(backbone, tasks, input_shape, None, output_stride, kwargs)
         if adversarial < 0:
             raise ValueError(f"adversarial must not be negative. Received: {adversarial}")
-        image = keras.Input(blueprint.image.shape[1:])
-        pyramid = list(after_each(blueprint.stages(), image).values())[-1]
+        image = keras.Input(blueprint.input.shape[1:])
+        maps = after_each(blueprint.stages(), blueprint.normalised(image))
+        pyramid = list(maps.values())[-1]
         shared = keras.Model(image, _decoded(pyramid))
 
         # === Functional model ===
-        features = [_modulated(shared, blueprint.image, task) for task in blueprint.channels]
+        features = [_modulated(shared, blueprint.input, task) for task in blueprint.channels]
         if adversarial:
             features = TaskDiscriminator(adversarial, name="discriminator")(features)
         outputs = {}

@@ -62,12 +62,14 @@ class ModelOptions(TypedDict, total=False):
             them, instead of normalised ones.
         freeze_backbone: whether the backbone is not trained, see `Architecture.backbone`.
         trainable: whether the variables of the model are trained.
+        metadata: JSON values by name that are stored with the model, see `Architecture.metadata`.
     """
 
     weights: str | os.PathLike[str] | None
     include_preprocessing: bool
     freeze_backbone: bool
     trainable: bool
+    metadata: Mapping[str, Any]
 
 
 class Blueprint:
@@ -114,9 +116,9 @@ class Blueprint:
         self.options = _checked_options(options or {}, backbone)
         self.channels = task_channels(tasks)
         self.input = backbones.image_input(input_shape)
-        self.image = self.input
-        if self.options.get("include_preprocessing"):
-            self.image = Preprocessing(name="preprocessing")(self.input)
+        has_preprocessing = self.options.get("include_preprocessing", False)
+        self._preprocessing = Preprocessing(name="preprocessing") if has_preprocessing else None
+        self.image = self.normalised(self.input)
         backbones.check_output_stride(output_stride)
         if not isinstance(backbone, str):
             _check_model(backbone, input_shape)
@@ -128,8 +130,12 @@ class Blueprint:
             "input_shape": tuple(input_shape),
             "head": head,
             "output_stride": output_stride,
-            **({"include_preprocessing": True} if self.image is not self.input else {}),
+            **({"include_preprocessing": True} if has_preprocessing else {}),
         }
+
+    def normalised(self, image: keras.KerasTensor) -> keras.KerasTensor:
+        """Return normalised images `[B, H, W, 3]`, of images as the model takes them."""
+        return image if self._preprocessing is None else self._preprocessing(image)
 
     def stages(self, prefix: str = "backbone.") -> dict[str, Stage]:
         """Return the stages of a new copy of the backbone; `prefix` starts its layers' names."""
@@ -224,9 +230,22 @@ class Architecture(keras.Model, abc.ABC):
         self.arguments = types.MappingProxyType(
             {n: v for n, v in {**blueprint.arguments, **arguments}.items() if n in known}
         )
+        self.metadata: Mapping[str, Any] = types.MappingProxyType(
+            dict(blueprint.options.get("metadata", {}))
+        )
         weights = blueprint.options.get("weights")
         if weights is not None:
             backbones.load_pretrained(self, weights)
+
+    def add_metadata(self, **values: Any) -> None:
+        """Add values to `metadata`, which is stored with the model and comes back with it.
+
+        `MultiTaskTrainer` adds `tasks`: names, kinds, classes and colours of the outputs.
+
+        Args:
+            **values: JSON values by name.
+        """
+        self.metadata = types.MappingProxyType({**self.metadata, **values})
 
     @property
     def backbone(self) -> BackboneLayers:
@@ -239,6 +258,8 @@ class Architecture(keras.Model, abc.ABC):
         config = super().get_config()
         if self.trainable and not self.backbone.trainable:
             config["freeze_backbone"] = True
+        if self.metadata:
+            config["metadata"] = dict(self.metadata)
         del config["dtype"]  # layers have the global policy
         arguments = dict(self.arguments)
         if isinstance(arguments["backbone"], keras.Model):

@@ -16,7 +16,12 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add and return the parser of the command."""
     parser = subparsers.add_parser("predict", help="write coloured maps of photographs and videos")
     parser.add_argument("photos", type=pathlib.Path, nargs="+", help="images, folders, videos")
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="model.keras of a run")
+    parser.add_argument(
+        "--model",
+        type=pathlib.Path,
+        required=True,
+        help="folder of a run or preset, its name, or its model.keras",
+    )
     parser.add_argument("--out", type=pathlib.Path, help="folder (default: beside each photo)")
     parser.add_argument("--side-by-side", action="store_true", help="one picture for all tasks")
     parser.add_argument("--tasks", help="custom tasks of the model, separated by commas; see train")

@@ -71,8 +71,8 @@ class DenseDataset(abc.ABC):
         input_shape: `(H, W, 3)` of the images in a batch; `None` for the size of the first image.
         class_names: names of the classes: `{task: names}`, or one sequence for every task of class
             ids with that many channels. Names in a `mtl_tf.Task` take precedence.
-        **options: `augmentation`, `batch_size`, `seed`, `cache`, `num_workers` and `check_files`,
-            see `Options`; the class defines the default `augmentation`.
+        **options: `augmentation`, `batch_size`, `seed`, `cache`, `num_workers`, `normalise` and
+            `check_files`, see `Options`; the class defines the default `augmentation`.
 
     Raises:
         DataError: if a split is empty or a file is missing.

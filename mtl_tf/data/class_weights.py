@@ -6,7 +6,6 @@ import numpy as np
 
 from mtl_tf.data.base import DenseDataset
 from mtl_tf.targets import TargetKind
-from mtl_tf.tasks import as_tasks
 
 Rule = Literal["median_frequency", "log"]
 
@@ -25,10 +24,12 @@ def class_frequencies(dataset: DenseDataset, task: str, split: str = "train") ->
     Raises:
         ValueError: for a task without classes.
     """
-    kinds = {t.name: t for t in as_tasks(dataset.tasks)}
-    if task not in kinds or kinds[task].kind is not TargetKind.CLASSES:
-        raise ValueError(f"task must be one of class ids among {list(kinds)}. Received: {task!r}")
-    counts = np.zeros(kinds[task].channels, np.int64)
+    spec = dataset.specs.get(task)
+    if spec is None or spec.kind is not TargetKind.CLASSES:
+        raise ValueError(
+            f"task must be one of class ids among {list(dataset.tasks)}. Received: {task!r}"
+        )
+    counts = np.zeros(spec.channels, np.int64)
     for _, targets, masks in dataset.batches(split):
         labels, is_valid = targets[task].numpy()[..., 0], masks[task].numpy() > 0
         counts += np.bincount(labels[is_valid].ravel().astype(np.int64), minlength=counts.size)

@@ -20,6 +20,8 @@ class Options:
         seed: random seed of image order and augmentation.
         cache: whether decoded samples are kept in memory after the first epoch.
         num_workers: number of threads that decode and augment.
+        normalise: whether images are normalised; without it they are RGB 0..255, float32, for a
+            network that includes its preprocessing.
         check_files: whether the constructor checks that every file of every listed image exists;
             otherwise `load` raises the error of a missing file.
     """
@@ -29,6 +31,7 @@ class Options:
     seed: int = 0
     cache: bool = False
     num_workers: int = 2
+    normalise: bool = True
     check_files: bool = True
 
 

@@ -223,7 +223,8 @@ def _batched(
             image = sample.image
         targets = [np.ascontiguousarray(sample.targets[task]) for task in specs]
         masks = [np.asarray(sample.masks[task], np.float32) for task in specs]
-        return [normalise(image), *targets, *masks]
+        pixels = normalise(image) if options.normalise else image.astype(np.float32)
+        return [pixels, *targets, *masks]
 
     dtypes = [tf.as_dtype(spec.kind.dtype) for spec in specs.values()]
     target_size = (None, None) if original_size else (height, width)

@@ -4,6 +4,7 @@
 `Predictor`          a saved model on photographs of any size
 `predict_files`      write coloured maps of photographs and videos
 `export_model`       SavedModel, ONNX or LiteRT, checked against the Keras model
+`from_preset`        a trained network with its tasks, from a run or a preset
 `load_network`       the network of a run folder
 ==================== ==========================================================
 """
@@ -14,6 +15,7 @@ with imports_of_extra(__name__, "experiments"):
     from mtl_tf.deployment.export import export_model
     from mtl_tf.deployment.predict import predict_files
     from mtl_tf.deployment.predictor import Predictor
+    from mtl_tf.deployment.presets import from_preset
     from mtl_tf.deployment.saved_models import load_network
 
-__all__ = ["Predictor", "export_model", "load_network", "predict_files"]
+__all__ = ["Predictor", "export_model", "from_preset", "load_network", "predict_files"]

@@ -15,6 +15,7 @@ import tensorflow as tf
 from mtl_tf import data, ops
 from mtl_tf.data.files import read_image
 from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from mtl_tf.deployment.inputs import includes_preprocessing, network_input
 from mtl_tf.optional_packages import optional_import
 
 FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
@@ -44,7 +45,7 @@ def export_model(
         file_format: `"savedmodel"`, `"onnx"` (needs the extra `export`) or `"litert"`; `None` takes
             it from the suffix of `out`: `.onnx`, `.tflite`, or none for a SavedModel.
         with_preprocessing: take RGB images `[B, H, W, 3]` of numbers 0 to 255 instead of normalised
-            ones.
+            ones; a model that includes its preprocessing always does.
         photos: image files to compare on; by default a rendered room.
 
     Returns:
@@ -68,7 +69,8 @@ def export_model(
     if out.is_dir():
         raise ValueError(f"{out} is a folder that exists: choose another name")
     images = _images(photos, *model.input_shape[1:3])
-    exported = _with_preprocessing(model) if with_preprocessing else model
+    is_missing = with_preprocessing and not includes_preprocessing(model)
+    exported = _with_preprocessing(model) if is_missing else model
     exported(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras needs a call to export
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
@@ -100,10 +102,10 @@ def _differences(
     """Return the maximum difference of each task; raise `RuntimeError` if one is too large."""
     differences = dict.fromkeys(model.output, 0.0)
     for image in images:
-        normalised = data.normalise(image)[None]
-        inputs = image[None].astype(np.float32) if with_preprocessing else normalised
+        own_input = network_input(model, image)
+        inputs = image[None].astype(np.float32) if with_preprocessing else own_input
         outputs = run(inputs, sorted(differences))
-        for task, expected in model(normalised, training=False).items():
+        for task, expected in model(own_input, training=False).items():
             difference = float(np.abs(outputs[task] - np.asarray(expected)).max())
             differences[task] = max(differences[task], difference)
             if not difference <= 1e-3 * float(np.std(expected)):

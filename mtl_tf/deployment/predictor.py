@@ -9,9 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf import data, evaluation
+from mtl_tf import evaluation
 from mtl_tf.atomic_files import read_json
 from mtl_tf.data.files import shown
+from mtl_tf.deployment.inputs import network_input
+from mtl_tf.deployment.presets import model_file
 from mtl_tf.deployment.saved_models import Saved, load_saved
 from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
 
@@ -31,9 +33,9 @@ class Predictor:
     Source: this library.
 
     Args:
-        model_path: a saved model of `mtl_tf.architectures`, or a saved `MultiTaskTrainer`. Class
-            names for the colours come from its tasks, else from `classes.json` beside it, which a
-            run writes.
+        model_path: a saved model of `mtl_tf.architectures` or `MultiTaskTrainer`, the folder of a
+            run or preset, or its name: see `from_preset`. Class names for the colours come from its
+            tasks, else from `classes.json` beside it.
         tasks: `mtl_tf.Task` objects of outputs that neither the file nor the library knows; they
             also replace known tasks of the same names.
 
@@ -50,6 +52,7 @@ class Predictor:
     def __init__(
         self, model_path: str | os.PathLike[str], tasks: Iterable[Task] | None = None
     ) -> None:
+        model_path = model_file(model_path)
         saved = load_saved(model_path)
         self.model: keras.Model = saved.network
         given = as_tasks(tasks) if tasks is not None else ()
@@ -71,9 +74,7 @@ class Predictor:
         Returns:
             `{task: RGB picture [H, W, 3] uint8}`.
         """
-        _, height, width, _ = self.model.input_shape
-        image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
-        outputs = self._forward(data.normalise(image)[None])
+        outputs = self._forward(network_input(self.model, photo))
         pictures = {}
         for task in self.tasks:
             full = tf.image.resize(outputs[task.name], _map_size(photo, task.channels))[0]
@@ -99,7 +100,7 @@ def _check_outputs(model_path: str | os.PathLike[str], saved: Saved, given: Sequ
     maps = [name for name, raw in outputs.items() if len(raw.shape) == 4]
     # "task/..." are deeply supervised predictions.
     unknown = [name for name in maps if name not in names and "/" not in name]
-    if (unknown and not saved.has_trainer) or not names & set(maps):
+    if (unknown and not saved.has_tasks) or not names & set(maps):
         raise ValueError(
             f"{shown(model_path)} has no map of a known task, or maps of unknown tasks: "
             f"{unknown or list(outputs)}. Known: "

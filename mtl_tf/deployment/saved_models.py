@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 
 from mtl_tf.data.files import leads_out, shown
+from mtl_tf.task_config import tasks_from_config
 from mtl_tf.tasks import TASKS, Task, as_tasks
 from mtl_tf.training import MultiTaskTrainer
 
@@ -19,13 +20,13 @@ class Saved(NamedTuple):
 
     Attributes:
         network: from images to `{task: raw prediction}`.
-        tasks: those of the trainer in the file, else those that the library knows by name.
-        has_trainer: whether the file has a trainer, so that no other output is a task.
+        tasks: those that the file describes, else those that the library knows by name.
+        has_tasks: whether the file describes them, so that no other output is a task.
     """
 
     network: keras.Model
     tasks: tuple[Task, ...]
-    has_trainer: bool
+    has_tasks: bool
 
 
 def load_network(path: str | os.PathLike[str]) -> keras.Model:
@@ -72,6 +73,8 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
     tasks: tuple[Task, ...] = ()
     if isinstance(model, MultiTaskTrainer):
         model, tasks = model.network, model.tasks
+    else:
+        tasks = _described_tasks(model)
     shape: Any = getattr(model, "input_shape", None)
     output = getattr(model, "output", None)
     is_image = isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3
@@ -83,8 +86,17 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
         )
     known = {name: raw.shape[-1] for name, raw in output.items() if name in TASKS}
     if tasks:
-        return Saved(model, tasks, has_trainer=True)
-    return Saved(model, as_tasks(known) if known else (), has_trainer=False)
+        return Saved(model, tasks, has_tasks=True)
+    return Saved(model, as_tasks(known) if known else (), has_tasks=False)
+
+
+def _described_tasks(network: keras.Model) -> tuple[Task, ...]:
+    """Return the tasks in the metadata of a network; none if one needs code that is missing."""
+    described = getattr(network, "metadata", {}).get("tasks", [])
+    try:
+        return tasks_from_config(described)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return ()  # an output without a task is an error later
 
 
 def _check_archive(path: pathlib.Path) -> None:

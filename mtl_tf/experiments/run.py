@@ -13,6 +13,7 @@ from mtl_tf import architectures, data, evaluation, training
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.class_names import class_names_config
 from mtl_tf.experiments import best_epoch, run_folder
+from mtl_tf.experiments.card import card_of_run
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.from_config import (
@@ -25,6 +26,7 @@ from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.optional_packages import optional_import
 from mtl_tf.tasks import as_tasks, num_classes
+from mtl_tf.training.preset import CARD_FILE, MODEL_FILE, model_card, save_network
 from mtl_tf.typing import Predictions, Results, Tensor
 
 _BACKUP_MINUTES = 5.0  # within an epoch
@@ -82,7 +84,8 @@ def run(
     """Train, evaluate and report.
 
     Writes `config.json`, `backup/`, `best/`, `model.keras`, `classes.json`, `results.json`,
-    `images.npz`, `report.md` and `report.html`; each file appears whole or not at all.
+    `images.npz`, `report.md`, `report.html` and `MODEL_CARD.md`; each file appears whole or not at
+    all. The folder is a preset: see `mtl_tf.from_preset`.
 
     Args:
         config: of the run. Loading its custom tasks and data sets runs their code.
@@ -147,7 +150,7 @@ def train(prepared: Prepared, tensorboard: bool, verbose: str | int) -> Trained:
     }
     classes = class_names_config(dataset.tasks.class_names, num_classes(as_tasks(dataset.tasks)))
     write_atomically(folder / "classes.json", json.dumps(classes))
-    _save_model(network, folder / "model.keras")
+    save_network(network, folder / MODEL_FILE)
     return Trained(network, history, kept, baseline)
 
 
@@ -181,10 +184,13 @@ def collect(prepared: Prepared, trained: Trained, results: Results) -> dict[str,
 
 
 def report(prepared: Prepared, network: keras.Model, summary: dict[str, Any]) -> None:
-    """Write `results.json`, `report.md` and `report.html`."""
+    """Write `results.json`, `report.md`, `report.html` and `MODEL_CARD.md`."""
     dataset = prepared.dataset
     pictures = _pictures(network, dataset)
     evaluation.write_report(prepared.folder, summary, pictures, dataset.tasks)
+    sections = card_of_run(summary, dataset.tasks)
+    card = model_card(network, as_tasks(dataset.tasks), prepared.folder, sections)
+    write_atomically(prepared.folder / CARD_FILE, card)
 
 
 def trivial_results(config: Config, dataset: data.DenseDataset) -> Results:
@@ -249,10 +255,3 @@ def _picture(
             for name, x in (("outputs", outputs), ("targets", targets), ("masks", masks))
         },
     }
-
-
-def _save_model(network: keras.Model, path: pathlib.Path) -> None:
-    unfinished = path.with_name("unfinished.keras")
-    unfinished.unlink(missing_ok=True)  # it could be a link that leads elsewhere
-    network.save(unfinished)
-    unfinished.replace(path)

@@ -1,6 +1,8 @@
 """The trainer: one custom training step for every architecture and balancing method."""
 
+import contextlib
 import dataclasses
+import os
 import types
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +15,7 @@ import tensorflow as tf
 from mtl_tf.autotuning import without_autotuning
 from mtl_tf.balancing import Balancing, Scalarizer
 from mtl_tf.graph_errors import as_python_errors
+from mtl_tf.task_config import task_config
 from mtl_tf.tasks import Task, TasksLike, as_tasks
 from mtl_tf.training.callbacks.end_of_epoch import AnnounceEpoch, EndOfEpoch, as_list
 from mtl_tf.training.compile import CompileOptions, Level, make_plan
@@ -21,6 +24,7 @@ from mtl_tf.training.optimizer.l2 import with_l2
 from mtl_tf.training.optimizer.learning_rate_multipliers import apply_learning_rate_multipliers
 from mtl_tf.training.optimizer.weight_average import ValidateAverage, WeightAverage
 from mtl_tf.training.ownership import owned
+from mtl_tf.training.preset import save_preset
 from mtl_tf.training.resumable import ResumableTrainer
 from mtl_tf.training.step.after_update import losses_of_outputs, report_losses_after_update
 from mtl_tf.training.step.batch_checks import Batch, checked_batch, entry
@@ -75,10 +79,19 @@ class MultiTaskTrainer(ResumableTrainer):
         names = [task.name for task in self.tasks]
         for task in self.tasks if outputs is not None else ():
             check_outputs(task, outputs, names)
+        self._describe_tasks()
         self._plan: StepPlan | None = None  # once `compile` has been called
         self._arguments: dict[str, Any] = {}  # of `compile`
         self._steps_to_skip = 0
         self.built = True  # the wrapped model is; `call` makes nothing
+
+    def _describe_tasks(self) -> None:
+        """Store the tasks with an architecture, so that its file tells what its outputs are."""
+        add_metadata = getattr(self.network, "add_metadata", None)
+        if add_metadata is not None:
+            # One whose configuration cannot be stored is an error when the trainer is saved.
+            with contextlib.suppress(ValueError):
+                add_metadata(tasks=[task_config(task) for task in self.tasks])
 
     # === Compiling ===
 
@@ -250,6 +263,7 @@ class MultiTaskTrainer(ResumableTrainer):
         if plan.balancing.sees_losses_after_update:
             report_losses_after_update(plan, self.network, batch, update)
         plan.logs.update(update)
+        plan.logs.images.update_state(batch.image)
         return plan.logs.results(is_training=True)
 
     def test_step(self, data: tuple[Any, ...]) -> dict[str, tf.Tensor]:
@@ -282,6 +296,19 @@ class MultiTaskTrainer(ResumableTrainer):
         """Return the gradient diagnostics of the last step; empty without `diagnostics=True`."""
         logs = self.plan.logs
         return {} if logs.gradients is None else logs.gradients.last()
+
+    def save_to_preset(
+        self, folder: str | os.PathLike[str], card: Mapping[str, str] | None = None
+    ) -> None:
+        """Save the network as a preset, which `mtl_tf.from_preset` loads.
+
+        Args:
+            folder: of the preset; created if missing. `model.keras` and `MODEL_CARD.md` in it are
+                replaced.
+            card: further sections of the model card, `{heading: Markdown}`, such as `Data`,
+                `Licence` and `Metrics`.
+        """
+        save_preset(self.network, self.tasks, folder, card or {})
 
     # === Epochs ===
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from mtl_tf.training.step.image_range import fault_of
+
 _FAULTS = {
     "not_finite": "{count:g} times a task's loss or gradient was NaN or infinite; the task was "
     "left out of these steps. Lower the learning rate, or look at the data of that task",
@@ -70,6 +72,18 @@ class EndOfEpoch(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self._warned: set[str] = set()
+        self._is_first_batch = True
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Warn the user of images in the first batch that the network does not expect."""
+        if not self._is_first_batch:
+            return
+        self._is_first_batch = False
+        images = self.model.plan.logs.images
+        includes = getattr(self.model.network, "arguments", {}).get("include_preprocessing", False)
+        fault = fault_of(float(images.smallest), float(images.largest), includes)
+        if fault is not None:
+            self._warn("images", fault)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notify the method and, once for each kind of trouble, warn the user."""

@@ -14,6 +14,7 @@ from mtl_tf.tasks import Task, check_metric
 from mtl_tf.training.callbacks.diagnostics import GradientLogs
 from mtl_tf.training.step import replicas
 from mtl_tf.training.step.batch_checks import Batch
+from mtl_tf.training.step.image_range import ImageRange
 from mtl_tf.training.step.masked_loss import (
     checked_probabilities,
     has_unused_logits,
@@ -66,6 +67,7 @@ class TaskLogs:
             faults += ["fallbacks", "unsolved"]
         self.faults = {name: keras.metrics.Sum(name) for name in faults}
         self.gradients = GradientLogs(tasks) if diagnostics else None
+        self.images = ImageRange()
 
     def all(self) -> list[keras.metrics.Metric]:
         """Every metric, for Keras to reset."""
@@ -76,7 +78,7 @@ class TaskLogs:
             self.faults.values(),
             self.gradients.all() if self.gradients else [],
         ]
-        return [self.total, *(metric for group in groups for metric in group)]
+        return [self.total, *(metric for group in groups for metric in group), self.images]
 
     def update_losses(self, loss: tf.Tensor, losses: tf.Tensor, is_used: tf.Tensor) -> None:
         """Add a batch: the scalar minimised, the losses `[K]`, and which of them are known."""

@@ -1,0 +1,76 @@
+"""Sections of the model card of a run: data, metrics, speed, how to train it again."""
+
+import json
+import shlex
+from typing import Any
+
+from mtl_tf import weights
+from mtl_tf.evaluation.reporting.tables import formatted, in_markdown, markdown_table
+from mtl_tf.experiments.config import Config
+from mtl_tf.tasks import TasksLike, as_tasks
+from mtl_tf.typing import Results
+
+_HIDDEN = ("root",)  # folders of the machine it was trained on
+
+
+def card_of_run(summary: dict[str, Any], tasks: TasksLike) -> dict[str, str]:
+    """Return the sections `{heading: Markdown}` that only a run can tell.
+
+    Args:
+        summary: the content of its `results.json`.
+        tasks: the tasks of its data set.
+    """
+    config = Config(**summary["config"])
+    environment = summary["environment"]
+    return {
+        "Data": (
+            f"Trained on `{config.data}` (fingerprint `{environment['data']}`). The terms of that "
+            "data set hold for the use of these weights too"
+            + (_weights(config) if config.weights else ".")
+        ),
+        "Metrics": _metrics(summary["results"], tasks),
+        "Training": (
+            f"{config.epochs} epochs in {environment['training_s'] / 60:.0f} minutes on "
+            f"{environment['processors']} processors, mtl_tf {environment['mtl_tf']}, Keras "
+            f"{environment['keras']}; the weights of epoch {summary['kept']['epoch']} are kept. "
+            f"Again:\n\n```bash\n{command_of(config)}\n```"
+        ),
+    }
+
+
+def command_of(config: Config) -> str:
+    """Return the command that trains a configuration.
+
+    Args:
+        config: of a run.
+    """
+    values = config.model_dump(mode="json", exclude_defaults=True)
+    words = ["mtl-tf", "train"]
+    for name, value in values.items():
+        text = "FOLDER" if name in _HIDDEN else _text(value)
+        words += [f"--{name.replace('_', '-')}", text]
+    return shlex.join(words)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _metrics(results: Results, tasks: TasksLike) -> str:
+    """Return the metrics of the test images as a table, the main metric of each task first."""
+    rows = [
+        (task.name, in_markdown(metric), formatted(metric, results[task.name][metric], task))
+        for task in as_tasks(tasks)
+        for metric in task.metric_info
+        if metric in results.get(task.name, {})
+    ]
+    return markdown_table(("task", "metric", "test images"), rows, 2)
+
+
+def _weights(config: Config) -> str:
+    row = weights.TABLE.get(config.backbone)
+    if config.weights != weights.IMAGENET or row is None:
+        return f"; initial weights of the backbone: `{config.weights}`."
+    return f"; initial weights of the backbone: {row.source} (ImageNet, {row.licence})."
