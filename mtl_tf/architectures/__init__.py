@@ -21,15 +21,16 @@ name               class              focus     paper                           
 `mti_net`          `MTINet`           decoder   Vandenhende et al., ECCV          2020
 ================== ================== ========= ================================= =====
 
-Every class takes `(backbone, tasks, input_shape, ...)` and is a `keras.Model` from normalised RGB
-images `[B, H, W, 3]` to `{task: raw prediction [B, H, W, channels]}`, independent of losses,
-balancing and training.
+Every class takes `(backbone, tasks, input_shape, ...)` and the options of `ModelOptions`. It is a
+`keras.Model` from normalised RGB images `[B, H, W, 3]` to `{task: raw prediction [B, H, W,
+channels]}`, independent of losses, balancing and training.
 """
 
 import dataclasses
 
 from mtl_tf.architectures.astmt import ASTMT
-from mtl_tf.architectures.base import Architecture
+from mtl_tf.architectures.backbone_layers import BackboneLayers
+from mtl_tf.architectures.base import Architecture, ModelOptions
 from mtl_tf.architectures.branched import Branched
 from mtl_tf.architectures.cross_stitch import CrossStitch
 from mtl_tf.architectures.jtrl import JTRL
@@ -135,12 +136,14 @@ __all__ = [
     "PSD",
     "TABLE",
     "Architecture",
+    "BackboneLayers",
     "Branched",
     "Cost",
     "CrossStitch",
     "LearnedBranching",
     "LightWeightRefineNet",
     "MTINet",
+    "ModelOptions",
     "PADNet",
     "PAPNet",
     "SharedTrunk",
