@@ -206,7 +206,7 @@ ODD = (45, 61)
 """A size of which no stage is half the one before."""
 BACKBONES_OF_ODD_SIZES = [
     "tiny",
-    "resnet18",
+    pytest.param("resnet18", marks=pytest.mark.slow),
     pytest.param("hrnet_w18", marks=pytest.mark.slow),  # nearest upsampling
     pytest.param("hrnet_w18_small_v2", marks=pytest.mark.slow),
     pytest.param("efficientnet_lite0", marks=pytest.mark.slow),

@@ -5,17 +5,15 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from tests.helpers.inputs import batch
+from tests.helpers.inputs import batch, tiny_backbone
 
 TASKS = {"depth": 1, "normals": 3}
-SIZE = (32, 32)
+SIZE = (16, 24)
 
 
 def model(seed=0, **options):
     keras.utils.set_random_seed(seed)
-    return mtl.architectures.SharedTrunk(
-        "resnet18", TASKS, (*SIZE, 3), head="conv", output_stride=32, **options
-    )
+    return mtl.architectures.SharedTrunk(tiny_backbone(*SIZE), TASKS, (*SIZE, 3), **options)
 
 
 def trainer(seed=0, balancing="uncertainty", **options):
