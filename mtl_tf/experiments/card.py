@@ -1,6 +1,7 @@
 """Sections of the model card of a run: data, metrics, speed, how to train it again."""
 
 import json
+import pathlib
 import shlex
 from typing import Any
 
@@ -9,8 +10,6 @@ from mtl_tf.evaluation.reporting.tables import formatted, in_markdown, markdown_
 from mtl_tf.experiments.config import Config
 from mtl_tf.tasks import TasksLike, as_tasks
 from mtl_tf.typing import Results
-
-_HIDDEN = ("root",)  # folders of the machine it was trained on
 
 
 def card_of_run(summary: dict[str, Any], tasks: TasksLike) -> dict[str, str]:
@@ -39,16 +38,19 @@ def card_of_run(summary: dict[str, Any], tasks: TasksLike) -> dict[str, str]:
 
 
 def command_of(config: Config) -> str:
-    """Return the command that trains a configuration.
+    """Return the command that trains a configuration, without the folders of this machine.
 
     Args:
         config: of a run.
     """
     values = config.model_dump(mode="json", exclude_defaults=True)
+    if config.root is not None:
+        values["root"] = "FOLDER"
+    if config.weights is not None:
+        values["weights"] = pathlib.Path(config.weights).name
     words = ["mtl-tf", "train"]
     for name, value in values.items():
-        text = "FOLDER" if name in _HIDDEN else _text(value)
-        words += [f"--{name.replace('_', '-')}", text]
+        words += [f"--{name.replace('_', '-')}", _text(value)]
     return shlex.join(words)
 
 
@@ -72,5 +74,5 @@ def _metrics(results: Results, tasks: TasksLike) -> str:
 def _weights(config: Config) -> str:
     row = weights.TABLE.get(config.backbone)
     if config.weights != weights.IMAGENET or row is None:
-        return f"; initial weights of the backbone: `{config.weights}`."
+        return f"; initial weights of the backbone: `{pathlib.Path(config.weights or '').name}`."
     return f"; initial weights of the backbone: {row.source} (ImageNet, {row.licence})."
