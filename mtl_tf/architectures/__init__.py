@@ -21,7 +21,7 @@ name               class              focus     paper                           
 `mti_net`          `MTINet`           decoder   Vandenhende et al., ECCV          2020
 ================== ================== ========= ================================= =====
 
-Every class takes `(backbone, tasks, input_shape, ...)` and the options of `ModelOptions`. It is a
+Every class takes `(backbone, tasks, input_shape, ...)` and the options of `base.ModelOptions`. It is a
 `keras.Model` from normalised RGB images `[B, H, W, 3]` to `{task: raw prediction [B, H, W,
 channels]}`, independent of losses, balancing and training.
 """
@@ -30,7 +30,7 @@ import dataclasses
 
 from mtl_tf.architectures.astmt import ASTMT
 from mtl_tf.architectures.backbone_layers import BackboneLayers
-from mtl_tf.architectures.base import Architecture, ModelOptions
+from mtl_tf.architectures.base import Architecture
 from mtl_tf.architectures.branched import Branched
 from mtl_tf.architectures.cross_stitch import CrossStitch
 from mtl_tf.architectures.jtrl import JTRL
@@ -143,7 +143,6 @@ __all__ = [
     "LearnedBranching",
     "LightWeightRefineNet",
     "MTINet",
-    "ModelOptions",
     "PADNet",
     "PAPNet",
     "SharedTrunk",

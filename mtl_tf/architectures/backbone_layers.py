@@ -11,6 +11,8 @@ _STAGE = re.compile(r"layer\d+|stage\d+|transition\d+|blocks\.\d+")
 class BackboneLayers:
     """The layers with weights of a network's backbone; of all copies where tasks have one each.
 
+    Source: this library.
+
     Args:
         layers: layers by name, in order.
 
@@ -36,7 +38,7 @@ class BackboneLayers:
 
     @property
     def trainable(self) -> bool:
-        """Whether any layer is trained; a new value holds for all layers.
+        """State of training: `True` if any layer is trained; a new value holds for all layers.
 
         Set it before `MultiTaskTrainer.compile`, as in Keras.
         """
@@ -66,7 +68,7 @@ class BackboneLayers:
         order = list(dict.fromkeys(self._stages))
         for stage, layer in zip(self._stages, self.layers, strict=True):
             distance = len(order) - 1 - order.index(stage)
-            for variable in layer.trainable_variables:
+            for variable in layer.variables:
                 variable.learning_rate_multiplier = factor * layer_decay**distance
 
 

@@ -117,7 +117,9 @@ class Blueprint:
         self.channels = task_channels(tasks)
         self.input = backbones.image_input(input_shape)
         has_preprocessing = self.options.get("include_preprocessing", False)
-        self._preprocessing = Preprocessing(name="preprocessing") if has_preprocessing else None
+        self._preprocessing = (
+            Preprocessing(name="preprocessing", dtype="float32") if has_preprocessing else None
+        )
         self.image = self.normalised(self.input)
         backbones.check_output_stride(output_stride)
         if not isinstance(backbone, str):
@@ -246,6 +248,12 @@ class Architecture(keras.Model, abc.ABC):
             **values: JSON values by name.
         """
         self.metadata = types.MappingProxyType({**self.metadata, **values})
+
+    def with_preprocessing(self) -> "Architecture":
+        """Return a copy with the same weights that takes RGB images 0..255 and normalises them."""
+        copy = self.from_config({**self.get_config(), "include_preprocessing": True})
+        copy.set_weights(self.get_weights())
+        return copy
 
     @property
     def backbone(self) -> BackboneLayers:

@@ -34,7 +34,7 @@ class CrossStitch(SoftSharing):
             `MultiTaskTrainer`.
         name: name of the model.
         **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
-            `mtl_tf.architectures.ModelOptions`.
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.

@@ -37,7 +37,7 @@ class MTINet(Architecture):
             keeps four scales.
         name: name of the model.
         **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
-            `mtl_tf.architectures.ModelOptions`.
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every auxiliary task and scale s,

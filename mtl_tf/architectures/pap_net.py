@@ -35,7 +35,7 @@ class PAPNet(Architecture):
             or 32.
         name: name of the model.
         **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
-            `mtl_tf.architectures.ModelOptions`.
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}` and, for every auxiliary task,

@@ -28,7 +28,7 @@ class SharedTrunk(Architecture):
             (Zhao et al., ECCV 2018), which reduces conflicts between tasks in the trunk.
         name: name of the model.
         **kwargs: `weights`, `include_preprocessing`, `freeze_backbone` and `trainable`, see
-            `mtl_tf.architectures.ModelOptions`.
+            `mtl_tf.architectures.base.ModelOptions`.
 
     Call arguments: normalised RGB images `[B, H, W, 3]` float32. Returns
     `{task: raw prediction [B, H, W, channels] float32}`.

@@ -54,7 +54,7 @@ class EfficientNetLite:
         width: factor of the channels, which are rounded to multiples of 8.
         depth: factor of the repeats of a block, rounded up; the first and the last stage keep one.
 
-    Example:
+    Examples:
         >>> list(efficientnet_lite_stages(LITE0, 32, ""))[:3]
         ['stem', 'stage1', 'stage2']
     """

@@ -17,8 +17,7 @@ name              class               tasks                                 sour
 
 `union` combines data sets that have labels for different tasks; `pack` writes a data set as
 TFRecord files, `unpack` converts them to plain files; `geometry` provides cameras, frames of
-normals and normals from depth; `class_weights` makes weights of classes for the loss from their
-frequencies.
+normals and normals from depth.
 
 `data.train()`, `data.val()` and `data.test()` return batches `(image [B, H, W, 3],
 {task: target [B, H, W, C]}, {task: validity mask [B, H, W]})`; `data.tasks` is `{task: channels}`.
@@ -39,7 +38,6 @@ with imports_of_extra(__name__, "data"):
     from mtl_tf.data.bsds.bsds_sod import BsdsSod
     from mtl_tf.data.ccp import ClothingCoParsing
     from mtl_tf.data.cityscapes import Cityscapes
-    from mtl_tf.data.class_weights import class_frequencies, class_weights
     from mtl_tf.data.nyudv2.nyudv2 import NYUDv2
     from mtl_tf.data.packed.checksums import damaged_files
     from mtl_tf.data.packed.packed import PackedDataset
@@ -143,8 +141,6 @@ __all__ = [
     "Sample",
     "Taskonomy",
     "UnionDataset",
-    "class_frequencies",
-    "class_weights",
     "damaged_files",
     "denormalise",
     "geometry",

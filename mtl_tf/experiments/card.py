@@ -7,6 +7,7 @@ from typing import Any
 
 from mtl_tf import weights
 from mtl_tf.evaluation.reporting.tables import formatted, in_markdown, markdown_table
+from mtl_tf.experiments import plugins
 from mtl_tf.experiments.config import Config
 from mtl_tf.tasks import TasksLike, as_tasks
 from mtl_tf.typing import Results
@@ -23,9 +24,9 @@ def card_of_run(summary: dict[str, Any], tasks: TasksLike) -> dict[str, str]:
     environment = summary["environment"]
     return {
         "Data": (
-            f"Trained on `{config.data}` (fingerprint `{environment['data']}`). The terms of that "
-            "data set hold for the use of these weights too"
-            + (_weights(config) if config.weights else ".")
+            f"Trained on `{plugins.without_folder(config.data)}` (fingerprint "
+            f"`{environment['data']}`). The terms of that data set hold for the use of these "
+            "weights too" + (_weights(config) if config.weights else ".")
         ),
         "Metrics": _metrics(summary["results"], tasks),
         "Training": (
@@ -43,11 +44,9 @@ def command_of(config: Config) -> str:
     Args:
         config: of a run.
     """
-    values = config.model_dump(mode="json", exclude_defaults=True)
+    values = config.identity()
     if config.root is not None:
         values["root"] = "FOLDER"
-    if config.weights is not None:
-        values["weights"] = pathlib.Path(config.weights).name
     words = ["mtl-tf", "train"]
     for name, value in values.items():
         words += [f"--{name.replace('_', '-')}", _text(value)]

@@ -87,7 +87,7 @@ class Config(pydantic.BaseModel):
     head: str = "conv"
     """A name from `mtl_tf.heads.TABLE`."""
     output_stride: Literal[8, 16, 32] = 32
-    """Down-sampling factor of a ResNet."""
+    """Down-sampling factor of a ResNet's or EfficientNet's last stage."""
     weights: str | None = None
     """Initial weights of the backbone: `imagenet`, or the file of a checkpoint; see
     `mtl_tf.weights`."""
@@ -104,7 +104,7 @@ class Config(pydantic.BaseModel):
     label_smoothing: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     """Part of the target that all classes share, of tasks of class ids."""
     class_weights: Literal["none", "median_frequency", "log"] = "none"
-    """Weights of the classes in the loss, see `mtl_tf.data.class_weights`."""
+    """Weights of the classes in the loss, see `mtl_tf.losses.class_weights`."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """`adam`, `adamw` or `sgd` (momentum 0.9)."""
     learning_rate: pydantic.PositiveFloat = 5e-4

@@ -1,15 +1,15 @@
 """Data set, network and trainer of a configuration."""
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 
-from mtl_tf import architectures, data, training
+from mtl_tf import architectures, data, losses, training, weights
 from mtl_tf.experiments import plugins
 from mtl_tf.experiments.config import Config
-from mtl_tf.losses import SegmentationCrossEntropy
 from mtl_tf.targets import TargetKind
 from mtl_tf.task_config import task_config
 from mtl_tf.tasks import TASKS, Task, as_tasks
@@ -102,11 +102,14 @@ def load_class_weights(config: Config, dataset: data.DenseDataset) -> dict[str, 
     Args:
         config: of a run.
         dataset: its data set.
+
+    Raises:
+        ValueError: if no training image has a valid pixel of such a task.
     """
     if config.class_weights == "none":
         return {}
     return {
-        task.name: data.class_weights(dataset, task.name, config.class_weights)
+        task.name: losses.class_weights(dataset, task.name, config.class_weights)
         for task in as_tasks(dataset.tasks)
         if task.kind is TargetKind.CLASSES
     }
@@ -129,62 +132,85 @@ def build_trainer(
     Raises:
         ValueError: for `architecture_options` that the architecture does not take.
     """
-    network = _build_network(config, tasks)
-    if config.freeze_epochs:
-        network.backbone.trainable = False
-    if (config.backbone_learning_rate, config.layer_decay) != (1.0, 1.0):
+    with _precision(config.precision):
+        network = _build_network(config, tasks)
+        if config.freeze_epochs:
+            network.backbone.trainable = False
         network.backbone.set_learning_rate(config.backbone_learning_rate, config.layer_decay)
-    trainer = training.MultiTaskTrainer(network, tasks)
-    trainer.compile(
-        _build_optimizer(config, steps),
-        balancing=config.balancing,
-        level=config.level,
-        loss=_losses(config, tasks, class_weights or {}),
-        loss_weights=dict(config.loss_weights),
-        initial_weight=config.initial_weight,
-        weight_decay=0.0 if config.optimizer == "adamw" else config.weight_decay,
-        ema_momentum=config.ema_momentum,
-        diagnostics=config.diagnostics,
-    )
+        trainer = training.MultiTaskTrainer(network, tasks)
+        trainer.compile(
+            _build_optimizer(config, steps),
+            balancing=config.balancing,
+            level=config.level,
+            loss=_losses(config, tasks, class_weights or {}),
+            loss_weights=dict(config.loss_weights),
+            initial_weight=config.initial_weight,
+            weight_decay=0.0 if config.optimizer == "adamw" else config.weight_decay,
+            ema_momentum=config.ema_momentum,
+            diagnostics=config.diagnostics,
+        )
     return trainer
+
+
+@contextlib.contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    """Set Keras' dtype policy in a `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _build_network(config: Config, tasks: Mapping[str, int]) -> architectures.Architecture:
     architecture: Any = architectures.TABLE[config.architecture].cls
     options = dict(config.architecture_options)
+    if options.get("include_preprocessing"):
+        raise ValueError(
+            "architecture_options: a run trains on normalised images. Leave include_preprocessing "
+            "out; network.with_preprocessing() adds it to the trained network, and so does "
+            "mtl-tf export --with-preprocessing"
+        )
     if "head" in inspect.signature(architecture).parameters:
         options["head"] = config.head
     if config.auxiliary_tasks:
         options["auxiliary_tasks"] = tasks
     predicted = {name: n for name, n in tasks.items() if name not in config.auxiliary_tasks}
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
     try:
-        return architecture(
+        network = architecture(
             config.backbone,
             predicted,
             (config.height, config.width, 3),
             output_stride=config.output_stride,
-            weights=config.weights,
             **options,
         )
     except TypeError as error:
         raise ValueError(f"architecture_options of {config.architecture}: {error}") from error
-    finally:
-        keras.config.set_dtype_policy(policy)
+    if config.weights is not None:
+        weights.load_pretrained(network, config.weights)
+    return network
 
 
 def _losses(
     config: Config, tasks: Mapping[str, int], class_weights: Mapping[str, list[float]]
 ) -> dict[str, keras.losses.Loss]:
     """Return the losses with class weights or label smoothing, of tasks that have the usual one."""
-    if not class_weights and not config.label_smoothing:
+    if config.class_weights == "none" and not config.label_smoothing:
         return {}
-    return {
-        task.name: SegmentationCrossEntropy(class_weights.get(task.name), config.label_smoothing)
+    of_tasks: dict[str, keras.losses.Loss] = {
+        task.name: losses.SegmentationCrossEntropy(
+            class_weights.get(task.name), config.label_smoothing
+        )
         for task in as_tasks(tasks)
-        if type(task.loss()) is SegmentationCrossEntropy
+        if type(task.loss()) is losses.SegmentationCrossEntropy
     }
+    if not of_tasks:
+        raise ValueError(
+            "class_weights and label_smoothing need a task of class ids with the usual loss. "
+            f"Received: tasks {', '.join(tasks)}"
+        )
+    return of_tasks
 
 
 def _build_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:

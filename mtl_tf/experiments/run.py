@@ -188,8 +188,8 @@ def report(prepared: Prepared, network: keras.Model, summary: dict[str, Any]) ->
     dataset = prepared.dataset
     pictures = _pictures(network, dataset)
     evaluation.write_report(prepared.folder, summary, pictures, dataset.tasks)
-    sections = card_of_run(summary, dataset.tasks)
-    card = model_card(network, as_tasks(dataset.tasks), prepared.folder, sections)
+    tasks = predicted_tasks(prepared.config, dataset)
+    card = model_card(network, tasks, prepared.folder, card_of_run(summary, tasks))
     write_atomically(prepared.folder / CARD_FILE, card)
 
 
@@ -212,8 +212,8 @@ def _fit(
     callbacks = [best, backup, keras.callbacks.TerminateOnNaN()]
     if isinstance(trainer.network, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
-    if config.freeze_epochs:
-        callbacks.append(training.UnfreezeBackbone(config.freeze_epochs))
+    if config.freeze_epochs:  # before the backup, which restores the logs of an epoch
+        callbacks.insert(0, training.UnfreezeBackbone(config.freeze_epochs))
     if tensorboard:
         optional_import("tensorboard", "Writing TensorBoard logs")
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))

@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Iterator
 
 from mtl_tf.atomic_files import open_no_link, write_atomically
-from mtl_tf.experiments import lock
 from mtl_tf.experiments.config import Config, read_config
+from mtl_tf.file_locks import try_lock
 
 
 def check(folder: pathlib.Path, config: Config, resume: bool) -> None:
@@ -51,7 +51,7 @@ def lock_folder(folder: pathlib.Path, config: Config, fingerprint: str) -> Itera
         with _named_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(open(folder / ".lock", "w", opener=open_no_link))
-            if not lock.try_lock(file):
+            if not try_lock(file):
                 raise ValueError(f"Another process is running in {folder}: wait for it")
             stored = folder / "data.txt"
             if stored.exists() and stored.read_text() != fingerprint:
@@ -76,7 +76,7 @@ def is_locked(folder: pathlib.Path) -> bool:
     with _named_errors(folder):
         try:
             with open(folder / ".lock", "r+", opener=open_no_link) as file:
-                return not lock.try_lock(file)
+                return not try_lock(file)
         except FileNotFoundError:
             return False
 

@@ -38,7 +38,7 @@ def segmentation_cross_entropy(
 
 
 def class_weighted(y_true: Tensor, weights: Tensor, class_weights: Sequence[float]) -> Tensor:
-    """Return the weight of each pixel times that of its class, as PyTorch's `CrossEntropyLoss`.
+    """Return the weight of each pixel times that of its class.
 
     Args:
         y_true: class ids `[B, H, W, 1]`.
@@ -63,7 +63,7 @@ class SegmentationCrossEntropy(DenseLoss):
 
     Args:
         class_weights: a positive number for each of the C classes, such as those of
-            `mtl_tf.data.class_weights`; the mean over pixels is weighted by that of their class.
+            `mtl_tf.losses.class_weights`; the mean over pixels is weighted by that of their class.
         label_smoothing: part of the target, 0 to 1, that all classes share.
         name: name of the loss.
 

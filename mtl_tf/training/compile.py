@@ -77,6 +77,12 @@ def make_plan(
     parts = options.micro_batches
     if not isinstance(parts, int) or parts < 1:
         raise ValueError(f"micro_batches must be a positive integer. Received: {parts!r}")
+    backbone = getattr(model, "backbone", None)
+    if options.update_every and backbone is not None and not backbone.trainable:
+        raise ValueError(
+            "update_every and a frozen backbone exclude each other: the sums of its gradients "
+            "would begin when it is unfrozen. Unfreeze it before compile"
+        )
     if options.weight_decay and options.update_every:
         raise ValueError(
             "weight_decay and update_every exclude each other: variables that wait would decay in "
@@ -128,9 +134,7 @@ def make_plan(
         micro_batches=parts,
         weight_decay=float(options.weight_decay),
         asynchronous=_asynchronous(options.update_every, model, names, optimizer),
-        average=WeightAverage(options.ema_momentum, model.variables)
-        if options.ema_momentum
-        else None,
+        average=_average(options.ema_momentum, model),
         diagnostics=options.diagnostics,
         strategy=gradients if needs_gradients else summed_loss,
     )

@@ -8,6 +8,7 @@ import keras
 
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.inspection.cost import summary
+from mtl_tf.task_config import task_config
 from mtl_tf.tasks import Task
 
 MODEL_FILE = "model.keras"
@@ -15,22 +16,34 @@ CARD_FILE = "MODEL_CARD.md"
 
 
 def save_preset(
-    network: keras.Model,
-    tasks: Sequence[Task],
-    folder: str | os.PathLike[str],
-    card: Mapping[str, str],
+    trainer: keras.Model, folder: str | os.PathLike[str], card: Mapping[str, str]
 ) -> None:
-    """Write a network and its model card into a folder.
+    """Write the network of a trainer and its model card into a folder.
 
     Args:
-        network: the network; an architecture stores its tasks itself.
-        tasks: its tasks.
+        trainer: with its `network` and `tasks`. An architecture of this library stores its tasks
+            itself; of another network the trainer is written with it.
         folder: of the preset; created if missing.
         card: further sections of the card, `{heading: Markdown}`.
+
+    Raises:
+        ValueError: if the network is not functional or a task cannot be stored; nothing is written
+            then.
     """
+    network, tasks = trainer.network, trainer.tasks
+    shape = getattr(network, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        raise ValueError(
+            "A preset needs a functional network of images [B, H, W, 3]. Received: "
+            f"{type(network).__name__} with the input {shape}"
+        )
+    described = [task_config(task) for task in tasks]
+    has_metadata = hasattr(network, "add_metadata")
+    if has_metadata:
+        network.add_metadata(tasks=described)
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_network(network, folder / MODEL_FILE)
+    save_network(network if has_metadata else trainer, folder / MODEL_FILE)
     write_atomically(folder / CARD_FILE, model_card(network, tasks, folder, card))
 
 
@@ -57,6 +70,9 @@ def model_card(
         tasks: its tasks.
         folder: of the preset.
         card: further sections.
+
+    Returns:
+        The text of `MODEL_CARD.md`.
     """
     arguments = getattr(network, "arguments", {})
     height, width = network.input_shape[1:3]

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mtl_tf.task_config import known_classes, serialized, task_config, tasks_from_config
 from mtl_tf.tasks import Task
+from mtl_tf.training.optimizer.weight_decay import excluded_names
 
 
 def random_states(model: keras.Model) -> list[keras.Variable]:
@@ -97,13 +98,14 @@ class ResumableTrainer(keras.Model, abc.ABC):
             return {}
         multipliers = {
             variable.path: variable.learning_rate_multiplier
-            for variable in self.network.trainable_variables
+            for variable in self.network.variables
             if getattr(variable, "learning_rate_multiplier", 1.0) != 1.0
         }
         return {
             **serialized(self._arguments),
             "optimizer": serialized(self.optimizer),  # with the scaling of losses it may have got
             "learning_rate_multipliers": multipliers,
+            "names_without_weight_decay": excluded_names(self.optimizer),
             "optimizer_has_state": self.optimizer.built,
         }
 
@@ -125,9 +127,13 @@ class ResumableTrainer(keras.Model, abc.ABC):
         arguments = keras.saving.deserialize_keras_object(config, known_classes(config))
         multipliers = arguments.pop("learning_rate_multipliers", {})
         has_state = arguments.pop("optimizer_has_state", False)
-        for variable in self.network.trainable_variables:
+        excluded = arguments.pop("names_without_weight_decay", None)
+        if excluded is not None:
+            inner = getattr(arguments["optimizer"], "inner_optimizer", arguments["optimizer"])
+            inner.exclude_from_weight_decay(var_names=[excluded])
+        for variable in self.network.variables:
             if variable.path in multipliers:
                 variable.learning_rate_multiplier = multipliers[variable.path]
         self.compile(**arguments)
-        if has_state:
+        if has_state and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)

@@ -23,6 +23,7 @@ from mtl_tf.training.optimizer.frozen import build_for_frozen_backbone
 from mtl_tf.training.optimizer.l2 import with_l2
 from mtl_tf.training.optimizer.learning_rate_multipliers import apply_learning_rate_multipliers
 from mtl_tf.training.optimizer.weight_average import ValidateAverage, WeightAverage
+from mtl_tf.training.optimizer.weight_decay import exclude_from_weight_decay
 from mtl_tf.training.ownership import owned
 from mtl_tf.training.preset import save_preset
 from mtl_tf.training.resumable import ResumableTrainer
@@ -89,7 +90,7 @@ class MultiTaskTrainer(ResumableTrainer):
         """Store the tasks with an architecture, so that its file tells what its outputs are."""
         add_metadata = getattr(self.network, "add_metadata", None)
         if add_metadata is not None:
-            # One whose configuration cannot be stored is an error when the trainer is saved.
+            # A task that cannot be stored is an error when the trainer or a preset is saved.
             with contextlib.suppress(ValueError):
                 add_metadata(tasks=[task_config(task) for task in self.tasks])
 
@@ -175,11 +176,9 @@ class MultiTaskTrainer(ResumableTrainer):
             super().compile(optimizer=optimizer, **kwargs)
             self._plan = make_plan(self.network, self.tasks, options, self.optimizer)
             apply_learning_rate_multipliers(self.optimizer, self.network.trainable_variables)
-            build_for_frozen_backbone(self.optimizer, self)
             own = [v for layer in self._plan.layers for v in layer.trainable_variables]
-            inner: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-            if own and not inner.built:
-                inner.exclude_from_weight_decay(var_list=own)
+            exclude_from_weight_decay(self.optimizer, own)
+            build_for_frozen_backbone(self.optimizer, self)
         self._arguments = {"optimizer": optimizer, **vars(options), **kwargs}
 
     def compile_again(self) -> None:
@@ -307,8 +306,12 @@ class MultiTaskTrainer(ResumableTrainer):
                 replaced.
             card: further sections of the model card, `{heading: Markdown}`, such as `Data`,
                 `Licence` and `Metrics`.
+
+        Raises:
+            ValueError: if the network is not functional or a task cannot be stored; nothing is
+                written then.
         """
-        save_preset(self.network, self.tasks, folder, card or {})
+        save_preset(self, folder, card or {})
 
     # === Epochs ===
 
@@ -360,7 +363,7 @@ class MultiTaskTrainer(ResumableTrainer):
             warnings.warn("The network has no trainable variable: fit only logs", stacklevel=2)
         announce = AnnounceEpoch(getattr(x, "set_epoch", None))  # after callbacks that skip steps
         average = self.plan.average
-        own = [EndOfEpoch()] if average is None else [EndOfEpoch(), ValidateAverage(average)]
+        validate = ValidateAverage(average)
         try:
             with as_python_errors():
                 history = super().fit(
@@ -369,13 +372,14 @@ class MultiTaskTrainer(ResumableTrainer):
                     batch_size,
                     epochs,
                     verbose,
-                    [*own, *as_list(callbacks), announce],
+                    [EndOfEpoch(), validate, *as_list(callbacks), announce],
                     validation_split,
                     without_autotuning(validation_data),
                     **kwargs,
                 )
         finally:
             self._steps_to_skip = 0  # some are left if it was stopped among them
+            validate.close()
         if average is not None:
             average.apply()
         return history

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 
 import keras
@@ -13,6 +14,8 @@ from mtl_tf.weights.torch_state import Slot, fill, leaf_layers, read_state_dict,
 IMAGENET = "imagenet"
 """Name of the published weights of a backbone, see `mtl_tf.weights.TABLE`."""
 
+# A backbone of a model, and the normalisations that a task of ASTMT has of its own.
+_BACKBONE = re.compile(r"(modulator\.[^.]+\.)?backbone\.")
 # Prefixes of the tensors of published classifiers and segmentation models after the backbone.
 _CLASSIFIERS = (
     *("fc.", "classifier.", "head.", "incre_modules.", "downsamp_modules.", "final_layer."),
@@ -72,11 +75,15 @@ def _backbone_name(model: keras.Model) -> str:
 def _backbone_slots(model: keras.Model, state: Mapping[str, np.ndarray]) -> list[tuple[str, Slot]]:
     """Map the tensors of a published model to the backbone's variables, by name."""
     layers = leaf_layers(model)
-    backbone_layers = [x for x in layers if x.name.startswith("backbone.")] or layers
+    backbone_layers = [x for x in layers if _is_published(x.name)] or layers
     named_slots = []
     for name, slot in slots(backbone_layers):
-        published = name.removeprefix("backbone.")
+        published = _BACKBONE.sub("", name)
         if published not in state and published.partition(".")[2] in state:
             published = published.partition(".")[2]  # of a task: backbone.<task>.conv1.weight
         named_slots.append((published, slot))
     return named_slots
+
+
+def _is_published(name: str) -> bool:
+    return _BACKBONE.match(name) is not None and not name.endswith(".adapter")

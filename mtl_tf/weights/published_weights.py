@@ -27,7 +27,7 @@ _BLOCK = 1 << 20  # bytes
 _TORCHVISION = "https://download.pytorch.org/models/"
 _TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/"
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-_DIGEST_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.(pth|pt)")  # as torch.hub names files
+_DIGEST_IN_NAME = re.compile(r".*-([0-9a-f]{8,64})\.(pth|pt)")  # as torch.hub names files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,17 +52,20 @@ class WeightsFile:
         return self.location.rpartition("/")[2]
 
     def check(self, path: pathlib.Path) -> None:
-        """Raise a `ValueError` if a file at `path` is not this one.
+        """Check that a file is this one.
 
         Args:
             path: of the file.
+
+        Raises:
+            ValueError: if its digest is another.
         """
         algorithm, _, digits = self.digest.partition(":")
         digest = _digest(path, algorithm)
         if not digest.startswith(digits):
             raise ValueError(
                 f"{path} is damaged or another file: its {algorithm} must begin with {digits}, and "
-                f"is {digest[: len(digits)]}. Delete it and try again"
+                f"is {digest[: len(digits)]}"
             )
 
 
@@ -167,8 +170,7 @@ def find(backbone: str) -> pathlib.Path:
         for file in files:
             path = folder / file.name
             if path.is_file():
-                file.check(path)
-                return path
+                return _checked(file, path)
     path = _cache() / row.download.name
     try:
         download(row.download.location, path, row.download.check)
@@ -183,14 +185,22 @@ def find(backbone: str) -> pathlib.Path:
 
 
 def check_digest_in_name(path: pathlib.Path) -> None:
-    """Raise a `ValueError` if a file's name ends in the digits of another digest.
+    """Check a file whose name ends in the first digits of its digest.
 
     Args:
-        path: of a file of weights, such as `resnet18-f37072fd.pth`; other names are not checked.
+        path: of a file of weights, such as `resnet18-f37072fd.pth`; other names are not checked,
+            nor those that end in a date.
+
+    Raises:
+        ValueError: if its digest is another.
     """
-    match = _DIGEST_IN_NAME.search(path.name)
-    if match and path.is_file():
+    match = _DIGEST_IN_NAME.fullmatch(path.name)
+    if match is None or match[1].isdecimal() or not path.is_file():
+        return
+    try:
         WeightsFile(path.name, f"sha256:{match[1]}").check(path)
+    except ValueError as error:
+        raise ValueError(f"{error}, as its name says. Rename it if it is your own") from error
 
 
 def _in_package(file: WeightsFile) -> pathlib.Path | None:
@@ -200,9 +210,16 @@ def _in_package(file: WeightsFile) -> pathlib.Path | None:
     for folder in (spec and spec.submodule_search_locations) or ():
         path = pathlib.Path(folder, inside)
         if path.is_file():
-            file.check(path)
-            return path
+            return _checked(file, path)
     return None
+
+
+def _checked(file: WeightsFile, path: pathlib.Path) -> pathlib.Path:
+    try:
+        file.check(path)
+    except ValueError as error:
+        raise ValueError(f"{error}. Delete it and try again") from error
+    return path
 
 
 def _folders() -> list[pathlib.Path]:

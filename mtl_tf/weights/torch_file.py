@@ -90,6 +90,10 @@ _NAMES: dict[tuple[str, str], Any] = {
 class _Unpickler(pickle._Unpickler):
     """Unpickler of tensors and containers; the one in Python, whose memory a file cannot fill."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.storages: dict[str, _Storage] = {}
+
     def find_class(self, module: str, name: str) -> object:
         module = {"__builtin__": "builtins"}.get(module, module)
         if (module, name) not in _NAMES:
@@ -103,7 +107,9 @@ class _Unpickler(pickle._Unpickler):
         kind, dtype, key, _device, size, *view = identity
         if kind != "storage" or dtype not in _DTYPES:
             raise pickle.UnpicklingError(f"it has an unknown storage {identity!r:.80}")
-        return _Storage(str(key), _DTYPES[dtype], size, view[0] if view else None)
+        storage = _Storage(str(key), _DTYPES[dtype], size, view[0] if view else None)
+        self.storages[storage.key] = storage
+        return storage
 
 
 def read_torch_file(path: str | os.PathLike[str]) -> object:
@@ -155,7 +161,7 @@ def _read_zip(file: BinaryIO) -> object:
                 arrays[described.key] = _numbers(content, described, order)
             return arrays[described.key]
 
-        return _with_arrays(described, storage)
+        return _WithArrays(storage).of(described)
 
 
 def _read_legacy(file: BinaryIO) -> object:
@@ -167,12 +173,11 @@ def _read_legacy(file: BinaryIO) -> object:
     described = loader.load()
     keys = _Unpickler(file, encoding="utf-8").load()
     contents: dict[str, bytes] = {}
-    sizes = _storage_sizes(described)
     for key in keys:
-        size = int.from_bytes(file.read(8), "little")
-        if size != sizes[key].size:
-            raise ValueError(f"storage {key} has {size} elements instead of {sizes[key].size}")
-        contents[key] = file.read(size * _item_size(sizes[key].dtype))
+        size, expected = int.from_bytes(file.read(8), "little"), loader.storages[key]
+        if size != expected.size:
+            raise ValueError(f"storage {key} has {size} elements instead of {expected.size}")
+        contents[key] = file.read(size * _item_size(expected.dtype))
     arrays: dict[str, np.ndarray] = {}
 
     def storage(described: _Storage) -> np.ndarray:
@@ -180,28 +185,11 @@ def _read_legacy(file: BinaryIO) -> object:
             arrays[described.key] = _numbers(contents[described.key], described, order)
         return arrays[described.key]
 
-    return _with_arrays(described, storage)
+    return _WithArrays(storage).of(described)
 
 
 def _item_size(dtype: str) -> int:
     return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
-
-
-def _storage_sizes(described: object, depth: int = 0) -> dict[str, _Storage]:
-    """Return the storages of all tensors in nested containers, by key."""
-    if isinstance(described, _Tensor):
-        return {described.storage.key: described.storage}
-    if depth > _MAX_DEPTH:
-        raise ValueError(f"it has more than {_MAX_DEPTH} nested containers")
-    parts: Any = ()
-    if isinstance(described, Mapping):
-        parts = described.values()
-    elif isinstance(described, list | tuple):
-        parts = described
-    storages: dict[str, _Storage] = {}
-    for part in parts:
-        storages.update(_storage_sizes(part, depth + 1))
-    return storages
 
 
 def _numbers(content: bytes, storage: _Storage, order: str) -> np.ndarray:
@@ -218,19 +206,29 @@ def _numbers(content: bytes, storage: _Storage, order: str) -> np.ndarray:
     return (upper_halves << 16).view(np.float32)
 
 
-def _with_arrays(
-    described: object, storage: Callable[[_Storage], np.ndarray], depth: int = 0
-) -> object:
-    """Replace the tensors in nested containers by arrays."""
-    if isinstance(described, _Tensor):
-        return _array(described, storage(described.storage))
-    if depth > _MAX_DEPTH:
-        raise ValueError(f"it has more than {_MAX_DEPTH} nested containers")
-    if isinstance(described, Mapping):
-        return {k: _with_arrays(v, storage, depth + 1) for k, v in described.items()}
-    if isinstance(described, list | tuple):
-        return type(described)([_with_arrays(v, storage, depth + 1) for v in described])
-    return described
+class _WithArrays:
+    """Replaces the tensors in nested containers by arrays, each container once."""
+
+    def __init__(self, storage: Callable[[_Storage], np.ndarray]) -> None:
+        self._storage = storage
+        self._done: dict[int, object] = {}
+
+    def of(self, described: object, depth: int = 0) -> object:
+        """Return a container, or what is in one, with arrays."""
+        if isinstance(described, _Tensor):
+            return _array(described, self._storage(described.storage))
+        if not isinstance(described, Mapping | list | tuple):
+            return described
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"it has more than {_MAX_DEPTH} nested containers")
+        if id(described) not in self._done:
+            made: object
+            if isinstance(described, Mapping):
+                made = {k: self.of(v, depth + 1) for k, v in described.items()}
+            else:
+                made = type(described)([self.of(v, depth + 1) for v in described])
+            self._done[id(described)] = made
+        return self._done[id(described)]
 
 
 def _array(tensor: _Tensor, numbers: np.ndarray) -> np.ndarray:

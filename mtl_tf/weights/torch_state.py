@@ -85,7 +85,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     if not isinstance(state, Mapping) or not all(
-        hasattr(value, "shape") for value in state.values()
+        isinstance(name, str) and hasattr(value, "shape") for name, value in state.items()
     ):
         raise ValueError(
             f"{path} must hold a state dictionary, {{name: tensor}}, or one in 'model'"
@@ -135,16 +135,11 @@ def fill(named_slots: list[tuple[str, Slot]], state: Mapping[str, np.ndarray], w
     names = {name for name, _ in named_slots}
     problems = [f"{name} is missing" for name in sorted(names - set(state))]
     problems += [f"{name} is unexpected" for name in sorted(set(state) - names)]
-    problems += [
-        f"{name} must be {slot.shape}, is {state[name].shape}"
-        for name, slot in named_slots
-        if name in state and tuple(state[name].shape) != slot.shape
-    ]
-    problems += [
-        f"{name} is not finite"
-        for name in sorted(names & set(state))
-        if not np.all(np.isfinite(state[name]))
-    ]
+    for name, slot in named_slots:
+        if name in state and tuple(state[name].shape) != slot.shape:
+            problems.append(f"{name} must be {slot.shape}, is {state[name].shape}")
+        elif name in state and not np.all(np.isfinite(state[name])):
+            problems.append(f"{name} is not finite")
     if problems:
         more = f", and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise ValueError(f"{what} does not fit the model: {'; '.join(problems[:5])}{more}")

@@ -8,7 +8,7 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf.architectures.base import ModelOptions
-from tests.backbones.checkpoints import check_holds, published, save_safetensors
+from tests.backbones.checkpoints import all_layers, check_holds, published, save_safetensors
 from tests.helpers.inputs import tiny_backbone
 
 NAMES = list(mtl.architectures.TABLE)
@@ -28,15 +28,36 @@ def checkpoint(tmp_path_factory):
     return state, save_safetensors(state, tmp_path_factory.mktemp("weights") / "a.safetensors")
 
 
-@pytest.mark.parametrize("name", ["shared_trunk", "mtan", "cross_stitch", "mti_net", "branched"])
+@pytest.mark.parametrize("name", NAMES)
 def test_weights_of_a_file(name, checkpoint):
     state, path = checkpoint
-    loaded, later = build(name, weights=path), build(name)
-    mtl.backbones.load_pretrained(later, path)
-    pairs = zip(loaded.backbone.variables, later.backbone.variables, strict=True)
-    assert all(np.array_equal(a, b) for a, b in pairs)
+    model = build(name, weights=path)
+    kernels = [x for x in model.backbone.layers if "kernel" in {v.name for v in x.variables}]
+    assert kernels
+    for layer in kernels:
+        published_name = next(n for n in sorted(state, key=len) if layer_name(layer.name) in n)
+        np.testing.assert_array_equal(
+            layer.kernel, state[published_name].transpose(2, 3, 1, 0), err_msg=layer.name
+        )
     if name == "shared_trunk":
-        check_holds(loaded, state, "backbone.")
+        check_holds(model, state, "backbone.")
+
+
+def layer_name(name):
+    """The published name of a layer of a backbone, without the copy's prefix."""
+    parts = name.split(".")
+    start = next(i for i, p in enumerate(parts) if p.startswith(("conv1", "layer")))
+    return ".".join(parts[start:])
+
+
+def test_normalisations_of_the_tasks_of_astmt_get_the_weights(checkpoint):
+    state, path = checkpoint
+    model = build("astmt", weights=path)
+    norms = [x for x in all_layers(model) if x.name.startswith("modulator.") and ".bn1" in x.name]
+    of_stem = [x for x in norms if x.name.endswith("backbone.bn1")]
+    assert len(of_stem) == 2
+    for layer in of_stem:
+        np.testing.assert_array_equal(layer.moving_mean, state["bn1.running_mean"])
 
 
 def test_published_weights_by_name():
@@ -86,6 +107,14 @@ def test_preprocessing_inside(name, tmp_path):
     for each, images in ((model, photo), (again, photo.astype(np.float32))):
         for task, output in each(images, training=False).items():
             np.testing.assert_allclose(output, expected[task], rtol=1e-3, atol=1e-4)
+
+
+def test_preprocessing_added_to_a_trained_network():
+    model = build("shared_trunk", tiny_backbone(*SIZE))
+    photo = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), np.uint8)
+    expected = model(mtl.data.normalise(photo), training=False)
+    for task, output in model.with_preprocessing()(photo, training=False).items():
+        np.testing.assert_allclose(output, expected[task], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

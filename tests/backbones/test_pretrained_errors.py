@@ -1,6 +1,7 @@
 """Files that do not match, or are not checkpoints, raise an error and change nothing."""
 
 import hashlib
+import pickle
 import sys
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.backbones.checkpoints import (
     save_torch,
     values,
 )
+from tests.weights.test_torch_file import zipped
 
 
 def damaged(state, kind):
@@ -132,6 +134,22 @@ def test_numbers_that_are_not_finite_are_refused(value, tmp_path):
     with pytest.raises(ValueError, match=r"a\.safetensors .*layer2\.0\.bn1\.weight is not finite"):
         mtl.backbones.load_pretrained(model, path)
     check_same(before, values(model))
+
+
+@pytest.mark.parametrize("name", ["net-20240115.pth", "best-0aa007d2.pth.tar", "0aa007d2.pth"])
+def test_other_names_are_not_taken_for_digests(name, tmp_path):
+    model = mtl.backbones.build("resnet18", (32, 32, 3))
+    (tmp_path / name).write_bytes(b"something else")
+    with pytest.raises(ValueError, match="is not a checkpoint of tensors"):
+        mtl.backbones.load_pretrained(model, tmp_path / name)
+
+
+def test_names_of_tensors_that_are_no_texts(tmp_path):
+    content = zipped(pickle.dumps({0: 1}, 2))
+    (tmp_path / "a.pth").write_bytes(content)
+    model = mtl.backbones.build("resnet18", (32, 32, 3))
+    with pytest.raises(ValueError, match=r"a\.pth must hold a state dictionary"):
+        mtl.backbones.load_pretrained(model, tmp_path / "a.pth")
 
 
 def test_a_digest_in_the_name_is_checked(tmp_path):

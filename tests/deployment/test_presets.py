@@ -144,3 +144,30 @@ def test_metadata_is_json_and_stays(tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.metadata["note"] == "in the morning"
     assert json.loads(json.dumps(again.get_config()["metadata"]))["tasks"][0]["name"] == "semseg"
+
+
+def test_a_plain_network_is_saved_with_its_trainer(tmp_path):
+    image = keras.Input((*SIZE, 3))
+    network = keras.Model(image, {t: keras.layers.Conv2D(n, 1)(image) for t, n in TASKS.items()})
+    tasks = mtl.tasks.with_class_names(mtl.tasks.as_tasks(TASKS), {"semseg": NAMES})
+    mtl.MultiTaskTrainer(network, tasks).save_to_preset(tmp_path / "plain")
+    again = mtl.from_preset(tmp_path / "plain")
+    assert again.tasks[0].class_names == NAMES
+    assert set(mtl.deployment.Predictor(tmp_path / "plain")(photo())) == set(TASKS)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.convs = {t: keras.layers.Conv2D(n, 1) for t, n in TASKS.items()}
+
+    def call(self, image):
+        return {t: conv(image) for t, conv in self.convs.items()}
+
+
+def test_a_subclassed_network_is_refused_and_nothing_written(tmp_path):
+    network = Subclassed()
+    network(np.zeros((1, *SIZE, 3), np.float32))
+    with pytest.raises(ValueError, match="needs a functional network"):
+        mtl.MultiTaskTrainer(network, TASKS).save_to_preset(tmp_path / "none")
+    assert not (tmp_path / "none").exists()

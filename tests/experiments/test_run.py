@@ -58,6 +58,18 @@ def test_adamw_decays_kernels_only():
     assert decays == {"kernel": True, "gamma": False, "beta": False, "bias": False}
 
 
+@pytest.mark.parametrize("values", [{}, {"freeze_epochs": 1}])
+def test_adamw_decays_neither_biases_nor_the_methods_own_variables(values):
+    trainer = trainer_of(
+        optimizer="adamw", weight_decay=0.1, balancing="uncertainty", precision="mixed_float16",
+        **values,
+    )  # fmt: skip
+    inner = trainer.optimizer.inner_optimizer
+    decays = {v.name for v in trainer.network.variables if inner._use_weight_decay(v)}
+    assert "kernel" in decays and not decays & {"bias", "gamma", "beta"}
+    assert not any(map(inner._use_weight_decay, trainer.balancing.trainable_variables))
+
+
 def test_coupled_decay_is_the_trainers():
     trainer = trainer_of(weight_decay=0.1)
     assert (trainer.optimizer.weight_decay, trainer.plan.weight_decay) == (None, 0.1)
@@ -95,6 +107,13 @@ def test_the_backbone_learns_slower():
         assert found == {0.5 * 0.9**power}
 
 
+def test_a_frozen_backbone_has_its_learning_rate_later():
+    trainer = trainer_of(freeze_epochs=2, backbone_learning_rate=0.5, layer_decay=0.9)
+    trainer.network.backbone.trainable = True
+    expected = rates(trainer_of(backbone_learning_rate=0.5, layer_decay=0.9))
+    assert rates(trainer) == expected
+
+
 def test_the_backbone_is_frozen_at_first():
     trainer = trainer_of(freeze_epochs=2)
     assert not trainer.network.backbone.trainable
@@ -111,7 +130,7 @@ def test_losses_of_class_ids_get_smoothing_and_weights():
         tasks=tuple(TASKS), input_shape=(32, 32, 3), train_size=2, val_size=1
     )
     weights = load_class_weights(config, dataset)
-    assert weights == {"semseg": mtl.data.class_weights(dataset, "semseg", "log")}
+    assert weights == {"semseg": mtl.losses.class_weights(dataset, "semseg", "log")}
     trainer = build_trainer(config, dataset.tasks, 1, weights)
     loss = trainer.plan.loss_functions["semseg"]
     assert (loss.label_smoothing, loss.class_weights) == (0.1, weights["semseg"])
@@ -125,6 +144,20 @@ def test_precision_is_that_of_the_layers_and_leaves_the_global_one(precision):
     assert layer.dtype_policy.name == precision
     assert trainer.network.output["depth"].dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
+    is_scaled = isinstance(trainer.optimizer, keras.mixed_precision.LossScaleOptimizer)
+    assert is_scaled == (precision == "mixed_float16")
+
+
+def test_preprocessing_inside_is_refused():
+    with pytest.raises(ValueError, match="a run trains on normalised images"):
+        trainer_of(architecture_options={"include_preprocessing": True})
+
+
+@pytest.mark.parametrize("values", [{"label_smoothing": 0.1}, {"class_weights": "log"}])
+def test_options_of_classes_need_a_task_of_classes(values):
+    config = experiments.make_config(tasks=("depth",), height=32, width=32, **values)
+    with pytest.raises(ValueError, match="need a task of class ids"):
+        build_trainer(config, {"depth": 1}, steps=2)
 
 
 @pytest.mark.parametrize(

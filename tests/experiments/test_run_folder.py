@@ -8,7 +8,8 @@ import pathlib
 import pytest
 
 from mtl_tf import experiments
-from mtl_tf.experiments import lock, run_folder
+from mtl_tf import file_locks as lock
+from mtl_tf.experiments import run_folder
 
 CONFIG = experiments.make_config(epochs=3)
 

@@ -1,5 +1,6 @@
 """Downloads from a local server that refuses, breaks off, stalls or sends something else."""
 
+import concurrent.futures
 import hashlib
 import http.server
 import pathlib
@@ -95,13 +96,17 @@ def fetch(file, folder):
     return path
 
 
+def visible(folder):
+    return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+
+
 @pytest.mark.parametrize("behaviour", ["whole", "breaks off", "slow", "stalls", "no ranges"])
 def test_the_file_arrives_whole(behaviour, server, file, tmp_path, monkeypatch):
     monkeypatch.setattr(download_module, "_TIMEOUT_S", 0.2 if behaviour == "stalls" else 5.0)
     server.behaviour = behaviour
     path = fetch(file, tmp_path)
     assert path.read_bytes() == CONTENT
-    assert [p.name for p in path.parent.iterdir()] == [file.name]
+    assert visible(path.parent) == [file.name]
     if behaviour in ("breaks off", "stalls"):
         assert server.requests == [None, "bytes=70000-", "bytes=140000-"]
 
@@ -123,7 +128,7 @@ def test_a_refusal_is_an_error_at_once(behaviour, server, file, tmp_path):
     with pytest.raises(ConnectionError, match=f"{server.url} answers: {behaviour}"):
         fetch(file, tmp_path)
     assert len(server.requests) == 1
-    assert not any((tmp_path / "made").iterdir())
+    assert not visible(tmp_path / "made")
 
 
 @pytest.mark.parametrize("behaviour", [500, "sends nothing"])
@@ -136,18 +141,42 @@ def test_a_server_without_progress_is_given_up(behaviour, server, file, tmp_path
 
 def test_another_content_is_refused_and_deleted(server, file, tmp_path):
     server.content = CONTENT[:-1] + b"x"
-    with pytest.raises(ValueError, match=r"weights-file\.pth\.part is damaged .*sha256 must begin"):
+    with pytest.raises(ValueError, match=r"sent another file, .*sha256 must begin"):
         fetch(file, tmp_path)
-    assert not any((tmp_path / "made").iterdir())
+    assert not visible(tmp_path / "made")
 
 
 def test_a_part_of_another_file_costs_one_attempt(server, file, tmp_path):
     part = tmp_path / "made" / f"{file.name}.part"
     part.parent.mkdir()
     part.write_bytes(b"x" * 1000)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="has sent another file"):
         fetch(file, tmp_path)
     assert fetch(file, tmp_path).read_bytes() == CONTENT
+
+
+def test_of_several_one_downloads_and_the_others_wait(server, file, tmp_path):
+    server.behaviour = "slow"
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch(file, tmp_path), range(4)))
+    assert {path.read_bytes() for path in paths} == {CONTENT}
+    assert server.requests == [None]
+
+
+def test_a_folder_that_cannot_be_written_is_named(server, file, tmp_path):
+    (tmp_path / "made").write_text("a file")
+    with pytest.raises(ConnectionError, match=r"weights-file\.pth cannot be written"):
+        fetch(file, tmp_path)
+    assert server.requests == []
+
+
+def test_a_link_at_the_partial_file_is_not_followed(server, file, tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "elsewhere").write_text("mine")
+    (tmp_path / "made" / f"{file.name}.part").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConnectionError, match="cannot be written"):
+        fetch(file, tmp_path)
+    assert (tmp_path / "elsewhere").read_text() == "mine"
 
 
 def test_an_address_of_another_kind_is_refused(tmp_path):

@@ -151,6 +151,25 @@ def test_a_tensor_stays_in_its_storage(write):
         read_torch_file(write(zipped(tensor(0, (2,), (1,), size=1000), **data)))
 
 
+def test_shared_containers_are_read_once(write):
+    """Without a memo this file of some hundred bytes would have 2**90 elements."""
+    nested = []
+    for _ in range(90):
+        nested = [nested, nested]
+    read = read_torch_file(write(zipped(pickle.dumps(nested, 2))))
+    assert read[0] is read[1]
+    with pytest.raises(ValueError, match="more than 100 nested containers"):
+        for _ in range(90):
+            nested = [nested]
+        read_torch_file(write(zipped(pickle.dumps(nested, 2))))
+
+
+def test_an_expanded_tensor_costs_no_memory(write):
+    data = {"data/0": np.float32([2.5]).tobytes()}
+    read = read_torch_file(write(zipped(tensor(0, (1 << 40,), (0,), size=1), **data)))
+    assert (read.shape, read[-1]) == ((1 << 40,), 2.5)
+
+
 # === Damage ===
 
 

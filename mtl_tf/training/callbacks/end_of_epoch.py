@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from mtl_tf.training.step.image_range import fault_of
+from mtl_tf.training.callbacks.image_range import fault_of
 
 _FAULTS = {
     "not_finite": "{count:g} times a task's loss or gradient was NaN or infinite; the task was "
@@ -79,8 +79,11 @@ class EndOfEpoch(keras.callbacks.Callback):
         if not self._is_first_batch:
             return
         self._is_first_batch = False
+        arguments = getattr(self.model.network, "arguments", None)
+        if arguments is None:  # it may have a layer that normalises
+            return
         images = self.model.plan.logs.images
-        includes = getattr(self.model.network, "arguments", {}).get("include_preprocessing", False)
+        includes = arguments.get("include_preprocessing", False)
         fault = fault_of(float(images.smallest), float(images.largest), includes)
         if fault is not None:
             self._warn("images", fault)

@@ -10,7 +10,8 @@ class UnfreezeBackbone(keras.callbacks.Callback):
 
     While it is frozen its weights do not change and its batch normalisation uses the stored
     statistics. Optimizer, balancing method and learning rate continue when it is unfrozen. A run
-    resumed later continues with the backbone unfrozen.
+    resumed later continues with the backbone unfrozen. Put it before `Backup` among the callbacks,
+    so that the logs of an epoch that is resumed in the middle come back.
 
     Examples:
         >>> model = mtl.architectures.SharedTrunk("resnet18", {"depth": 1}, (32, 32, 3))

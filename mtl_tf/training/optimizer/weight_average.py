@@ -91,18 +91,23 @@ class ValidateAverage(keras.callbacks.Callback):
     """Lets the validation of `fit` see the averages.
 
     Args:
-        average: of the weights.
+        average: of the weights; `None` for none.
     """
 
-    def __init__(self, average: WeightAverage) -> None:
+    def __init__(self, average: WeightAverage | None) -> None:
         super().__init__()
         self._average = average
         self._swapped = contextlib.ExitStack()
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Give the network its averages."""
-        self._swapped.enter_context(self._average.swapped())
+        if self._average is not None:
+            self._swapped.enter_context(self._average.swapped())
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         """Give the network its weights back."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the network its weights back, also after a validation that was interrupted."""
         self._swapped.close()

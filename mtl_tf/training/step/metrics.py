@@ -12,9 +12,9 @@ from mtl_tf.ops import BalanceStatus
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, check_metric
 from mtl_tf.training.callbacks.diagnostics import GradientLogs
+from mtl_tf.training.callbacks.image_range import ImageRange
 from mtl_tf.training.step import replicas
 from mtl_tf.training.step.batch_checks import Batch
-from mtl_tf.training.step.image_range import ImageRange
 from mtl_tf.training.step.masked_loss import (
     checked_probabilities,
     has_unused_logits,

@@ -86,3 +86,60 @@ def test_a_network_without_a_backbone_is_refused():
     made.compile("sgd")
     with pytest.raises(ValueError, match="UnfreezeBackbone needs a network with a backbone"):
         fit(made, 1, mtl.training.UnfreezeBackbone(1))
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_saved_trainer_continues_with_all_of_it(precision, tmp_path):
+    keras.config.set_dtype_policy(precision)
+    try:
+        network = model(freeze_backbone=True)
+        network.backbone.set_learning_rate(0.5, 0.9)
+        made = mtl.MultiTaskTrainer(network, TASKS)
+        optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.1)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma"])
+        made.compile(optimizer, balancing="uncertainty")
+        fit(made, 1)
+        made.save(tmp_path / "trainer.keras")
+        again = keras.saving.load_model(tmp_path / "trainer.keras")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for a, b in zip(made.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    rates = [getattr(v, "learning_rate_multiplier", 1) for v in again.network.backbone.variables]
+    assert 0.5 in rates and min(rates) < 0.5
+    inner = getattr(again.optimizer, "inner_optimizer", again.optimizer)
+    decays = {v.name for v in again.network.variables if inner._use_weight_decay(v)}
+    assert "kernel" in decays and not decays & {"bias", "gamma"}
+    assert not any(map(inner._use_weight_decay, again.balancing.trainable_variables))
+
+
+def test_a_run_resumed_within_an_epoch_has_the_same_logs(tmp_path):
+    class StopAt(keras.callbacks.Callback):
+        def __init__(self, step):
+            super().__init__()
+            self.step = step
+
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == self.step:
+                raise KeyboardInterrupt
+
+    def callbacks(folder):
+        backup = mtl.training.Backup(folder, every_steps=1)
+        return [mtl.training.UnfreezeBackbone(1), backup]
+
+    whole = trainer()
+    fit(whole, 3, *callbacks(tmp_path / "a"))
+    with pytest.raises(KeyboardInterrupt):
+        fit(trainer(), 3, *callbacks(tmp_path / "b"), StopAt(4 + 1))
+    second, resumed = trainer(1), callbacks(tmp_path / "b")
+    assert (resumed[1].epoch, resumed[1].step) == (2, 1)
+    fit(second, 3, *resumed, initial_epoch=2)
+    reference = mtl.training.Backup(tmp_path / "a")
+    for ours, theirs in zip(resumed[1].history, reference.history, strict=True):
+        assert ours["loss"] == theirs["loss"]
+
+
+def test_update_every_needs_the_backbone_from_the_start():
+    made = mtl.MultiTaskTrainer(model(freeze_backbone=True), TASKS)
+    with pytest.raises(ValueError, match="update_every and a frozen backbone exclude each other"):
+        made.compile("sgd", update_every={"depth": 2})

@@ -138,3 +138,26 @@ def test_a_saved_trainer_continues_with_it(tmp_path):
 def test_another_momentum_is_refused(momentum):
     with pytest.raises(ValueError, match="ema_momentum must be between 0 and 1"):
         mtl.MultiTaskTrainer(network(), TASKS).compile("sgd", ema_momentum=momentum)
+
+
+def test_an_interrupted_validation_gives_the_weights_back():
+    data = batch(TASKS, 2, *SIZE)
+    made = trainer()
+
+    class Stop(keras.callbacks.Callback):
+        def on_test_batch_begin(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    raw = []
+
+    class Record(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raw.append(weights(made.network))
+
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(
+            *data[:2], sample_weight=data[2], validation_data=data, batch_size=1, verbose=0,
+            callbacks=[Record(), Stop()],
+        )  # fmt: skip
+    for a, b in zip(raw[-1], weights(made.network), strict=True):
+        np.testing.assert_array_equal(a, b)

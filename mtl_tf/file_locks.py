@@ -38,8 +38,7 @@ def try_lock(file: IO[str]) -> bool:
 
 def _warn(where: str) -> None:
     warnings.warn(
-        f"There are no file locks on {where}: make sure that no second process writes to the "
-        "folder of a run",
+        f"There are no file locks on {where}: make sure that no second process writes there",
         RuntimeWarning,
         stacklevel=5,
     )

@@ -24,19 +24,19 @@ class Stripes(mtl.data.DenseDataset):
 
 
 def test_frequencies_are_of_valid_pixels():
-    frequencies = mtl.data.class_frequencies(Stripes(), "semseg")
+    frequencies = mtl.losses.class_frequencies(Stripes(), "semseg")
     np.testing.assert_allclose(frequencies, [1 / 7, 2 / 7, 4 / 7, *[0] * 10])
-    assert not mtl.data.class_frequencies(Stripes(), "semseg", "val").any()
+    assert not mtl.losses.class_frequencies(Stripes(), "semseg", "val").any()
 
 
 def test_median_frequency():
-    weights = np.array(mtl.data.class_weights(Stripes(), "semseg"))
+    weights = np.array(mtl.losses.class_weights(Stripes(), "semseg"))
     np.testing.assert_allclose(weights[:3], np.array([2, 1, 0.5]) * 3 / 3.5)
     np.testing.assert_array_equal(weights[3:], weights[0])
 
 
 def test_log():
-    weights = np.array(mtl.data.class_weights(Stripes(), "semseg", "log"))
+    weights = np.array(mtl.losses.class_weights(Stripes(), "semseg", "log"))
     expected = 1 / np.log(1.02 + np.array([1, 2, 4]) / 7)
     np.testing.assert_allclose(weights[:3], expected / expected.mean())
 
@@ -44,11 +44,11 @@ def test_log():
 @pytest.mark.parametrize("task", ["depth", "heat"])
 def test_a_task_without_classes_is_refused(task):
     with pytest.raises(ValueError, match=r"task must be one of class ids among .*Received"):
-        mtl.data.class_weights(Stripes(), task)
+        mtl.losses.class_weights(Stripes(), task)
 
 
 def test_other_rules_and_data_without_labels_are_refused():
     with pytest.raises(ValueError, match="rule must be one of"):
-        mtl.data.class_weights(Stripes(), "semseg", "mean")
+        mtl.losses.class_weights(Stripes(), "semseg", "mean")
     with pytest.raises(ValueError, match="No training image has a valid pixel of task 'semseg'"):
-        mtl.data.class_weights(Stripes(valid=False), "semseg")
+        mtl.losses.class_weights(Stripes(valid=False), "semseg")

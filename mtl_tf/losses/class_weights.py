@@ -1,16 +1,27 @@
 """Weights of classes from how often they occur."""
 
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from mtl_tf.data.base import DenseDataset
 from mtl_tf.targets import TargetKind
 
 Rule = Literal["median_frequency", "log"]
 
 
-def class_frequencies(dataset: DenseDataset, task: str, split: str = "train") -> np.ndarray:
+class Labelled(Protocol):
+    """The part of a `mtl_tf.data.DenseDataset` that is read."""
+
+    @property
+    def specs(self) -> Mapping[str, Any]:
+        """`{task: spec}` with the `kind` and the `channels` of each target."""
+
+    def batches(self, split: str) -> Iterable[Any]:
+        """Return the batches of a split."""
+
+
+def class_frequencies(dataset: Labelled, task: str, split: str = "train") -> np.ndarray:
     """Count the classes of a task.
 
     Args:
@@ -27,7 +38,7 @@ def class_frequencies(dataset: DenseDataset, task: str, split: str = "train") ->
     spec = dataset.specs.get(task)
     if spec is None or spec.kind is not TargetKind.CLASSES:
         raise ValueError(
-            f"task must be one of class ids among {list(dataset.tasks)}. Received: {task!r}"
+            f"task must be one of class ids among {list(dataset.specs)}. Received: {task!r}"
         )
     counts = np.zeros(spec.channels, np.int64)
     for _, targets, masks in dataset.batches(split):
@@ -36,8 +47,8 @@ def class_frequencies(dataset: DenseDataset, task: str, split: str = "train") ->
     return counts / max(counts.sum(), 1)
 
 
-def class_weights(dataset: DenseDataset, task: str, rule: Rule = "median_frequency") -> list[float]:
-    """Return weights of the classes of a task for `mtl_tf.losses.SegmentationCrossEntropy`.
+def class_weights(dataset: Labelled, task: str, rule: Rule = "median_frequency") -> list[float]:
+    """Return weights of the classes of a task for `SegmentationCrossEntropy`.
 
     `median_frequency`: median(f) / f_c, of the frequencies f of the classes that occur, at most 10;
     `log`: 1 / log(1.02 + f_c). The weights are scaled to a mean of 1 over the classes that occur;

@@ -11,8 +11,9 @@ class ImageRange(keras.metrics.Metric):
 
     def __init__(self) -> None:
         super().__init__(name="image_range", dtype="float32")
-        self.smallest = self.add_weight(name="smallest", shape=(), initializer="zeros")
-        self.largest = self.add_weight(name="largest", shape=(), initializer="zeros")
+        # The mean over several replicas.
+        self.smallest = self.add_variable((), "zeros", name="smallest", aggregation="mean")
+        self.largest = self.add_variable((), "zeros", name="largest", aggregation="mean")
 
     def update_state(self, image: tf.Tensor) -> None:
         """Add a batch of images `[B, H, W, 3]`."""
