@@ -1,17 +1,20 @@
 """What the pages take from the package: tables of methods, and the reference of public names.
 
 A line `<!-- table: MODULE -->` becomes what `python -m MODULE` prints, a line
-`<!-- reference: MODULE -->` an entry for every public name of the module. MkDocs calls
+`<!-- reference: MODULE -->` an entry for every public name of the module, and a line
+`<!-- results: NAME -->` the results stored in `docs/results/NAME.json`. MkDocs calls
 `on_page_markdown` (`hooks` in `mkdocs.yml`).
 """
 
 import importlib
 import inspect
+import pathlib
 import re
 import types
 from typing import Any
 
-_MARKER = re.compile(r"^<!-- (table|reference): ([\w.]+) -->$", re.MULTILINE)
+_MARKER = re.compile(r"^<!-- (table|reference|results): ([\w.]+) -->$", re.MULTILINE)
+_RESULTS = pathlib.Path(__file__).with_name("results")
 
 
 def public_names(module: types.ModuleType) -> list[str]:
@@ -30,6 +33,9 @@ def expand(markdown: str) -> str:
         kind, name = marker.groups()
         if kind == "table":
             return importlib.import_module(f"{name}.__main__").markdown().rstrip()
+        if kind == "results":
+            page = importlib.import_module("mtl_tf.experiments.results_page")
+            return page.results_page(_RESULTS / f"{name}.json").rstrip()
         module = importlib.import_module(name)
         return "\n\n".join(f"::: {name}.{public}" for public in public_names(module))
 

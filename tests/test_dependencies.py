@@ -39,7 +39,7 @@ def modules_of(requirements):
         name, extras = re.match(r"([\w-]+)(?:\[([\w,-]+)\])?", requirement).groups()
         if name == PROJECT["name"]:
             modules.update(*(modules_of(EXTRAS[extra]) for extra in extras.split(",")))
-        else:
+        elif not name.endswith("-pytorch-model"):  # files of weights, which nothing imports
             modules.add(MODULES_OF.get(name, name.replace("-", "_")))
     return modules
 

@@ -21,8 +21,8 @@ name               class              focus     paper                           
 `mti_net`          `MTINet`           decoder   Vandenhende et al., ECCV          2020
 ================== ================== ========= ================================= =====
 
-Every class takes `(backbone, tasks, input_shape, ...)` and the options of `base.ModelOptions`. It is a
-`keras.Model` from normalised RGB images `[B, H, W, 3]` to `{task: raw prediction [B, H, W,
+Every class takes `(backbone, tasks, input_shape, ...)` and the options of `base.ModelOptions`. It
+is a `keras.Model` from normalised RGB images `[B, H, W, 3]` to `{task: raw prediction [B, H, W,
 channels]}`, independent of losses, balancing and training.
 """
 

@@ -62,14 +62,12 @@ class ModelOptions(TypedDict, total=False):
             them, instead of normalised ones.
         freeze_backbone: whether the backbone is not trained, see `Architecture.backbone`.
         trainable: whether the variables of the model are trained.
-        metadata: JSON values by name that are stored with the model, see `Architecture.metadata`.
     """
 
     weights: str | os.PathLike[str] | None
     include_preprocessing: bool
     freeze_backbone: bool
     trainable: bool
-    metadata: Mapping[str, Any]
 
 
 class Blueprint:
@@ -204,7 +202,15 @@ class Architecture(keras.Model, abc.ABC):
         blueprint: building blocks of the model.
         outputs: `{task: prediction}`.
         name: name of the model.
-        **arguments: further arguments of the subclass's constructor.
+        **arguments: further arguments of the subclass's constructor, and options of `ModelOptions`
+            that the blueprint does not have.
+
+    Attributes:
+        arguments: the arguments of the constructor.
+        metadata: JSON values by name that are stored with the model, see `add_metadata`.
+
+    Raises:
+        TypeError: for an argument that the subclass's constructor does not have.
 
     Examples:
         >>> import mtl_tf as mtl
@@ -220,24 +226,26 @@ class Architecture(keras.Model, abc.ABC):
         name: str,
         **arguments: Any,
     ) -> None:
+        parameters = inspect.signature(type(self)).parameters
+        options: dict[str, Any] = {**blueprint.options}
+        for option in arguments.keys() & ModelOptions.__annotations__.keys():
+            options[option] = arguments.pop(option)
+        unknown = sorted(arguments.keys() - parameters.keys())
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {unknown[0]!r}")
         super().__init__(inputs=blueprint.input, outputs=outputs, name=name)
-        if blueprint.options.get("freeze_backbone"):
+        if options.get("freeze_backbone"):
             self.backbone.trainable = False
-        if not blueprint.options.get("trainable", True):
+        if not options.get("trainable", True):
             self.trainable = False  # True would unfreeze the frozen layers of a backbone
-        known = (
-            inspect.signature(type(self)).parameters.keys() | ModelOptions.__annotations__.keys()
-        )
         # Not a dictionary: Keras would track a backbone in it, which the model only copies.
+        known = parameters.keys() | ModelOptions.__annotations__.keys()
         self.arguments = types.MappingProxyType(
             {n: v for n, v in {**blueprint.arguments, **arguments}.items() if n in known}
         )
-        self.metadata: Mapping[str, Any] = types.MappingProxyType(
-            dict(blueprint.options.get("metadata", {}))
-        )
-        weights = blueprint.options.get("weights")
-        if weights is not None:
-            backbones.load_pretrained(self, weights)
+        self.metadata: Mapping[str, Any] = types.MappingProxyType({})
+        if options.get("weights") is not None:
+            backbones.load_pretrained(self, options["weights"])
 
     def add_metadata(self, **values: Any) -> None:
         """Add values to `metadata`, which is stored with the model and comes back with it.
@@ -264,7 +272,8 @@ class Architecture(keras.Model, abc.ABC):
     def get_config(self) -> dict[str, Any]:
         """Return the Keras configuration: the arguments of the constructor."""
         config = super().get_config()
-        if self.trainable and not self.backbone.trainable:
+        backbone = self.backbone
+        if self.trainable and backbone.layers and not backbone.trainable:
             config["freeze_backbone"] = True
         if self.metadata:
             config["metadata"] = dict(self.metadata)
@@ -289,4 +298,9 @@ class Architecture(keras.Model, abc.ABC):
             config["backbone"] = keras.saving.deserialize_keras_object(
                 config["backbone"], custom_objects=custom_objects
             )
-        return cls(**config)
+        metadata, is_frozen = config.pop("metadata", {}), config.pop("freeze_backbone", False)
+        model = cls(**config)
+        model.add_metadata(**metadata)
+        if is_frozen:
+            model.backbone.trainable = False
+        return model

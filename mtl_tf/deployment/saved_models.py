@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import warnings
 import zipfile
 from typing import Any, NamedTuple
 
@@ -70,7 +71,6 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
             ) from error
         reason = str(error) or type(error).__name__
         raise ValueError(f"{shown(path)} cannot be loaded as a model: {reason}") from error
-    tasks: tuple[Task, ...] = ()
     if isinstance(model, MultiTaskTrainer):
         model, tasks = model.network, model.tasks
     else:
@@ -91,12 +91,17 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
 
 
 def _described_tasks(network: keras.Model) -> tuple[Task, ...]:
-    """Return the tasks in the metadata of a network; none if one needs code that is missing."""
+    """Return the tasks in the metadata of a network; none if one needs code that is missing.
+
+    An output without a task is an error later, unless a `Task` is given for it.
+    """
     described = getattr(network, "metadata", {}).get("tasks", [])
     try:
-        return tasks_from_config(described)
-    except (TypeError, ValueError, KeyError, AttributeError):
-        return ()  # an output without a task is an error later
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of a function that was not saved
+            return tasks_from_config(described)
+    except (UserWarning, TypeError, ValueError, KeyError, AttributeError):
+        return ()
 
 
 def _check_archive(path: pathlib.Path) -> None:

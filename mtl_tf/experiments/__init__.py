@@ -3,7 +3,7 @@
 ================ ==========================================================
 `Config`         all options of a run, one value per name
 `make_config`    a `Config` from a preset and options
-`PRESETS`        named configurations: `demo`, `quick`, the survey's rows
+`PRESETS`        named configurations: `demo`, `quick`, `realtime`, the rows of the survey
 `load_data`      the data set of a configuration
 `run`            prepare, train, evaluate, collect, report into one folder
 ================ ==========================================================

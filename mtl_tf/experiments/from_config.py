@@ -198,12 +198,11 @@ def _losses(
     """Return the losses with class weights or label smoothing, of tasks that have the usual one."""
     if config.class_weights == "none" and not config.label_smoothing:
         return {}
+    usual = losses.SegmentationCrossEntropy
     of_tasks: dict[str, keras.losses.Loss] = {
-        task.name: losses.SegmentationCrossEntropy(
-            class_weights.get(task.name), config.label_smoothing
-        )
+        task.name: usual(class_weights.get(task.name), config.label_smoothing)
         for task in as_tasks(tasks)
-        if type(task.loss()) is losses.SegmentationCrossEntropy
+        if type(task.loss()) is usual
     }
     if not of_tasks:
         raise ValueError(

@@ -1,8 +1,11 @@
-"""Named configurations: two small ones, and the rows of the survey's tables.
+"""Named configurations: small ones to start with, and the rows of the survey's tables.
 
 ====================================== =================================================
 name                                   configuration
 ====================================== =================================================
+`demo`                                 rendered rooms, minutes
+`quick`                                four tasks of NYU Depth v2, from ImageNet weights
+`realtime`                             as `quick`, with a decoder that the tasks share
 `data/architecture_backbone`           a row of the survey, such as `nyud/mti_net_hrnet18`
 `data/architecture_backbone_METHOD`    a row of its table of balancing methods
 `data/..._edges_normals`               a row with auxiliary tasks
@@ -34,12 +37,26 @@ _QUICK: Options = {
     "data": "nyud",
     "tasks": ("semseg", "depth", "normals", "edges"),
     "num_classes": 13,
-    "epochs": 18,
+    "height": 192,
+    "width": 256,
+    "backbone": "efficientnet_lite0",
+    "weights": "imagenet",
+    "epochs": 20,
     "zoom": (1.0, 1.2, 1.5),
     "random_position": True,
     "brightness": 0.2,
     "loss_weights": {"edges": 10.0, "normals": 4.0},
+    "optimizer": "adamw",
     "learning_rate": 1e-3,
+    "weight_decay": 0.02,
+    "schedule": "cosine",
+    "warmup_epochs": 1.0,
+    "ema_momentum": 0.995,
+}
+_REALTIME: Options = {
+    **_QUICK,
+    "architecture": "light_weight_refinenet",
+    "architecture_options": {"channels": 128},
 }
 
 # === The survey ===
@@ -163,6 +180,7 @@ TABLES = tuple(_TABLES)
 PRESETS: dict[str, Options] = {
     "demo": _DEMO,
     "quick": _QUICK,
+    "realtime": _REALTIME,
     **{name: options for table in _TABLES for name, options in _presets_of_table(table).items()},
 }
 """Named configurations; all other options have the defaults of `Config`."""
