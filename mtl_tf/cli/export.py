@@ -11,7 +11,7 @@ from mtl_tf.experiments.terminal import say
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add and return the parser of the command."""
     parser = subparsers.add_parser("export", help="write a model for other programs and check it")
-    parser.add_argument("model", type=pathlib.Path, help="model.keras of a run")
+    parser.add_argument("model", type=pathlib.Path, help="folder or model.keras of a run")
     parser.add_argument("out", type=pathlib.Path, help="file (savedmodel: folder) to write")
     parser.add_argument(
         "--format", help="savedmodel, onnx or litert (default: by suffix: none, .onnx, .tflite)"

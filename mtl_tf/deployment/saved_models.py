@@ -12,6 +12,7 @@ from mtl_tf.data.files import leads_out, shown
 from mtl_tf.task_config import tasks_from_config
 from mtl_tf.tasks import TASKS, Task, as_tasks
 from mtl_tf.training import MultiTaskTrainer
+from mtl_tf.training.preset import MODEL_FILE
 
 _MAX_CONFIG_BYTES = 1 << 26
 
@@ -37,7 +38,8 @@ def load_network(path: str | os.PathLike[str]) -> keras.Model:
     the program has called `keras.config.enable_unsafe_deserialization`.
 
     Args:
-        path: the `model.keras` of a run, or any saved model from images to a dictionary of tasks.
+        path: the folder or `model.keras` of a run or preset, or any saved model from images to a
+            dictionary of tasks.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -50,13 +52,15 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
     """Load a network as `load_network` does, with its tasks.
 
     Args:
-        path: the `model.keras` of a run, or any saved model from images to a dictionary of tasks.
+        path: the folder or `model.keras` of a run or preset, or any saved model from images to a
+            dictionary of tasks.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it holds code, is damaged, or is no such model.
     """
     path = pathlib.Path(path)
+    path = path / MODEL_FILE if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(f"{shown(path)} is missing: give the model.keras of a finished run")
     try:

@@ -16,7 +16,7 @@ class Preprocessing(keras.layers.Layer):
     Examples:
         >>> import keras, mtl_tf as mtl
         >>> white = keras.ops.full((1, 1, 1, 3), 255, "uint8")
-        >>> mtl.layers.Preprocessing()(white)[0, 0, 0].numpy().round(3).tolist()
+        >>> [round(float(x), 3) for x in mtl.layers.Preprocessing()(white)[0, 0, 0]]
         [2.249, 2.429, 2.64]
     """
 

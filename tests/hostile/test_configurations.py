@@ -138,10 +138,10 @@ def test_nothing_of_a_run_is_written_through_a_link(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="cannot be written"):
         run_folder.is_locked(run)
     write_atomically(run / "report.html", "ours")
-    from mtl_tf.experiments.run import _save_model
+    from mtl_tf.training.preset import save_network
     from tests.helpers.inputs import tiny_model
 
-    _save_model(tiny_model(), run / "model.keras")
+    save_network(tiny_model(), run / "model.keras")
     cell = Cell(("shared_trunk", "fixed_weights"), make_config())
     (tmp_path / "cells" / cell.key).mkdir(parents=True)
     (tmp_path / "cells" / cell.key / "log.txt").symlink_to(tmp_path / "mine.txt")

@@ -13,7 +13,8 @@ SIZE = (16, 24)
 
 def model(seed=0, **options):
     keras.utils.set_random_seed(seed)
-    return mtl.architectures.SharedTrunk(tiny_backbone(*SIZE), TASKS, (*SIZE, 3), **options)
+    backbone = tiny_backbone(*SIZE, channels=(4, 8))
+    return mtl.architectures.SharedTrunk(backbone, TASKS, (*SIZE, 3), **options)
 
 
 def trainer(seed=0, balancing="uncertainty", **options):
@@ -56,7 +57,7 @@ def test_it_learns_from_its_epoch_on(balancing):
     assert backbone.trainable
 
 
-@pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.parametrize("stop", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_resumed_run_equals_one_that_was_not_stopped(stop, tmp_path):
     whole = trainer(ema_momentum=0.9)
     fit(whole, 4, mtl.training.UnfreezeBackbone(2))
