@@ -130,8 +130,8 @@ def test_a_frozen_backbone(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_arguments_are_refused(name):
-    with pytest.raises(TypeError, match="no argument 'wieghts'"):
-        build(name, tiny_backbone(*SIZE), wieghts="imagenet")
+    with pytest.raises(TypeError, match="no argument 'weighting'"):
+        build(name, tiny_backbone(*SIZE), weighting="imagenet")
 
 
 def test_the_options_are_documented_where_they_are_said_to_be():
