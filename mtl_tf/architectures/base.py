@@ -267,7 +267,10 @@ class Architecture(keras.Model, abc.ABC):
     def backbone(self) -> BackboneLayers:
         """The layers of the backbone, or of all its copies: to freeze, or to learn slower."""
         layers = dict(weighted_layers(self))
-        return BackboneLayers({n: x for n, x in layers.items() if n.startswith("backbone.")})
+        fusion = "backbone.1.last_layer."  # of the stages, as the official code names it
+        return BackboneLayers(
+            {n: x for n, x in layers.items() if n.startswith("backbone.") and fusion not in n}
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the Keras configuration: the arguments of the constructor."""

@@ -38,7 +38,8 @@ def class_frequencies(dataset: Labelled, task: str, split: str = "train") -> np.
     spec = dataset.specs.get(task)
     if spec is None or spec.kind is not TargetKind.CLASSES:
         raise ValueError(
-            f"task must be one of class ids among {list(dataset.specs)}. Received: {task!r}"
+            f"task must be one of class ids among those of the data set. "
+            f"Received: {task!r} of {list(dataset.specs)}"
         )
     counts = np.zeros(spec.channels, np.int64)
     for _, targets, masks in dataset.batches(split):

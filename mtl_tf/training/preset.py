@@ -37,6 +37,8 @@ def save_preset(
             "A preset needs a functional network of images [B, H, W, 3]. Received: "
             f"{type(network).__name__} with the input {shape}"
         )
+    if not isinstance(card, Mapping) or not all(isinstance(x, str) for x in card.values()):
+        raise ValueError(f"card must be {{heading: Markdown}}. Received: {card!r}")
     described = [task_config(task) for task in tasks]
     has_metadata = hasattr(network, "add_metadata")
     if has_metadata:
@@ -90,13 +92,13 @@ def model_card(
         "Outputs": "\n".join(
             ["| task | channels | values | classes |", "|---|---:|---|---|", *rows]
         ),
-        "Input": f"Images of {height}x{width} pixels (`Predictor` takes any size): {takes}.",
+        "Input": f"Images of height {height} and width {width} (`Predictor`: any size): {takes}.",
         "Use": f"""```python
 import mtl_tf as mtl
 
 trainer = mtl.from_preset("{folder.name}")         # this folder
 outputs = trainer.network(images)                # {{task: raw prediction [B, H, W, channels]}}
-maps = mtl.deployment.Predictor("{folder.name}/{MODEL_FILE}")(photograph)
+maps = mtl.deployment.Predictor("{folder.name}")(photograph)
 ```""",
         "Size": _size(network),
         **card,

@@ -16,6 +16,8 @@ IMAGENET = "imagenet"
 
 # A backbone of a model, and the normalisations that a task of ASTMT has of its own.
 _BACKBONE = re.compile(r"(modulator\.[^.]+\.)?backbone\.")
+# Layers that fuse the stages behind a backbone, under the names of the survey's official code.
+_FUSION = "backbone.1.last_layer."
 # Prefixes of the tensors of published classifiers and segmentation models after the backbone.
 _CLASSIFIERS = (
     *("fc.", "classifier.", "head.", "incre_modules.", "downsamp_modules.", "final_layer."),
@@ -86,4 +88,5 @@ def _backbone_slots(model: keras.Model, state: Mapping[str, np.ndarray]) -> list
 
 
 def _is_published(name: str) -> bool:
-    return _BACKBONE.match(name) is not None and not name.endswith(".adapter")
+    is_ours = name.endswith(".adapter") or name.startswith(_FUSION)
+    return _BACKBONE.match(name) is not None and not is_ours

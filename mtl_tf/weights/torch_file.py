@@ -165,6 +165,10 @@ def _read_zip(file: BinaryIO) -> object:
 
 
 def _read_legacy(file: BinaryIO) -> object:
+    start = file.read(2)
+    file.seek(0)
+    if start and start != b"\x80\x02":  # a pickle of torch.save
+        raise ValueError("it is no file of torch.save")
     if _Unpickler(file).load() != _LEGACY_MAGIC or _Unpickler(file).load() != _LEGACY_VERSION:
         raise ValueError("it is no file of torch.save")
     system = _Unpickler(file).load()
@@ -174,10 +178,15 @@ def _read_legacy(file: BinaryIO) -> object:
     keys = _Unpickler(file, encoding="utf-8").load()
     contents: dict[str, bytes] = {}
     for key in keys:
-        size, expected = int.from_bytes(file.read(8), "little"), loader.storages[key]
+        header, expected = file.read(8), loader.storages[key]
+        size = int.from_bytes(header, "little")
+        if len(header) < 8:
+            raise EOFError
         if size != expected.size:
             raise ValueError(f"storage {key} has {size} elements instead of {expected.size}")
         contents[key] = file.read(size * _item_size(expected.dtype))
+        if len(contents[key]) < size * _item_size(expected.dtype):
+            raise EOFError
     arrays: dict[str, np.ndarray] = {}
 
     def storage(described: _Storage) -> np.ndarray:

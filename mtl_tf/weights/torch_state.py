@@ -77,7 +77,10 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """
     path = pathlib.Path(path).expanduser()
     if not path.is_file():
-        raise ValueError(f"There is no checkpoint {path}")
+        raise ValueError(
+            f'There is no checkpoint {path}: give the path of a file, or "imagenet" for the '
+            "published weights"
+        )
     state: object = (
         _read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
     )

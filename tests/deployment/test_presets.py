@@ -52,7 +52,8 @@ def test_its_card_says_what_it_is(preset):
     card = (folder / "MODEL_CARD.md").read_text()
     assert card.startswith("# Model card: rooms\n\nA network for 2 tasks: `shared_trunk` with the")
     for part in (
-        "| semseg | 3 | ", "wall, floor, a \\| bar", "32x48 pixels", "mtl_tf.data.normalise",
+        "| semseg | 3 | ", "wall, floor, a \\| bar", "height 32 and width 48",
+        "mtl_tf.data.normalise",
         "11,4", "billion multiply-adds", "## Licence\n\nCC0", "## Data\n\nnone | at all",
         'mtl.from_preset("rooms")',
     ):  # fmt: skip

@@ -43,7 +43,7 @@ def test_log():
 
 @pytest.mark.parametrize("task", ["depth", "heat"])
 def test_a_task_without_classes_is_refused(task):
-    with pytest.raises(ValueError, match=r"task must be one of class ids among .*Received"):
+    with pytest.raises(ValueError, match="task must be one of class ids among those"):
         mtl.losses.class_weights(Stripes(), task)
 
 

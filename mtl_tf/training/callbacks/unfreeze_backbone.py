@@ -25,11 +25,14 @@ class UnfreezeBackbone(keras.callbacks.Callback):
         epoch: first epoch, counted from 0, in which the backbone is trained.
 
     Raises:
-        ValueError: if the network has no backbone, because it is no architecture of this library.
+        ValueError: if the epoch is negative, or the network has no backbone because it is no
+            architecture of this library.
     """
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
+        if epoch < 0:
+            raise ValueError(f"epoch must not be negative. Received: {epoch}")
         self.epoch = epoch
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:

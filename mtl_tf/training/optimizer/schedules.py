@@ -71,12 +71,17 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         steps: number of steps with a lower rate.
 
     Raises:
-        ValueError: if the number of steps is not positive.
+        ValueError: if the number of steps is not positive, or `schedule` is no schedule.
     """
 
     def __init__(
         self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int
     ) -> None:
+        if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            raise ValueError(
+                "schedule must be a learning-rate schedule, such as mtl_tf.training.Poly. "
+                f"Received: {schedule!r}"
+            )
         if not steps > 0:
             raise ValueError(f"steps must be positive. Received: {steps}")
         self.schedule = schedule

@@ -57,8 +57,9 @@ class WeightAverage(keras.layers.Layer):
         momentum = tf.minimum(self.momentum, (1.0 + steps) / (10.0 + steps))
         momentum = tf.where(steps > 0, momentum, 0.0)
         for average, variable in self._pairs.values():
-            m = tf.cast(momentum, average.dtype)
-            average.assign(m * average + (1 - m) * tf.convert_to_tensor(variable))
+            # In this form the average of a weight that does not change is that weight, exactly.
+            change = tf.convert_to_tensor(variable) - tf.convert_to_tensor(average)
+            average.assign_add(tf.cast(1 - momentum, average.dtype) * change)
         self.steps.assign_add(1)
 
     def swap(self) -> None:

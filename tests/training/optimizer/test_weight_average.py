@@ -161,3 +161,12 @@ def test_an_interrupted_validation_gives_the_weights_back():
         )  # fmt: skip
     for a, b in zip(raw[-1], weights(made.network), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_weight_that_does_not_change_is_its_own_average():
+    variable = keras.Variable(np.random.default_rng(0).standard_normal(1000).astype(np.float32))
+    average, before = WeightAverage(0.9, [variable]), variable.numpy()
+    for _ in range(20):
+        average.update()
+    average.apply()
+    np.testing.assert_array_equal(variable, before)
