@@ -14,6 +14,7 @@ from mtl_tf.architectures.backbone_layers import BackboneLayers, weighted_layers
 from mtl_tf.backbones.stage import Maps, Stage, after_each
 from mtl_tf.layers.preprocessing import Preprocessing
 from mtl_tf.layers.resize import resize_to
+from mtl_tf.weights.pretrained import FUSION
 
 
 class _Task(Protocol):
@@ -267,10 +268,8 @@ class Architecture(keras.Model, abc.ABC):
     def backbone(self) -> BackboneLayers:
         """The layers of the backbone, or of all its copies: to freeze, or to learn slower."""
         layers = dict(weighted_layers(self))
-        fusion = "backbone.1.last_layer."  # of the stages, as the official code names it
-        return BackboneLayers(
-            {n: x for n, x in layers.items() if n.startswith("backbone.") and fusion not in n}
-        )
+        names = [n for n in layers if n.startswith("backbone.") and not n.startswith(FUSION)]
+        return BackboneLayers({name: layers[name] for name in names})
 
     def get_config(self) -> dict[str, Any]:
         """Return the Keras configuration: the arguments of the constructor."""

@@ -3,13 +3,14 @@
 import json
 import pathlib
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from mtl_tf import weights
 from mtl_tf.evaluation.reporting.tables import formatted, in_markdown, markdown_table
 from mtl_tf.experiments import plugins
 from mtl_tf.experiments.config import Config
-from mtl_tf.tasks import TasksLike, as_tasks
+from mtl_tf.tasks import Task, TasksLike, as_tasks
 from mtl_tf.typing import Results
 
 
@@ -28,7 +29,9 @@ def card_of_run(summary: dict[str, Any], tasks: TasksLike) -> dict[str, str]:
             f"`{environment['data']}`). The terms of that data set hold for the use of these "
             "weights too" + (_weights(config) if config.weights else ".")
         ),
-        "Metrics": _metrics(summary["results"], tasks),
+        "Metrics": markdown_table(
+            ("task", "metric", "test images"), metric_rows(as_tasks(tasks), summary["results"]), 2
+        ),
         "Training": (
             f"{config.epochs} epochs in {environment['training_s'] / 60:.0f} minutes on "
             f"{environment['processors']} processors, mtl_tf {environment['mtl_tf']}, Keras "
@@ -59,15 +62,26 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _metrics(results: Results, tasks: TasksLike) -> str:
-    """Return the metrics of the test images as a table, the main metric of each task first."""
-    rows = [
-        (task.name, in_markdown(metric), formatted(metric, results[task.name][metric], task))
-        for task in as_tasks(tasks)
+def metric_rows(tasks: Iterable[Task], *results: Results) -> list[tuple[str, ...]]:
+    """Return a row for each metric of the first results, the main metric of each task first.
+
+    Args:
+        tasks: the tasks.
+        *results: `{task: {metric: value}}`, a column each.
+
+    Returns:
+        Rows of the task, the metric, and its values with their unit, in Markdown.
+    """
+    return [
+        (
+            task.name,
+            in_markdown(metric),
+            *(formatted(metric, column[task.name][metric], task) for column in results),
+        )
+        for task in tasks
         for metric in task.metric_info
-        if metric in results.get(task.name, {})
+        if metric in results[0].get(task.name, {})
     ]
-    return markdown_table(("task", "metric", "test images"), rows, 2)
 
 
 def _weights(config: Config) -> str:

@@ -10,8 +10,8 @@ import sys
 from typing import Any
 
 from mtl_tf.atomic_files import read_json, read_summary
-from mtl_tf.evaluation.reporting.tables import formatted, in_markdown, markdown_table
-from mtl_tf.experiments.card import command_of
+from mtl_tf.evaluation.reporting.tables import formatted, markdown_table
+from mtl_tf.experiments.card import command_of, metric_rows
 from mtl_tf.experiments.config import make_config
 from mtl_tf.tasks import Task, as_tasks
 
@@ -53,17 +53,7 @@ def results_page(path: pathlib.Path) -> str:
     config = make_config(**{**stored["config"], **root})
     environment, results = stored["environment"], stored["results"]
     tasks = as_tasks([task for task in config.tasks if task in results])
-    rows = [
-        (
-            task.name,
-            in_markdown(metric),
-            formatted(metric, results[task.name][metric], task),
-            formatted(metric, stored["baseline"][task.name][metric], task),
-        )
-        for task in tasks
-        for metric in task.metric_info
-        if metric in results[task.name]
-    ]
+    rows = metric_rows(tasks, results, stored["baseline"])
     minutes = environment["training_s"] / 60
     parts = [
         f"```\n{command_of(config)}\n```",

@@ -14,10 +14,11 @@ from mtl_tf.weights.torch_state import Slot, fill, leaf_layers, read_state_dict,
 IMAGENET = "imagenet"
 """Name of the published weights of a backbone, see `mtl_tf.weights.TABLE`."""
 
+FUSION = "backbone.1.last_layer."
+"""Prefix of the layers that fuse the stages behind a backbone, as the official code names them."""
+
 # A backbone of a model, and the normalisations that a task of ASTMT has of its own.
 _BACKBONE = re.compile(r"(modulator\.[^.]+\.)?backbone\.")
-# Layers that fuse the stages behind a backbone, under the names of the survey's official code.
-_FUSION = "backbone.1.last_layer."
 # Prefixes of the tensors of published classifiers and segmentation models after the backbone.
 _CLASSIFIERS = (
     *("fc.", "classifier.", "head.", "incre_modules.", "downsamp_modules.", "final_layer."),
@@ -44,8 +45,7 @@ def load_pretrained(model: keras.Model, source: str | os.PathLike[str] | keras.M
         ImportError: if safetensors is needed but not installed.
     """
     if isinstance(source, str) and source == IMAGENET:
-        name = _backbone_name(model)
-        path = published_weights.find(name)
+        path = published_weights.find(_backbone_name(model))
         if path.suffix == ".h5":
             keras_resnet.check_strides(model)
             source = keras.applications.ResNet50(include_top=False, weights=str(path))
@@ -63,15 +63,9 @@ def load_pretrained(model: keras.Model, source: str | os.PathLike[str] | keras.M
 
 
 def _backbone_name(model: keras.Model) -> str:
-    """Return the name in `TABLE` of a model's backbone."""
+    """Return the name of a model's backbone."""
     backbone = getattr(model, "arguments", {}).get("backbone", model)
-    name = backbone if isinstance(backbone, str) else backbone.name
-    if name not in published_weights.TABLE:
-        raise ValueError(
-            f"There are no published weights of {name!r}. Known: "
-            f"{', '.join(published_weights.TABLE)}"
-        )
-    return str(name)
+    return backbone if isinstance(backbone, str) else str(backbone.name)
 
 
 def _backbone_slots(model: keras.Model, state: Mapping[str, np.ndarray]) -> list[tuple[str, Slot]]:
@@ -88,5 +82,5 @@ def _backbone_slots(model: keras.Model, state: Mapping[str, np.ndarray]) -> list
 
 
 def _is_published(name: str) -> bool:
-    is_ours = name.endswith(".adapter") or name.startswith(_FUSION)
+    is_ours = name.endswith(".adapter") or name.startswith(FUSION)
     return _BACKBONE.match(name) is not None and not is_ours

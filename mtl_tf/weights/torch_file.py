@@ -153,15 +153,7 @@ def _read_zip(file: BinaryIO) -> object:
 
         order = ">" if members.get("byteorder") and read("byteorder") == b"big" else "<"
         described = _Unpickler(io.BytesIO(read("data.pkl")), encoding="utf-8").load()
-        arrays: dict[str, np.ndarray] = {}
-
-        def storage(described: _Storage) -> np.ndarray:
-            if described.key not in arrays:
-                content = read(f"data/{described.key}")
-                arrays[described.key] = _numbers(content, described, order)
-            return arrays[described.key]
-
-        return _WithArrays(storage).of(described)
+        return _WithArrays(lambda key: read(f"data/{key}"), order).of(described)
 
 
 def _read_legacy(file: BinaryIO) -> object:
@@ -187,14 +179,7 @@ def _read_legacy(file: BinaryIO) -> object:
         contents[key] = file.read(size * _item_size(expected.dtype))
         if len(contents[key]) < size * _item_size(expected.dtype):
             raise EOFError
-    arrays: dict[str, np.ndarray] = {}
-
-    def storage(described: _Storage) -> np.ndarray:
-        if described.key not in arrays:
-            arrays[described.key] = _numbers(contents[described.key], described, order)
-        return arrays[described.key]
-
-    return _WithArrays(storage).of(described)
+    return _WithArrays(contents.__getitem__, order).of(described)
 
 
 def _item_size(dtype: str) -> int:
@@ -216,16 +201,27 @@ def _numbers(content: bytes, storage: _Storage, order: str) -> np.ndarray:
 
 
 class _WithArrays:
-    """Replaces the tensors in nested containers by arrays, each container once."""
+    """Replaces the tensors in nested containers by arrays; each container and storage is read once.
 
-    def __init__(self, storage: Callable[[_Storage], np.ndarray]) -> None:
-        self._storage = storage
+    Args:
+        content: returns the bytes of a storage by its key.
+        order: of the bytes, `"<"` or `">"`.
+    """
+
+    def __init__(self, content: Callable[[str], bytes], order: str) -> None:
+        self._content = content
+        self._order = order
+        self._numbers: dict[str, np.ndarray] = {}
         self._done: dict[int, object] = {}
 
     def of(self, described: object, depth: int = 0) -> object:
         """Return a container, or what is in one, with arrays."""
         if isinstance(described, _Tensor):
-            return _array(described, self._storage(described.storage))
+            storage = described.storage
+            if storage.key not in self._numbers:
+                content = self._content(storage.key)
+                self._numbers[storage.key] = _numbers(content, storage, self._order)
+            return _array(described, self._numbers[storage.key])
         if not isinstance(described, Mapping | list | tuple):
             return described
         if depth > _MAX_DEPTH:
