@@ -1,21 +1,30 @@
 """Deployment: predictions on photographs and videos, and models in other formats.
 
-==================== ==========================================================
+==================== ==============================================================
 `Predictor`          a saved model on photographs of any size
 `predict_files`      write coloured maps of photographs and videos
 `export_model`       SavedModel, ONNX or LiteRT, checked against the Keras model
+`export_preset`      a preset to hand over: half the size, for RGB images as they are
 `from_preset`        a trained network with its tasks, from a run or a preset
 `load_network`       the network of a run folder
-==================== ==========================================================
+==================== ==============================================================
 """
 
 from mtl_tf.optional_packages import imports_of_extra
 
 with imports_of_extra(__name__, "experiments"):
     from mtl_tf.deployment.export import export_model
+    from mtl_tf.deployment.export_preset import export_preset
     from mtl_tf.deployment.predict import predict_files
     from mtl_tf.deployment.predictor import Predictor
     from mtl_tf.deployment.presets import from_preset
     from mtl_tf.deployment.saved_models import load_network
 
-__all__ = ["Predictor", "export_model", "from_preset", "load_network", "predict_files"]
+__all__ = [
+    "Predictor",
+    "export_model",
+    "export_preset",
+    "from_preset",
+    "load_network",
+    "predict_files",
+]

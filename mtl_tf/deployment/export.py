@@ -7,15 +7,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf import data, ops
-from mtl_tf.data.files import read_image
-from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from mtl_tf.deployment.inputs import includes_preprocessing, network_input
+from mtl_tf import ops
+from mtl_tf.deployment import inputs
+from mtl_tf.deployment.inputs import images_for, network_input
 from mtl_tf.optional_packages import optional_import
 
 FORMATS = {"savedmodel": "tf_saved_model", "onnx": "onnx", "litert": "litert"}
@@ -68,9 +66,8 @@ def export_model(
         optional_import(package, f"Export to {file_format}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder that exists: choose another name")
-    images = _images(photos, *model.input_shape[1:3])
-    is_missing = with_preprocessing and not includes_preprocessing(model)
-    exported = _with_preprocessing(model) if is_missing else model
+    images = images_for(model, photos)
+    exported = inputs.with_preprocessing(model) if with_preprocessing else model
     exported(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras needs a call to export
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
@@ -103,8 +100,8 @@ def _differences(
     differences = dict.fromkeys(model.output, 0.0)
     for image in images:
         own_input = network_input(model, image)
-        inputs = image[None].astype(np.float32) if with_preprocessing else own_input
-        outputs = run(inputs, sorted(differences))
+        raw_input = image[None].astype(np.float32)
+        outputs = run(raw_input if with_preprocessing else own_input, sorted(differences))
         for task, expected in model(own_input, training=False).items():
             difference = float(np.abs(outputs[task] - np.asarray(expected)).max())
             differences[task] = max(differences[task], difference)
@@ -114,23 +111,6 @@ def _differences(
                     f"{np.std(expected):g}: nothing was written"
                 )
     return differences
-
-
-def _with_preprocessing(model: keras.Model) -> keras.Model:
-    """Return the model with the normalisation of `mtl_tf.data.normalise` before it."""
-    image = keras.Input(model.input_shape[1:], name="image")
-    scale, offset = 1 / (255.0 * IMAGENET_STD), -IMAGENET_MEAN / IMAGENET_STD
-    x = keras.layers.Rescaling(scale.tolist(), offset.tolist())(image)
-    return keras.Model(image, model(x), name=model.name)
-
-
-def _images(photos: Sequence[str | os.PathLike[str]], height: int, width: int) -> list[np.ndarray]:
-    """Return the images to compare on, at the size of the model's input."""
-    if not photos:
-        rooms = data.RenderedRooms(input_shape=(height, width, 3), train_size=1, val_size=1)
-        return [rooms.load("0").image]
-    images = [read_image(pathlib.Path(photo)) for photo in photos]
-    return [cv2.resize(i, (width, height), interpolation=cv2.INTER_AREA) for i in images]
 
 
 def _run_saved_model(path: pathlib.Path, image: np.ndarray, tasks: list[str]) -> dict[str, Any]:

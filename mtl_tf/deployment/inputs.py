@@ -1,10 +1,16 @@
-"""Photographs as the input of a network."""
+"""Images as the input of a network."""
+
+import os
+import pathlib
+from collections.abc import Sequence
 
 import cv2
 import keras
 import numpy as np
 
-from mtl_tf.data import normalise
+from mtl_tf.data import RenderedRooms, normalise
+from mtl_tf.data.files import read_image
+from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 
 def network_input(network: keras.Model, photo: np.ndarray) -> np.ndarray:
@@ -17,11 +23,73 @@ def network_input(network: keras.Model, photo: np.ndarray) -> np.ndarray:
     Returns:
         `[1, H, W, 3]` float32.
     """
-    _, height, width, _ = network.input_shape
-    image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    image = _resized(photo, *network.input_shape[1:3])
     return (image.astype(np.float32) if includes_preprocessing(network) else normalise(image))[None]
+
+
+def as_photo(photo: np.ndarray | str | os.PathLike[str]) -> np.ndarray:
+    """Return a photograph as RGB `[H, W, 3]` uint8.
+
+    Args:
+        photo: such an array, or an image file.
+
+    Raises:
+        ValueError: for another array.
+        DataError: for a file that is missing or damaged.
+    """
+    if isinstance(photo, str | os.PathLike):
+        return read_image(pathlib.Path(photo))
+    photo = np.asarray(photo)
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+        raise ValueError(
+            "A photograph must be an RGB image [H, W, 3] uint8, values 0 to 255. Received: "
+            f"{photo.dtype}{list(photo.shape)}. Of a grey image use np.stack([grey] * 3, axis=-1)"
+        )
+    return photo
 
 
 def includes_preprocessing(network: keras.Model) -> bool:
     """Return whether a network takes RGB images 0..255 and normalises them."""
     return bool(getattr(network, "arguments", {}).get("include_preprocessing", False))
+
+
+def with_preprocessing(network: keras.Model) -> keras.Model:
+    """Return a network of the same weights that takes RGB images 0..255.
+
+    Args:
+        network: an architecture of `mtl_tf.architectures`, or any functional model of images.
+    """
+    if includes_preprocessing(network):
+        return network
+    if hasattr(network, "with_preprocessing"):
+        return network.with_preprocessing()
+    image = keras.Input(network.input_shape[1:], name="image")
+    scale, offset = 1 / (255.0 * IMAGENET_STD), -IMAGENET_MEAN / IMAGENET_STD
+    x = keras.layers.Rescaling(scale.tolist(), offset.tolist())(image)
+    return keras.Model(image, network(x), name=network.name)
+
+
+def images_for(
+    network: keras.Model, photos: Sequence[str | os.PathLike[str]] = ()
+) -> list[np.ndarray]:
+    """Return images at the size of a network's input, to compare two of its forms on.
+
+    Args:
+        network: from images `[B, H, W, 3]`.
+        photos: image files; by default a rendered room.
+
+    Returns:
+        RGB images `[H, W, 3]` uint8.
+
+    Raises:
+        DataError: if a photograph is missing or damaged.
+    """
+    height, width = network.input_shape[1:3]
+    if not photos:
+        rooms = RenderedRooms(input_shape=(height, width, 3), train_size=1, val_size=1)
+        return [rooms.load("0").image]
+    return [_resized(read_image(pathlib.Path(photo)), height, width) for photo in photos]
+
+
+def _resized(photo: np.ndarray, height: int, width: int) -> np.ndarray:
+    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from mtl_tf import evaluation
 from mtl_tf.atomic_files import read_json
 from mtl_tf.data.files import shown
-from mtl_tf.deployment.inputs import network_input
+from mtl_tf.deployment.inputs import as_photo, network_input
 from mtl_tf.deployment.presets import model_file
 from mtl_tf.deployment.saved_models import Saved, load_saved
 from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
@@ -64,16 +64,21 @@ class Predictor:
         self.tasks = _with_stored_names(with_maps, names) if names.is_file() else with_maps
         self._forward = tf.function(lambda image: self.model(image, training=False))
 
-    def __call__(self, photo: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, photo: np.ndarray | str | os.PathLike[str]) -> dict[str, np.ndarray]:
         """Predict the maps of a photograph.
 
         Args:
-            photo: RGB `[H, W, 3]` uint8 of any size; it is resized to the model's input, maps are
-                resized back bilinearly.
+            photo: RGB `[H, W, 3]` uint8 of any size, or an image file; it is resized to the model's
+                input, maps are resized back bilinearly.
 
         Returns:
             `{task: RGB picture [H, W, 3] uint8}`.
+
+        Raises:
+            ValueError: for an array that is no such image.
+            DataError: for a file that is missing or damaged.
         """
+        photo = as_photo(photo)
         outputs = self._forward(network_input(self.model, photo))
         pictures = {}
         for task in self.tasks:

@@ -9,6 +9,7 @@ from mtl_tf.training.preset import MODEL_FILE
 
 FOLDER_VARIABLE = "MTL_TF_PRESETS"
 _RUNS = "runs"
+_SHIPPED = pathlib.Path(__file__).parents[1] / "trained"
 
 
 def from_preset(preset: str | os.PathLike[str]) -> MultiTaskTrainer:
@@ -17,7 +18,7 @@ def from_preset(preset: str | os.PathLike[str]) -> MultiTaskTrainer:
     Args:
         preset: a folder of a run, of `MultiTaskTrainer.save_to_preset`, or a `.keras` file; or a
             name: a folder of that name in the one that the environment variable `MTL_TF_PRESETS`
-            names, or in `runs`.
+            names, in `runs`, or in this package (see `shipped_presets`).
 
     Returns:
         A trainer that is not compiled, with the network (`network`) and its tasks with their class
@@ -50,13 +51,24 @@ def model_file(preset: str | os.PathLike[str]) -> pathlib.Path:
     path = pathlib.Path(preset).expanduser()
     named = os.environ.get(FOLDER_VARIABLE)
     folders = [pathlib.Path(named).expanduser() / path] if named else []
-    candidates = [path, *folders, pathlib.Path(_RUNS) / path]
+    shipped = [_SHIPPED / path] if str(path) in shipped_presets() else []
+    candidates = [path, *folders, pathlib.Path(_RUNS) / path, *shipped]
     for candidate in candidates:
         file = candidate / MODEL_FILE if candidate.is_dir() else candidate
         if file.is_file():
             return file
     raise FileNotFoundError(
         f"There is no preset {str(preset)!r}: give the folder of a finished run or of "
-        f"save_to_preset, or a name in {FOLDER_VARIABLE} or {_RUNS}. Looked for: "
+        f"save_to_preset, or a name in {FOLDER_VARIABLE} or {_RUNS}, or one of this package: "
+        f"{shipped_presets()}. Looked for: "
         f"{', '.join(str(c / MODEL_FILE) for c in candidates)}"
     )
+
+
+def shipped_presets() -> list[str]:
+    """Return the names of the trained networks in this package.
+
+    >>> "realtime" in shipped_presets()
+    True
+    """
+    return sorted(file.parent.name for file in _SHIPPED.glob(f"*/{MODEL_FILE}"))

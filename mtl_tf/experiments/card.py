@@ -33,7 +33,7 @@ def card_of_run(summary: dict[str, Any], tasks: TasksLike) -> dict[str, str]:
             ("task", "metric", "test images"), metric_rows(as_tasks(tasks), summary["results"]), 2
         ),
         "Training": (
-            f"{config.epochs} epochs in {environment['training_s'] / 60:.0f} minutes on "
+            f"{config.epochs} epoch{'s' * (config.epochs > 1)} in {environment['training_s'] / 60:.0f} minutes on "
             f"{environment['processors']} processors, mtl_tf {environment['mtl_tf']}, Keras "
             f"{environment['keras']}; the weights of epoch {summary['kept']['epoch']} are kept. "
             f"Again:\n\n```bash\n{command_of(config)}\n```"

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -135,6 +136,12 @@ def build_trainer(
     with _precision(config.precision):
         network = _build_network(config, tasks)
         if config.freeze_epochs:
+            if config.weights is None:
+                warnings.warn(
+                    f"freeze_epochs={config.freeze_epochs} freezes a backbone of random weights: "
+                    "give weights=imagenet, or leave it out",
+                    stacklevel=2,
+                )
             network.backbone.trainable = False
         network.backbone.set_learning_rate(config.backbone_learning_rate, config.layer_decay)
         trainer = training.MultiTaskTrainer(network, tasks)

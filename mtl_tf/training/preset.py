@@ -13,6 +13,7 @@ from mtl_tf.tasks import Task
 
 MODEL_FILE = "model.keras"
 CARD_FILE = "MODEL_CARD.md"
+_OWN_SECTIONS = ("Outputs", "Input", "Use", "Size")
 
 
 def save_preset(
@@ -106,6 +107,19 @@ maps = mtl.deployment.Predictor("{folder.name}")(photograph)
     title = f"# Model card: {folder.resolve().name}\n\nA network for {len(tasks)} tasks: {what}."
     parts = [f"## {heading}\n\n{text.strip()}" for heading, text in sections.items()]
     return "\n\n".join([title, *parts]) + "\n"
+
+
+def further_sections(card: str) -> dict[str, str]:
+    """Return the sections of a model card that `model_card` does not make itself.
+
+    Args:
+        card: its Markdown.
+
+    Returns:
+        `{heading: Markdown}`.
+    """
+    sections = (part.partition("\n") for part in card.split("\n## ")[1:])
+    return {head: text.strip() for head, _, text in sections if head not in _OWN_SECTIONS}
 
 
 def _classes(task: Task) -> str:

@@ -61,6 +61,17 @@ def test_a_folder(predictor, tmp_path):
         assert together.name == "a_all.png" and image.size == (3 * 70, 2 * 50)
 
 
+def test_a_photograph_is_an_array_or_a_file(predictor, tmp_path):
+    Image.fromarray(photo()).save(tmp_path / "a.png")
+    expected = predictor(photo())
+    for file in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        for task, picture in predictor(file).items():
+            np.testing.assert_array_equal(picture, expected[task])
+    for wrong in (photo()[..., 0], photo() / 255.0, photo()[None], photo()[:0]):
+        with pytest.raises(ValueError, match=r"RGB image \[H, W, 3\] uint8.*Received: .*np.stack"):
+            predictor(wrong)
+
+
 def test_what_was_written_is_no_photograph_and_names_do_not_collide(predictor, tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

@@ -58,6 +58,10 @@ def test_adamw_decays_kernels_only():
     assert decays == {"kernel": True, "gamma": False, "beta": False, "bias": False}
 
 
+RANDOM = pytest.mark.filterwarnings("ignore:freeze_epochs=. freezes a backbone of random weights")
+
+
+@RANDOM
 @pytest.mark.parametrize("values", [{}, {"freeze_epochs": 1}])
 def test_adamw_decays_neither_biases_nor_the_methods_own_variables(values):
     trainer = trainer_of(
@@ -107,6 +111,7 @@ def test_the_backbone_learns_slower():
         assert found == {0.5 * 0.9**power}
 
 
+@RANDOM
 def test_a_frozen_backbone_has_its_learning_rate_later():
     trainer = trainer_of(freeze_epochs=2, backbone_learning_rate=0.5, layer_decay=0.9)
     trainer.network.backbone.trainable = True
@@ -115,7 +120,8 @@ def test_a_frozen_backbone_has_its_learning_rate_later():
 
 
 def test_the_backbone_is_frozen_at_first():
-    trainer = trainer_of(freeze_epochs=2)
+    with pytest.warns(UserWarning, match="freezes a backbone of random weights"):
+        trainer = trainer_of(freeze_epochs=2)
     assert not trainer.network.backbone.trainable
     assert trainer.optimizer.built
     assert len(trainer.optimizer.variables) > 2 * len(trainer.network.backbone.layers)

@@ -63,6 +63,12 @@ def _takes(function: Callable[..., None], *arguments: int) -> bool:
     return True
 
 
+def _normalises(backbone: str | keras.Model | None) -> bool:
+    """Return whether a backbone of the user has a layer that normalises images."""
+    layers = backbone._flatten_layers() if isinstance(backbone, keras.Model) else ()
+    return any(isinstance(x, keras.layers.Rescaling | keras.layers.Normalization) for x in layers)
+
+
 class EndOfEpoch(keras.callbacks.Callback):
     """Ends the epoch of the balancing method and warns of what would else go unseen.
 
@@ -80,7 +86,7 @@ class EndOfEpoch(keras.callbacks.Callback):
             return
         self._is_first_batch = False
         arguments = getattr(self.model.network, "arguments", None)
-        if arguments is None:  # it may have a layer that normalises
+        if arguments is None or _normalises(arguments.get("backbone")):
             return
         images = self.model.plan.logs.images
         includes = arguments.get("include_preprocessing", False)

@@ -40,10 +40,17 @@ def fault_of(smallest: float, largest: float, includes_preprocessing: bool) -> s
             "RGB images 0..255 itself (include_preprocessing=True): pass raw images, from the data "
             "sets of mtl_tf.data with normalise=False"
         )
-    if not includes_preprocessing and largest > _LARGEST_NORMALISED:
+    if includes_preprocessing:
+        return None
+    if largest > _LARGEST_NORMALISED:
         return (
             f"The images have values up to {largest:g}: they look like RGB 0..255, and the network "
             "expects normalised images. Use mtl_tf.data.normalise, or build the network with "
             "include_preprocessing=True"
+        )
+    if smallest == 0 and 0 < largest <= 1:
+        return (
+            f"The images have values from 0 to {largest:g}: they look like RGB 0..1, and the "
+            "network expects normalised images. Use mtl_tf.data.normalise(255 * images)"
         )
     return None

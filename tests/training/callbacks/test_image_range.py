@@ -13,8 +13,9 @@ TASKS = {"depth": 1}
 SIZE = (16, 24)
 
 
-def fit(images, **options):
-    network = mtl.architectures.SingleTask(tiny_backbone(*SIZE), TASKS, (*SIZE, 3), **options)
+def fit(images, network=None, **options):
+    if network is None:
+        network = mtl.architectures.SingleTask(tiny_backbone(*SIZE), TASKS, (*SIZE, 3), **options)
     trainer = mtl.MultiTaskTrainer(network, TASKS)
     trainer.compile(keras.optimizers.SGD(1e-6))
     _, targets, masks = batch(TASKS, 4, *SIZE)
@@ -30,6 +31,21 @@ def test_raw_images_without_preprocessing(dtype):
     (message,) = fit(photos)
     assert "look like RGB 0..255" in message and "include_preprocessing=True" in message
     assert not fit(photos, include_preprocessing=True)
+
+
+def test_images_of_0_to_1():
+    photos = np.random.default_rng(0).random((4, *SIZE, 3), np.float32)
+    (message,) = fit(photos)
+    assert "look like RGB 0..1" in message and "normalise(255 * images)" in message
+
+
+def test_a_backbone_that_normalises_by_itself():
+    inner = tiny_backbone(*SIZE)
+    image = keras.Input((*SIZE, 3))
+    backbone = keras.Model(image, inner(keras.layers.Rescaling(1 / 255)(image)))
+    network = mtl.architectures.SingleTask(backbone, TASKS, (*SIZE, 3))
+    photos = np.random.default_rng(0).integers(0, 256, (4, *SIZE, 3)).astype(np.uint8)
+    assert not fit(photos, network)
 
 
 def test_normalised_images_with_preprocessing():

@@ -1,0 +1,79 @@
+"""Export of a trained network as a preset: smaller, and for RGB images as they are."""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+
+from mtl_tf.deployment.half_precision import halve_weights
+from mtl_tf.deployment.inputs import images_for, network_input
+from mtl_tf.deployment.presets import from_preset, model_file
+from mtl_tf.training import MultiTaskTrainer
+from mtl_tf.training.preset import CARD_FILE, MODEL_FILE, further_sections
+
+_WEIGHTS = "Stored in half precision (float16), loaded as float32."
+
+
+def export_preset(
+    preset: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    photos: Sequence[str | os.PathLike[str]] = (),
+) -> dict[str, float]:
+    """Write a trained network as a preset to hand over, and compare its outputs.
+
+    Its weights are stored as float16, an architecture of this library takes RGB images 0..255, and
+    the sections of the model card are kept.
+
+    Source: this library.
+
+    Args:
+        preset: a folder of a run or preset, or a name, see `from_preset`.
+        out: folder to write.
+        photos: image files to compare on; by default a rendered room.
+
+    Returns:
+        `{task: maximum absolute difference}` over the images, in the unit of the raw prediction.
+
+    Raises:
+        FileNotFoundError: if there is no such preset.
+        ValueError: if it is damaged, if a weight is too large for float16, or if `out` exists.
+        DataError: if a photograph is missing or damaged.
+    """
+    out = pathlib.Path(out)
+    if out.exists():
+        raise ValueError(f"{out} exists: choose another name")
+    source = model_file(preset)
+    trainer = from_preset(source)
+    images = images_for(trainer.network, photos)
+    old_card = source.with_name(CARD_FILE)
+    sections = further_sections(old_card.read_text("utf-8")) if old_card.is_file() else {}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        unfinished = pathlib.Path(folder) / out.name
+        network = trainer.network
+        if hasattr(network, "with_preprocessing"):
+            network = network.with_preprocessing()
+        made = MultiTaskTrainer(network, trainer.tasks)
+        made.save_to_preset(unfinished, {**sections, "Weights": _WEIGHTS})
+        halve_weights(unfinished / MODEL_FILE)
+        differences = _differences(trainer, from_preset(unfinished), images)
+        unfinished.replace(out)
+    return differences
+
+
+def _differences(
+    one: MultiTaskTrainer, other: MultiTaskTrainer, images: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """Return the maximum difference of the raw predictions of each task."""
+    differences = dict.fromkeys((task.name for task in one.tasks), 0.0)
+    for image in images:
+        a, b = (
+            trainer.network(network_input(trainer.network, image), training=False)
+            for trainer in (one, other)
+        )
+        for task in differences:
+            difference = float(np.abs(np.asarray(a[task]) - np.asarray(b[task])).max())
+            differences[task] = max(differences[task], difference)
+    return differences
