@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 _EXTRA = 'pip install "mtl-tf[{}]"'
 _PACKAGES = {  # module: (name of the package, command that installs it)
+    "OpenEXR": ("OpenEXR", "pip install OpenEXR"),
     "PIL": ("pillow", _EXTRA.format("data")),
     "cv2": ("opencv-python-headless", _EXTRA.format("data")),
     "h5py": ("h5py", _EXTRA.format("data")),
@@ -16,7 +17,7 @@ _PACKAGES = {  # module: (name of the package, command that installs it)
     "onnx": ("onnx", _EXTRA.format("export")),
     "onnxruntime": ("onnxruntime", _EXTRA.format("export")),
     "optuna": ("Optuna", _EXTRA.format("tune")),
-    "pydantic": ("pydantic", _EXTRA.format("experiments")),
+    "pydantic": ("pydantic", _EXTRA.format("data")),
     "safetensors": ("safetensors", _EXTRA.format("weights")),
     "scipy": ("SciPy", _EXTRA.format("data")),
     "skimage": ("scikit-image", _EXTRA.format("data")),
@@ -24,7 +25,7 @@ _PACKAGES = {  # module: (name of the package, command that installs it)
     "tensorflow": ("TensorFlow", _EXTRA.format("cpu")),
     "tf2onnx": ("tf2onnx", _EXTRA.format("export")),
     "torch": ("PyTorch", "pip install torch"),
-    "yaml": ("PyYAML", _EXTRA.format("experiments")),
+    "yaml": ("PyYAML", _EXTRA.format("data")),
 }
 
 

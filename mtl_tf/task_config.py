@@ -35,6 +35,7 @@ def task_config(task: Task) -> dict[str, Any]:
     config = {field: getattr(task, field) for field in plain}
     config["kind"] = task.kind.value
     config["class_names"] = list(task.class_names)
+    config["class_colours"] = [list(colour) for colour in task.class_colours]
     for field in _FUNCTIONS:
         config[field] = _stored(task, field, getattr(task, field))
     return config
@@ -199,6 +200,7 @@ def _task(config: Mapping[str, Any]) -> Task:
         higher_is_better=config["higher_is_better"],
         kind=TargetKind(config["kind"]),
         class_names=config.get("class_names", ()),
+        class_colours=config.get("class_colours", ()),
         **functions,
     )
 

@@ -42,6 +42,7 @@ class Task:
         colourise: `[H, W, C]` activated prediction or target -> RGB `[H, W, 3]` uint8; by default
             the usual colours of the kind.
         class_names: one name per class, for the colours and the legend; only for class ids.
+        class_colours: RGB, 0 to 255, of each class, in place of those by name.
 
     Raises:
         ValueError: for a name that cannot be printed, class names that do not fit the channels, an
@@ -59,6 +60,7 @@ class Task:
     kind: TargetKind = None  # type: ignore[assignment]  # __post_init__ infers it
     colourise: Callable[[np.ndarray], np.ndarray] | None = None
     class_names: tuple[str, ...] = ()
+    class_colours: tuple[tuple[int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or not self.name.isprintable():
@@ -80,6 +82,7 @@ class Task:
                 f"Received: {self.kind!r}"
             )
         object.__setattr__(self, "class_names", self._checked_class_names())
+        object.__setattr__(self, "class_colours", self._checked_class_colours())
 
     def _checked_class_names(self) -> tuple[str, ...]:
         if not self.class_names:
@@ -90,6 +93,18 @@ class Task:
                 f"empty, or set kind={TargetKind.CLASSES}. Received: {self.class_names!r}"
             )
         return checked_class_names(self.class_names, self.name, self.channels)
+
+    def _checked_class_colours(self) -> tuple[tuple[int, int, int], ...]:
+        colours = tuple(map(tuple, self.class_colours))
+        if not colours:
+            return ()
+        is_rgb = all(len(c) == 3 and all(0 <= x <= 255 and x == int(x) for x in c) for c in colours)
+        if self.kind is not TargetKind.CLASSES or len(colours) != self.channels or not is_rgb:
+            raise ValueError(
+                f"class_colours of task {self.name!r} must have three numbers of 0 to 255 for each "
+                f"of its {self.channels} classes. Received: {self.class_colours!r}"
+            )
+        return colours
 
     def new_metrics(self) -> list[keras.metrics.Metric]:
         """Return new metric objects.

@@ -180,8 +180,8 @@ def test_rooms_without_their_packages_name_the_extra():
     run = python(FAILS)
     assert run.returncode == 0, run.stderr[-2000:]
     data, *experiments, geometry, draw = run.stdout.splitlines()
-    message = 'mtl_tf.data needs opencv-python-headless: pip install "mtl-tf[data]" ('
-    assert data.startswith(message) and geometry.startswith(message)
+    message = r'mtl_tf\.data needs [\w-]+: pip install "mtl-tf\[data\]" \(\w'
+    assert re.match(message, data) and re.match(message, geometry)
     assert len(experiments) == 4
     for line in experiments:
         assert re.match(

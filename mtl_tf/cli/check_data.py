@@ -20,27 +20,22 @@ _MAX_HEIGHT = 768
 
 
 def check_data(
-    name: str, root: str | os.PathLike[str], num_classes: int, sheet: str | os.PathLike[str]
+    dataset: data.DenseDataset, root: str | os.PathLike[str], sheet: str | os.PathLike[str]
 ) -> list[str]:
     """Load every image of a data set and draw some of them.
 
     Args:
-        name: of the data set, from `mtl_tf.data.TABLE`.
+        dataset: with all its tasks, opened without a check of its files.
         root: its folder.
-        num_classes: semantic classes, 13 or 40, where there is a choice.
         sheet: PNG file to write: a row for each of 12 images, with the targets of all tasks.
 
     Returns:
         One line for each damaged item; empty if all are valid. Prints a summary.
-
-    Raises:
-        DataError: if the folder has no known layout, or no list of images.
     """
-    options = {"tasks": None, "num_classes": num_classes, "check_files": False}
-    dataset = data.open_folder(name, root, input_shape=(1, 1, 3), **options)
     layout = type(getattr(dataset, "layout", dataset)).__name__
     say(f"{shown(root)}: {layout}, tasks {', '.join(dataset.tasks)}")
-    problems = list(data.damaged_files(os.fspath(root))) if name == "packed" else []
+    is_packed = isinstance(dataset, data.PackedDataset)
+    problems = list(data.damaged_files(os.fspath(root))) if is_packed else []
     rows: list[np.ndarray] = []
     ids = dataset.all_ids()
     step = max(1, len(ids) // _MAX_ROWS)

@@ -2,10 +2,14 @@
 
 import argparse
 import pathlib
+from typing import Any
 
 from mtl_tf import data
+from mtl_tf.atomic_files import write_atomically
 from mtl_tf.cli.check_data import check_data
 from mtl_tf.cli.options import Subparsers
+from mtl_tf.data.files import shown
+from mtl_tf.experiments import plugins
 from mtl_tf.experiments.terminal import say
 
 
@@ -17,18 +21,19 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     action = actions.add_parser("list", help="the data sets this library reads")
     action.set_defaults(action=_list)
 
+    action = actions.add_parser("init", help="look at a folder and write a first data.yaml")
+    action.add_argument("root", type=pathlib.Path, help="folder with images and labels")
+    action.add_argument("--force", action="store_true", help="replace the data.yaml that is there")
+    action.set_defaults(action=_init)
+
     action = actions.add_parser("check", help="read a whole data set and show a contact sheet")
-    action.add_argument("root", type=pathlib.Path, help="folder of the data set")
-    action.add_argument("--data", default="nyud", help="name of the data set: see `data list`")
-    action.add_argument("--num-classes", type=int, default=13, help="semantic classes")
+    _add_data_set(action, num_classes=13)
     action.add_argument("--sheet", type=pathlib.Path, default=pathlib.Path("contact_sheet.png"))
     action.set_defaults(action=_check)
 
     action = actions.add_parser("pack", help="write a data set as TFRecord files")
-    action.add_argument("root", type=pathlib.Path, help="folder of the data set")
+    _add_data_set(action, num_classes=40)
     action.add_argument("out", help="folder to write, or a gs://, s3://, ... path")
-    action.add_argument("--data", default="nyud", help="name of the data set: see `data list`")
-    action.add_argument("--num-classes", type=int, default=40, help="semantic classes")
     action.add_argument("--shard-mib", type=int, default=128, help="size of a file, MiB")
     action.set_defaults(action=_pack)
 
@@ -37,6 +42,17 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     action.add_argument("out", type=pathlib.Path, help="folder to write")
     action.set_defaults(action=_unpack)
     return parser
+
+
+def _add_data_set(action: argparse.ArgumentParser, num_classes: int) -> None:
+    """Add the arguments of a data set to an action."""
+    action.add_argument("root", type=pathlib.Path, help="folder of the data set")
+    action.add_argument(
+        "--data",
+        help="name of the data set, see `data list`, or file.py:CLASS or package.module:CLASS "
+        "(default: folder if there is a data.yaml, packed if there is an index.json, else nyud)",
+    )
+    action.add_argument("--num-classes", type=int, default=num_classes, help="semantic classes")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,19 +66,44 @@ def _list(_options: argparse.Namespace) -> int:
     return 0
 
 
+def _init(options: argparse.Namespace) -> int:
+    """Write a first data.yaml and print what could not be decided."""
+    path = options.root / data.folder.FILE
+    if path.exists() and not options.force:
+        raise ValueError(f"{path} exists: edit it, or replace it with --force")
+    text, questions = data.folder.draft(options.root)
+    write_atomically(path, text)
+    say(shown(path))
+    for question in questions:
+        say(f"  {question}")
+    say(f"Check it with: mtl-tf data check {shown(options.root)}")
+    return 0
+
+
+def _open(options: argparse.Namespace, **arguments: Any) -> data.DenseDataset:
+    """Open the data set of an action with all its tasks."""
+    name, root = options.data, options.root
+    if name is None:
+        files = {"folder": root / data.folder.FILE, "packed": root / "index.json"}
+        name = next((known for known, file in files.items() if file.is_file()), "nyud")
+    if name in data.TABLE:
+        arguments["num_classes"] = options.num_classes
+        return data.open_folder(name, root, tasks=None, **arguments)
+    text = plugins.checked_dataset(name)
+    return plugins.load_dataset(text, root=str(root), tasks=None, **arguments)
+
+
 def _check(options: argparse.Namespace) -> int:
     """Read a whole data set; return 1 if an item is damaged."""
-    problems = check_data(options.data, options.root, options.num_classes, options.sheet)
+    dataset = _open(options, input_shape=(1, 1, 3), check_files=False)
+    problems = check_data(dataset, options.root, options.sheet)
     for problem in problems:
         say(problem, error=True)
     return 1 if problems else 0
 
 
 def _pack(options: argparse.Namespace) -> int:
-    dataset = data.open_folder(
-        options.data, options.root, tasks=None, num_classes=options.num_classes
-    )
-    data.pack(dataset, options.out, options.shard_mib << 20, verbose=True)
+    data.pack(_open(options), options.out, options.shard_mib << 20, verbose=True)
     return 0
 
 

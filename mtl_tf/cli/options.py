@@ -1,7 +1,6 @@
 """Options of a run: from flags and files to a `Config`."""
 
 import argparse
-import collections
 import datetime
 import json
 import pathlib
@@ -9,14 +8,10 @@ import types
 import typing
 from typing import Any
 
-import yaml
-
+from mtl_tf.data.folder.yaml_files import read_yaml
 from mtl_tf.experiments import Config, make_config
 
 Subparsers: typing.TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-_MAX_LETTERS = 1 << 18  # of a file of options
-_MAX_VALUES = 10_000  # in a file of options
 
 
 def _types_of(annotation: object) -> set[object]:
@@ -108,46 +103,7 @@ def read_options(path: pathlib.Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    try:
-        with path.open(encoding="utf-8") as stream:
-            text = stream.read(_MAX_LETTERS + 1)
-        if len(text) > _MAX_LETTERS:
-            raise ValueError(f"it has more than {_MAX_LETTERS} letters")
-        _check_nodes(yaml.compose(text, yaml.SafeLoader))
-        values, as_written = yaml.safe_load(text), yaml.load(text, yaml.BaseLoader)
-    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is neither YAML nor JSON of options: {error}") from error
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise ValueError(f"{path} must hold an object of options by name")
+    values, as_written = read_yaml(path, "options")
     numbers = int | float | datetime.date
     texts = {key for key in (*_TEXTS, "preset") if isinstance(values.get(key), numbers)}
     return values | {key: as_written[key] for key in texts}
-
-
-def _check_nodes(root: yaml.Node | None) -> None:
-    """Raise `ValueError` for duplicate keys, recursive aliases, or too many values by aliases."""
-    sizes: dict[int, int] = {}
-
-    def size(node: yaml.Node) -> int:
-        if id(node) in sizes:
-            if not sizes[id(node)]:  # not yet counted: this node is inside itself
-                raise ValueError(f"a value holds itself{node.start_mark}")
-            return sizes[id(node)]
-        sizes[id(node)] = 0
-        children: list[yaml.Node] = []
-        if isinstance(node, yaml.MappingNode):
-            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            key, times = next(iter(collections.Counter(keys).most_common(1)), ("", 0))
-            if times > 1:
-                raise ValueError(f"{key!r} is there twice{node.start_mark}")
-            children = [child for pair in node.value for child in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            children = node.value
-        total = 1 + sum(map(size, children))
-        if total > _MAX_VALUES:
-            raise ValueError(f"more than {_MAX_VALUES} values{node.start_mark}")
-        sizes[id(node)] = total
-        return total
-
-    if root is not None:
-        size(root)

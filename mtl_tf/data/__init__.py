@@ -10,6 +10,7 @@ name              class               tasks                                 sour
 `bsds500`         `Bsds500`           edges                                 Arbelaez et al. 2011
 `bsds_sod`        `BsdsSod`           edges, saliency                       Martin et al. 2001
 `ccp`             `ClothingCoParsing` human_parts                           Yang et al. 2014
+`folder`          `Folder`            those of its `data.yaml`              your own
 `packed`          `PackedDataset`     those of the packed data set          any
 `rendered_rooms`  `RenderedRooms`     all but `keypoints` and               rendered, no download
                                       `principal_curvature`
@@ -30,17 +31,19 @@ import os
 from typing import Any
 
 from mtl_tf.optional_packages import imports_of_extra
+from mtl_tf.tasks import Task
 
 with imports_of_extra(__name__, "data"):
-    from mtl_tf.data import geometry
+    from mtl_tf.data import folder, geometry
     from mtl_tf.data.base import DenseDataset
     from mtl_tf.data.bsds.bsds500 import Bsds500
     from mtl_tf.data.bsds.bsds_sod import BsdsSod
     from mtl_tf.data.ccp import ClothingCoParsing
     from mtl_tf.data.cityscapes import Cityscapes
+    from mtl_tf.data.folder.folder import Folder
     from mtl_tf.data.nyudv2.nyudv2 import NYUDv2
     from mtl_tf.data.packed.checksums import damaged_files
-    from mtl_tf.data.packed.packed import PackedDataset
+    from mtl_tf.data.packed.packed import PackedDataset, own_tasks, read_index
     from mtl_tf.data.packed.packing import pack, unpack
     from mtl_tf.data.pascal_context.pascal_context import PascalContext
     from mtl_tf.data.rendered_rooms.rendered_rooms import RenderedRooms
@@ -76,6 +79,25 @@ def open_folder(name: str, root: str | os.PathLike[str], **options: Any) -> Dens
         return cls(root, **options)
     except DataError as error:  # of the folder, not of a file of an open data set
         raise ValueError(str(error)) from error
+
+
+def tasks_of_folder(name: str, root: str | os.PathLike[str]) -> dict[str, Task]:
+    """Return the tasks that a folder defines itself.
+
+    Args:
+        name: `"folder"` or `"packed"`.
+        root: path of the folder.
+
+    Returns:
+        `{name: task}`; empty for another data set.
+
+    Raises:
+        ValueError: if its description or index is missing or damaged.
+    """
+    if name == "folder":
+        labels = folder.read_description(root).tasks
+        return {task: folder.task_of(task, label) for task, label in labels.items()}
+    return own_tasks(read_index(os.fspath(root))) if name == "packed" else {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +137,7 @@ TABLE: dict[str, DatasetInfo] = {
     "bsds500": DatasetInfo(Bsds500, ("edges",), "Arbelaez et al. 2011", True),
     "bsds_sod": DatasetInfo(BsdsSod, ("edges", "saliency"), "Martin et al. 2001", True),
     "ccp": DatasetInfo(ClothingCoParsing, ("human_parts",), "Yang et al. 2014", True),
+    "folder": DatasetInfo(Folder, (), "your own", True),
     "packed": DatasetInfo(PackedDataset, (), "mtl_tf.data.pack", True),
     "rendered_rooms": DatasetInfo(
         RenderedRooms,
@@ -134,6 +157,7 @@ __all__ = [
     "ClothingCoParsing",
     "DataError",
     "DenseDataset",
+    "Folder",
     "NYUDv2",
     "PackedDataset",
     "PascalContext",

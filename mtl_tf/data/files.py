@@ -10,9 +10,11 @@ import io
 import math
 import os
 import pathlib
+import zipfile
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
+import cv2
 import numpy as np
 import scipy.io
 from PIL import Image, ImageOps
@@ -21,7 +23,15 @@ from mtl_tf.data.sample import DataError
 from mtl_tf.targets import LARGEST_DEPTH_M
 
 _FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "AVIF", "GIF", "PPM", "TIFF")
+_REFUSED = {
+    **dict.fromkeys((".heic", ".heif"), "HEIC"),
+    **dict.fromkeys(
+        (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf"), "a camera's raw format"
+    ),
+    **dict.fromkeys((".psd", ".svg", ".pdf", ".eps"), "no plain image format"),
+}
 _MAX_MATLAB_SIZE = 1 << 28  # elements of a variable of a MATLAB file
+_MAX_ARCHIVED_BYTES = 1 << 30
 _MAX_INTEGER_METRES = 100  # larger integers are in another unit
 _MAX_NORMAL_LENGTH = 2.0
 
@@ -111,9 +121,45 @@ def leads_out(name: object) -> bool:
     return not parts or ".." in parts or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name)
 
 
-def read_image(path: pathlib.Path) -> np.ndarray:
-    """Read a colour image as `[H, W, 3]` uint8 RGB and apply its EXIF orientation."""
-    return np.asarray(_decoded(path, "RGB"))
+def read_image(path: pathlib.Path, apply_orientation: bool = True) -> np.ndarray:
+    """Read a colour image as `[H, W, 3]` uint8 RGB.
+
+    Args:
+        path: of the file. Transparency is ignored.
+        apply_orientation: whether the EXIF orientation of a photograph turns the image.
+
+    Raises:
+        DataError: for a file that is missing or damaged, in a format that is not read, with more
+            than one frame, or with more than 8 bits per channel.
+    """
+    return np.asarray(_decoded(path, "RGB", apply_orientation=apply_orientation))
+
+
+def read_pixels(path: pathlib.Path, apply_orientation: bool = True) -> np.ndarray:
+    """Read the numbers in an image file as they are: of a palette the indices.
+
+    Args:
+        path: of the file.
+        apply_orientation: whether the EXIF orientation turns the image.
+
+    Returns:
+        `[H, W]` or `[H, W, C]`, C of 2 to 4: bool, uint8, uint16, int32 or float32.
+
+    Raises:
+        DataError: as for `read_image`, except that 16-bit channels are read.
+    """
+    image = _decoded(path, None, apply_orientation=apply_orientation)
+    if image.mode in ("RGB", "RGBA"):  # Pillow keeps 8 of 16 bits
+        flag = cv2.IMREAD_UNCHANGED
+        exact = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flag)
+        if exact is not None and exact.dtype == np.uint16 and exact.ndim == 3:
+            return exact[..., [2, 1, 0, 3][: exact.shape[2]]]
+    if (
+        image.mode not in ("1", "L", "P", "LA", "RGB", "RGBA", "I", "F")
+        and "I;16" not in image.mode
+    ):
+        raise DataError(f"{shown(path)} must hold numbers. It has mode {image.mode!r}")
+    return np.asarray(image)
 
 
 def read_map(path: pathlib.Path) -> np.ndarray:
@@ -145,18 +191,30 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     return np.asarray(_decoded(io.BytesIO(data), "RGB", name))
 
 
-def _decoded(source: pathlib.Path | io.BytesIO, mode: str | None, name: str = "") -> Image.Image:
+def _decoded(
+    source: pathlib.Path | io.BytesIO,
+    mode: str | None,
+    name: str = "",
+    apply_orientation: bool = True,
+) -> Image.Image:
     name = name or shown(source)
     if isinstance(source, pathlib.Path):
         require_file(source)
+        if source.suffix.lower() in _REFUSED:
+            kind = _REFUSED[source.suffix.lower()]
+            raise DataError(f"{name} has {kind}, which is not read: convert it to PNG or JPEG")
     Image.init()  # only safe decoders: the EPS decoder starts another program
     try:
         with Image.open(source, formats=[f for f in _FORMATS if f in Image.OPEN]) as image:
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":  # a photograph with its preview
+                raise ValueError(f"it has {frames} frames: give one image")
             image.load()
             if mode is not None and image.mode.startswith(("I", "F")):  # clipped at 255
                 raise ValueError(f"it must have 8-bit channels, and has mode {image.mode!r}")
-            with contextlib.suppress(Exception):  # ignore a damaged tag
-                ImageOps.exif_transpose(image, in_place=True)
+            if apply_orientation:
+                with contextlib.suppress(Exception):  # ignore a damaged tag
+                    ImageOps.exif_transpose(image, in_place=True)
             return image if mode is None or image.mode == mode else image.convert(mode)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name} is too large an image: {error} Scale it down") from error
@@ -172,6 +230,27 @@ def read_array(path: pathlib.Path) -> np.ndarray:
             array = decode_npy(stream, path.stat().st_size)
     except Exception as error:  # NumPy also raises TokenError, SyntaxError, MemoryError
         raise DataError(f"{shown(path)} is damaged or not a NumPy array: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{shown(path)} must hold numbers. It has dtype {array.dtype}")
+    return array
+
+
+def read_archived_array(path: pathlib.Path) -> np.ndarray:
+    """Read the only array of an `.npz` file; pickled objects are refused."""
+    require_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) != 1:
+                raise ValueError(f"it has {len(members)} arrays: save one")
+            with archive.open(members[0]) as stream:
+                content = io.BytesIO(stream.read(_MAX_ARCHIVED_BYTES + 1))
+        size = content.getbuffer().nbytes
+        if size > _MAX_ARCHIVED_BYTES:
+            raise ValueError(f"it unpacks to more than {_MAX_ARCHIVED_BYTES >> 20} MiB")
+        array = decode_npy(content, size)
+    except Exception as error:  # zlib, zipfile and NumPy raise many types
+        raise DataError(f"{shown(path)} is damaged or not a NumPy archive: {error}") from error
     if array.dtype.kind not in "biuf":
         raise DataError(f"{shown(path)} must hold numbers. It has dtype {array.dtype}")
     return array

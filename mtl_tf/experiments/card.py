@@ -33,9 +33,10 @@ def card_of_run(summary: dict[str, Any], tasks: TasksLike) -> dict[str, str]:
             ("task", "metric", "test images"), metric_rows(as_tasks(tasks), summary["results"]), 2
         ),
         "Training": (
-            f"{config.epochs} epoch{'s' * (config.epochs > 1)} in {environment['training_s'] / 60:.0f} minutes on "
-            f"{environment['processors']} processors, mtl_tf {environment['mtl_tf']}, Keras "
-            f"{environment['keras']}; the weights of epoch {summary['kept']['epoch']} are kept. "
+            f"{config.epochs} epoch{'s' * (config.epochs > 1)} in "
+            f"{environment['training_s'] / 60:.0f} minutes on {environment['processors']} "
+            f"processors, mtl_tf {environment['mtl_tf']}, Keras {environment['keras']}; "
+            f"the weights of epoch {summary['kept']['epoch']} are kept. "
             f"Again:\n\n```bash\n{command_of(config)}\n```"
         ),
     }

@@ -27,7 +27,7 @@ _TABLES: dict[str, Any] = {
     "head": heads.TABLE,
 }
 
-TaskText = Annotated[str, pydantic.AfterValidator(plugins.checked_task)]
+_DEFINES_TASKS = ("folder", "packed")  # data sets that do
 DatasetText = Annotated[str, pydantic.AfterValidator(plugins.checked_dataset)]
 
 
@@ -51,9 +51,10 @@ class Config(pydantic.BaseModel):
     `package.module:CLASS`, a `mtl_tf.data.DenseDataset` or a function that returns one."""
     root: str | None = None
     """Folder of the data set, where it needs one; of a packed one also `gs://...`."""
-    tasks: tuple[TaskText, ...] = DEFAULT_TASKS
-    """Tasks, in order: names from `mtl_tf.TASKS`; or custom ones, `file.py:NAME` or
-    `package.module:NAME`, a `mtl_tf.Task` or a function that returns one."""
+    tasks: tuple[str, ...] = DEFAULT_TASKS
+    """Tasks, in order: names from `mtl_tf.TASKS` or of a data set with a `data.yaml`; or custom
+    ones, `file.py:NAME` or `package.module:NAME`, a `mtl_tf.Task` or a function that returns
+    one."""
     auxiliary_tasks: tuple[str, ...] = ()
     """Names of the tasks that only help the others, by initial predictions."""
     num_classes: Literal[13, 40] = 13
@@ -151,6 +152,12 @@ class Config(pydantic.BaseModel):
         if not isinstance(path, str | int | os.PathLike):
             raise ValueError("must be the path of a file or folder")
         return str(pathlib.Path(str(path)).expanduser().resolve())
+
+    @pydantic.field_validator("tasks")
+    @classmethod
+    def _tasks(cls, texts: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
+        may_be_of_data = info.data.get("data") in _DEFINES_TASKS
+        return tuple(plugins.checked_task(text, may_be_of_data) for text in texts)
 
     @pydantic.field_validator("architecture_options")
     @classmethod
@@ -256,10 +263,25 @@ def make_config(preset: str | None = None, **values: Any) -> Config:
     if preset is not None and preset not in PRESETS:
         raise ValueError(f"Unknown preset {preset!r}. Known: {sorted(PRESETS)}")
     merged = {**(PRESETS[preset] if preset else {}), **values}
+    if merged.get("data") == "folder" and not {"tasks", "height", "width"} <= values.keys():
+        merged |= {k: v for k, v in _described(merged.get("root")).items() if k not in values}
     try:
         return Config(**merged)
     except pydantic.ValidationError as error:
         raise ValueError(_readable(error)) from error
+
+
+def _described(root: object) -> dict[str, Any]:
+    """Return the tasks and the size in the `data.yaml` of a folder; `{}` without one."""
+    if not isinstance(root, str | os.PathLike):
+        return {}
+    folder = pathlib.Path(root).expanduser()
+    if not (folder / data_sets.folder.FILE).is_file():
+        return {}
+    description = data_sets.folder.read_description(folder)
+    size = description.input_size
+    of_size = dict(zip(("height", "width"), size, strict=True)) if size is not None else {}
+    return {"tasks": tuple(description.tasks), **of_size}
 
 
 def read_config(path: pathlib.Path) -> Config:

@@ -28,7 +28,10 @@ def load_tasks(config: Config) -> dict[str, Task]:
     Raises:
         ValueError: if a task cannot be loaded, or another option names a task that is not there.
     """
-    tasks = plugins.load_tasks(config.tasks)
+    of_data = {}
+    if config.data in ("folder", "packed") and any(":" not in text for text in config.tasks):
+        of_data = data.tasks_of_folder(config.data, str(config.root))
+    tasks = plugins.load_tasks(config.tasks, of_data)
     config.check_task_names(list(tasks))
     return tasks
 
@@ -49,7 +52,7 @@ def load_data(config: Config) -> data.DenseDataset:
     tasks = load_tasks(config)
     dataset = _open(config, tuple(tasks))
     for text, task in zip(config.tasks, tasks.values(), strict=True):
-        if text not in TASKS:
+        if text not in TASKS and text not in dataset.tasks.own:
             task_config(task)  # raises an error now if the results could not be stored later
             _check_fits(task, dataset)
             dataset.tasks.own[task.name] = task

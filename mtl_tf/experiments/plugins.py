@@ -22,7 +22,7 @@ import importlib.util
 import pathlib
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -35,15 +35,18 @@ GROUP = "mtl_tf.tasks"
 _FORMS = "path/to/file.py:NAME or package.module:NAME"
 
 
-def checked_task(text: str) -> str:
+def checked_task(text: str, may_be_of_data: bool = False) -> str:
     """Return the text of a task with an absolute path; import nothing.
 
     Args:
         text: one of the four forms above.
+        may_be_of_data: whether any name without a colon may be that of a task of the data set.
 
     Raises:
         ValueError: for any other text.
     """
+    if may_be_of_data and text.strip() and text.isprintable() and ":" not in text:
+        return text
     if text in TASKS or _entry_point(text) is not None:
         return text
     if ":" not in text:
@@ -73,11 +76,12 @@ def without_folder(text: str) -> str:
     return f"{pathlib.Path(source).name}:{name}" if source.endswith(".py") else text
 
 
-def load_tasks(texts: Iterable[str]) -> dict[str, Task]:
+def load_tasks(texts: Iterable[str], of_data: Mapping[str, Task] | None = None) -> dict[str, Task]:
     """Load tasks.
 
     Args:
-        texts: one of the four forms above for each task.
+        texts: one of the four forms above for each task, or a name in `of_data`.
+        of_data: `{name: task}` that the data set defines; they precede known tasks.
 
     Returns:
         `{name: task}` in the order of `texts`; the name is that of the `Task` object.
@@ -88,6 +92,9 @@ def load_tasks(texts: Iterable[str]) -> dict[str, Task]:
     """
     tasks = []
     for text in texts:
+        if of_data and text in of_data:
+            tasks.append(of_data[text])
+            continue
         try:
             known = checked_task(text)
         except ValueError as error:

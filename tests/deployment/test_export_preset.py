@@ -1,5 +1,6 @@
 """Export of a preset: half the size, for images as they are, with its model card."""
 
+import io
 import zipfile
 
 import h5py
@@ -115,16 +116,20 @@ def test_other_dtypes_and_attributes_stay(tmp_path):
     again = keras.models.load_model(path)
     assert int(again.layers[-1].count) == 70_001
     np.testing.assert_allclose(again(np.ones((1, 2))), model(np.ones((1, 2))), rtol=1e-3)
-    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file:
-        with h5py.File(file) as weights:
-            assert weights["layers/dense/vars/0"].dtype == np.float16
+    with zipfile.ZipFile(path) as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content) as weights:
+        assert weights["layers/dense/vars/0"].dtype == np.float16
 
 
 @keras.saving.register_keras_serializable("tests")
 class Counter(keras.layers.Layer):
     def build(self, _shape):
         self.count = self.add_weight(
-            shape=(), dtype="int32", initializer=keras.initializers.Constant(70_001), trainable=False
+            shape=(),
+            dtype="int32",
+            initializer=keras.initializers.Constant(70_001),
+            trainable=False,
         )
 
     def call(self, x):

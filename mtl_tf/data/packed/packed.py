@@ -1,10 +1,12 @@
 """Reader of data sets in sharded TFRecord files with an index and checksums."""
 
+import contextlib
 import functools
 import json
 import math
 import os
 import posixpath
+import warnings
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from mtl_tf.class_names import checked_class_names
-from mtl_tf.data.base import DenseDataset
+from mtl_tf.data.base import DenseDataset, TaskChannels
 from mtl_tf.data.files import leads_out, shown
 from mtl_tf.data.packed.records import decode_sample
 from mtl_tf.data.pipeline import make_stream
@@ -20,6 +22,8 @@ from mtl_tf.data.sample import DataError, Sample, TargetSpec
 from mtl_tf.data.transforms import Augmentation
 from mtl_tf.images import checked_input_shape
 from mtl_tf.targets import TargetKind, kind_of
+from mtl_tf.task_config import tasks_from_config
+from mtl_tf.tasks import Task
 
 VERSION = 1
 INDEX = "index.json"
@@ -82,7 +86,7 @@ class PackedDataset(DenseDataset):
             }
             if options.get("augmentation") is None:
                 options["augmentation"] = Augmentation(**self.index["augmentation"])
-            available = dict(self.index["tasks"])
+            available = TaskChannels(self.index["tasks"], own_tasks(self.index))
             names = _class_names(self.index)
             shape = self.index["input_shape"] if input_shape is None else input_shape
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -244,6 +248,21 @@ def _class_names(index: Mapping[str, Any]) -> list[str] | dict[str, list[str]]:
 def _is_size(number: object) -> bool:
     """Return whether a JSON value is a non-negative integer."""
     return type(number) is int and 0 <= number < 1 << 62
+
+
+def own_tasks(index: Mapping[str, Any]) -> dict[str, Task]:
+    """Return the custom tasks in an index; one whose classes are not imported is left out.
+
+    Args:
+        index: of `read_index`.
+    """
+    tasks = {}
+    for config in index.get("own_tasks", ()):  # missing in packs of early versions
+        with contextlib.suppress(TypeError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a function that was not stored
+            (task,) = tasks_from_config([config])
+            tasks[task.name] = task
+    return tasks
 
 
 def read_index(root: str) -> dict[str, Any]:

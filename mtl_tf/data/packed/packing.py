@@ -21,6 +21,7 @@ from mtl_tf.data.packed.checksums import file_checksum
 from mtl_tf.data.packed.packed import FOOTER_BYTES, HEADER_BYTES, INDEX, VERSION, PackedDataset
 from mtl_tf.data.packed.records import PNG, array_features, decode_array, encode_sample
 from mtl_tf.data.sample import DataError, checked_sample
+from mtl_tf.task_config import task_config
 
 _KEPT_FORMATS = (".jpg", ".jpeg", ".png")
 _CHUNK = 32
@@ -74,6 +75,7 @@ def pack(
             }
             for task, spec in dataset.specs.items()
         },
+        "own_tasks": [task_config(task) for task in dataset.tasks.own.values()],
         "input_shape": dataset.input_shape,
         "class_names": dataset.class_names,
         "augmentation": dataclasses.asdict(dataset.options.augmentation),

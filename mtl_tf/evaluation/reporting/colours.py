@@ -128,6 +128,8 @@ def _usual_colours(
 def _class_map(task: Task, values: np.ndarray) -> np.ndarray:
     """Draw class ids `[H, W, 1]` or class scores `[H, W, C]`."""
     ids = values[..., 0].astype(int) if values.shape[-1] == 1 else values.argmax(-1)
+    if task.class_colours:
+        return np.array(task.class_colours)[np.clip(ids, 0, task.channels - 1)]
     names = task.class_names
     count = max(values.shape[-1], int(ids.max(initial=0)) + 1, len(names))
     if task.name == PARTS and not names and count <= len(_PARTS):

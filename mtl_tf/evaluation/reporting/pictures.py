@@ -56,24 +56,25 @@ def legends(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """Return the legend of each list of class names.
 
     Args:
-        tasks: the tasks; those with the same class names share a legend.
+        tasks: the tasks; those with the same class names and colours share a legend.
 
     Returns:
         Dictionaries of `tasks` (names) and `classes` (pairs of name and CSS colour).
     """
-    by_names: dict[tuple[str, ...], list[str]] = {}
+    by_classes: dict[tuple[Any, ...], list[str]] = {}
     for task in tasks:
         if task.class_names:
-            by_names.setdefault(task.class_names, []).append(task.name)
+            key = (task.class_names, task.class_colours)
+            by_classes.setdefault(key, []).append(task.name)
     return [
         {
             "tasks": of_tasks,
             "classes": [
                 (name, "rgb({},{},{})".format(*colour))
-                for name, colour in zip(names, class_colours(names), strict=True)
+                for name, colour in zip(names, colours or class_colours(names), strict=True)
             ],
         }
-        for names, of_tasks in by_names.items()
+        for (names, colours), of_tasks in by_classes.items()
     ]
 
 

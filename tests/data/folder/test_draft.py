@@ -1,0 +1,108 @@
+"""A first `data.yaml`: what it finds in a folder, and what it asks."""
+
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from mtl_tf.data import DataError, Folder
+from mtl_tf.data.folder import draft
+from tests.helpers.cell_folder import drawn_cells, write_cells
+
+
+def found(root):
+    text, questions = draft(root)
+    return yaml.safe_load(text), questions
+
+
+def test_folders_by_task(tmp_path):
+    write_cells(tmp_path)
+    values, questions = found(tmp_path)
+    assert values["images"] == "photos/*.{jpg,png}"
+    assert values["splits"] == {"val": 0.1} and values["input_size"] == [64, 64]
+    tasks = values["tasks"]
+    assert set(tasks) == {"semseg", "edges", "distance"}
+    assert tasks["semseg"]["encoding"] == "class ids" and tasks["semseg"]["ignore"] == [255]
+    assert len(tasks["semseg"]["classes"]) == 3
+    assert tasks["edges"] == {"files": "border/*.png", "encoding": "binary"}
+    assert any("semseg: class ids up to 2" in q for q in questions)
+    data = Folder(tmp_path, description=values)
+    data.load(data.ids("train")[0])
+
+
+def test_endings_of_names_in_one_folder(tmp_path):
+    for i in range(6):
+        image, classes, distance, _ = drawn_cells(i)
+        Image.fromarray(image).save(tmp_path / f"{i:03}_rgb.png")
+        Image.fromarray(classes).save(tmp_path / f"{i:03}_seg.png")
+        Image.fromarray((distance * 100).astype(np.uint16)).save(tmp_path / f"{i:03}_depth.png")
+    values, _ = found(tmp_path)
+    assert values["images"] == "*_rgb.png"
+    assert values["tasks"]["semseg"]["files"] == "*_seg.png"
+    assert values["tasks"]["depth"] == {
+        "files": "*_depth.png", "encoding": "mm", "invalid": [0]
+    }  # fmt: skip
+    assert len(Folder(tmp_path, description=values).all_ids()) == 6
+
+
+def test_folders_of_splits(tmp_path):
+    for split in ("train", "val"):
+        for i in range(3):
+            image, classes, *_ = drawn_cells(i)
+            for folder, picture in (("images", image), ("masks", classes)):
+                place = tmp_path / folder / split
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture).save(place / f"{i}.png")
+    values, _ = found(tmp_path)
+    assert values["images"] == "images/{split}/*.png" and "splits" not in values
+    assert values["tasks"]["semseg"]["files"] == "masks/{split}/*.png"
+    splits = Folder(tmp_path, description=values).splits
+    assert splits["val"] == ["val/0", "val/1", "val/2"]
+
+
+def test_normals_and_colours(tmp_path):
+    r = np.random.default_rng(0)
+    for i in range(3):
+        normals = r.normal(size=(16, 24, 3))
+        normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+        colours = np.array([[255, 0, 0], [0, 0, 128]], np.uint8)[r.integers(0, 2, (16, 24))]
+        pictures = {
+            "rgb": r.integers(0, 256, (16, 24, 3), np.uint8),
+            "normal": np.rint((normals + 1) * 127.5).astype(np.uint8),
+            "painted": colours,
+        }
+        for folder, picture in pictures.items():
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / folder / f"{i}.png")
+    values, questions = found(tmp_path)
+    assert values["tasks"]["normals"]["encoding"] == "rgb normals"
+    assert values["tasks"]["painted"]["classes"] == {
+        "class 0": [0, 0, 128], "class 1": [255, 0, 0]
+    }  # fmt: skip
+    assert any("axes" in q for q in questions)
+    Folder(tmp_path, description=values).load("1")
+
+
+def test_missing_and_left_over_labels(tmp_path):
+    write_cells(tmp_path)
+    (tmp_path / "classes" / "zelle 0.png").unlink()
+    shutil.copytree(tmp_path / "border", tmp_path / "other")
+    for path in (tmp_path / "other").iterdir():
+        path.rename(path.with_name(f"x{path.name}"))
+    values, questions = found(tmp_path)
+    assert values["tasks"]["semseg"]["missing"] == "allow"
+    assert "semseg: 1 of 8 images have no label" in questions
+    assert "other/*.png: 8 files belong to no image" in questions
+
+
+def test_a_folder_without_images(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"no colour images .* It holds 1 \.txt"):
+        draft(tmp_path)
+    with pytest.raises(DataError, match="is no folder"):
+        draft(tmp_path / "absent")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    values, questions = found(tmp_path)
+    assert not values["tasks"] and "there are no labels: add them under tasks" in questions
