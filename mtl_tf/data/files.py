@@ -121,6 +121,11 @@ def leads_out(name: object) -> bool:
     return not parts or ".." in parts or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name)
 
 
+def _line(error: Exception) -> str:
+    """Return the first line of an error: the next ones of NumPy advise to trust the file."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def read_image(path: pathlib.Path, apply_orientation: bool = True) -> np.ndarray:
     """Read a colour image as `[H, W, 3]` uint8 RGB.
 
@@ -219,7 +224,7 @@ def _decoded(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name} is too large an image: {error} Scale it down") from error
     except Exception as error:  # Pillow raises many types
-        raise DataError(f"{name} is damaged or not an image: {error}") from error
+        raise DataError(f"{name} is damaged or not an image: {_line(error)}") from error
 
 
 def read_array(path: pathlib.Path) -> np.ndarray:
@@ -229,7 +234,7 @@ def read_array(path: pathlib.Path) -> np.ndarray:
         with path.open("rb") as stream:
             array = decode_npy(stream, path.stat().st_size)
     except Exception as error:  # NumPy also raises TokenError, SyntaxError, MemoryError
-        raise DataError(f"{shown(path)} is damaged or not a NumPy array: {error}") from error
+        raise DataError(f"{shown(path)} is damaged or not a NumPy array: {_line(error)}") from error
     if array.dtype.kind not in "biuf":
         raise DataError(f"{shown(path)} must hold numbers. It has dtype {array.dtype}")
     return array
@@ -250,7 +255,7 @@ def read_archived_array(path: pathlib.Path) -> np.ndarray:
             raise ValueError(f"it unpacks to more than {_MAX_ARCHIVED_BYTES >> 20} MiB")
         array = decode_npy(content, size)
     except Exception as error:  # zlib, zipfile and NumPy raise many types
-        raise DataError(f"{shown(path)} is damaged or not a NumPy archive: {error}") from error
+        raise DataError(f"{shown(path)} is damaged or not a NumPy archive: {_line(error)}") from error
     if array.dtype.kind not in "biuf":
         raise DataError(f"{shown(path)} must hold numbers. It has dtype {array.dtype}")
     return array

@@ -209,6 +209,7 @@ class Description(_Strict):
             with `{split}` in the pattern of the images a text for it.
         seed: of the shares.
         input_size: height and width of the network's input.
+        skip_damaged: whether damaged images are left out, with a warning.
     """
 
     images: Images
@@ -218,6 +219,7 @@ class Description(_Strict):
     ] = pydantic.Field(default_factory=dict)
     seed: int = 0
     input_size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = None
+    skip_damaged: bool = False
 
     @pydantic.field_validator("images", mode="before")
     @classmethod

@@ -43,7 +43,8 @@ def decode(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Decoded:
         )
     if numbers.ndim == 3 and numbers.shape[2] == 1:
         numbers = numbers[..., 0]
-    return _DECODERS[meaning](numbers, label, path)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, an error later
+        return _DECODERS[meaning](numbers, label, path)
 
 
 # === Classes ===

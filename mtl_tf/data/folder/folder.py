@@ -46,7 +46,7 @@ class Folder(DenseDataset):
             description, else the size of the first image.
         description: the content of `data.yaml`; by default the file is read.
         skip_damaged: read all files now, and leave out images that are damaged or have a damaged
-            label, with a warning that counts them.
+            label, with a warning that counts them; by default as the description says.
         **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Attributes:
@@ -79,7 +79,7 @@ class Folder(DenseDataset):
         tasks: Iterable[str] | None = None,
         input_shape: Sequence[int] | None = None,
         description: Mapping[str, Any] | None = None,
-        skip_damaged: bool = False,
+        skip_damaged: bool | None = None,
         **options: Any,
     ) -> None:
         self.root = pathlib.Path(root).expanduser()
@@ -107,7 +107,7 @@ class Folder(DenseDataset):
         split_of = {image_id: match.split for image_id, match in self._images.items()}
         splits = split_ids(self.root, self.description, split_of)
         super().__init__(names, available, splits, input_shape, **options)
-        if skip_damaged:
+        if self.description.skip_damaged if skip_damaged is None else skip_damaged:
             self._leave_out_damaged()
 
     def paths(self, image_id: str) -> dict[str, pathlib.Path]:
