@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         0; 1 if data are damaged or a run failed; 2 for invalid input or a missing package, with an
-        error on standard error; 130 after Ctrl-C.
+        error on standard error; 130 after Ctrl-C, 143 after SIGTERM.
     """
     try:
         with imports_of_extra("The command line", "experiments"):

@@ -255,7 +255,9 @@ def read_archived_array(path: pathlib.Path) -> np.ndarray:
             raise ValueError(f"it unpacks to more than {_MAX_ARCHIVED_BYTES >> 20} MiB")
         array = decode_npy(content, size)
     except Exception as error:  # zlib, zipfile and NumPy raise many types
-        raise DataError(f"{shown(path)} is damaged or not a NumPy archive: {_line(error)}") from error
+        raise DataError(
+            f"{shown(path)} is damaged or not a NumPy archive: {_line(error)}"
+        ) from error
     if array.dtype.kind not in "biuf":
         raise DataError(f"{shown(path)} must hold numbers. It has dtype {array.dtype}")
     return array

@@ -6,6 +6,8 @@
 `PRESETS`        named configurations: `demo`, `quick`, `realtime`, the rows of the survey
 `load_data`      the data set of a configuration
 `run`            prepare, train, evaluate, collect, report into one folder
+`Rows`           progress of a run: a row for each epoch, and the time left
+`JsonLines`      progress for other programs; `Silent` for none
 ================ ==========================================================
 """
 
@@ -15,6 +17,7 @@ with imports_of_extra(__name__, "experiments"):
     from mtl_tf.experiments.config import Config, make_config
     from mtl_tf.experiments.from_config import load_data
     from mtl_tf.experiments.presets import PRESETS
+    from mtl_tf.experiments.progress import JsonLines, Rows, Silent
     from mtl_tf.experiments.run import run
 
-__all__ = ["PRESETS", "Config", "load_data", "make_config", "run"]
+__all__ = ["PRESETS", "Config", "JsonLines", "Rows", "Silent", "load_data", "make_config", "run"]

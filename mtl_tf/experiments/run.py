@@ -22,6 +22,7 @@ from mtl_tf.experiments.from_config import (
     load_data,
     predicted_tasks,
 )
+from mtl_tf.experiments.progress import Progress, Rows
 from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.optional_packages import optional_import
@@ -78,7 +79,7 @@ def run(
     out: str | os.PathLike[str],
     resume: bool = False,
     tensorboard: bool = False,
-    verbose: str | int = "auto",
+    progress: Progress | None = None,
     baseline: Iterable[str | os.PathLike[str]] = (),
 ) -> dict[str, Any]:
     """Train, evaluate and report.
@@ -92,7 +93,8 @@ def run(
         out: folder of the run; created if missing.
         resume: continue from the backup in `out`; a finished run is evaluated and reported again.
         tensorboard: write TensorBoard logs to `out/tensorboard`.
-        verbose: Keras' verbosity of training.
+        progress: what is reported meanwhile: `mtl_tf.experiments.Rows()` (the default), `Silent()`
+            or `JsonLines()`.
         baseline: folders of finished single-task runs, the reference of the Delta-m that selects
             the best epoch; unless there is one for every task, the trivial baseline is.
 
@@ -105,14 +107,18 @@ def run(
         ValueError: if `out` holds a run and `resume` is not given, or one of another configuration
             or other data, or another process runs there.
     """
-    prepared = prepare(config, pathlib.Path(out), resume, baseline)
+    progress = progress or Rows()
+    with progress.stage("Preparing data and network"):
+        prepared = prepare(config, pathlib.Path(out), resume, baseline)
     with run_folder.lock_folder(prepared.folder, config, prepared.fingerprint):
-        trained = train(prepared, tensorboard, verbose)
-        results = evaluate(
-            prepared.folder, trained.network, prepared.dataset, config.edge_tolerance
-        )
-        summary = collect(prepared, trained, results)
-        report(prepared, trained.network, summary)
+        trained = train(prepared, tensorboard, progress)
+        with progress.stage("Evaluating"):
+            results = evaluate(
+                prepared.folder, trained.network, prepared.dataset, config.edge_tolerance
+            )
+        with progress.stage("Writing the report"):
+            summary = collect(prepared, trained, results)
+            report(prepared, trained.network, summary)
     return summary
 
 
@@ -130,18 +136,19 @@ def prepare(
     return Prepared(config, folder, dataset, fingerprint, trainer, single_task)
 
 
-def train(prepared: Prepared, tensorboard: bool, verbose: str | int) -> Trained:
+def train(prepared: Prepared, tensorboard: bool, progress: Progress) -> Trained:
     """Train from the backup in the folder, if there is one, and write the network.
 
     The weights are those of the best epoch.
     """
     config, folder, dataset = prepared.config, prepared.folder, prepared.dataset
     network = prepared.trainer.network
-    baseline = trivial_results(config, dataset)
+    with progress.stage("Trivial baseline"):
+        baseline = trivial_results(config, dataset)
     has_single_task = set(baseline) <= set(prepared.single_task)
     reference = prepared.single_task if has_single_task else baseline
     best = best_epoch.keep_best(config, folder, dataset, reference)
-    history = _fit(prepared, best, tensorboard, verbose)
+    history = _fit(prepared, best, tensorboard, progress)
     best.restore(network)
     kept = {
         "epoch": config.epochs if best.epoch is None else best.epoch + 1,
@@ -204,7 +211,7 @@ def trivial_results(config: Config, dataset: data.DenseDataset) -> Results:
 
 
 def _fit(
-    prepared: Prepared, best: training.KeepBest, tensorboard: bool, verbose: str | int
+    prepared: Prepared, best: training.KeepBest, tensorboard: bool, progress: Progress
 ) -> list[dict[str, float]]:
     """Train and return the logs of all epochs, with those of the backup."""
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
@@ -217,14 +224,19 @@ def _fit(
     if tensorboard:
         optional_import("tensorboard", "Writing TensorBoard logs")
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
-    trainer.fit(
-        prepared.dataset.train(),
-        validation_data=prepared.dataset.val(),
-        epochs=config.epochs,
-        initial_epoch=backup.epoch,
-        callbacks=callbacks,
-        verbose=verbose,
-    )
+    rows = progress.callback(trainer.tasks, config.epochs, config.batch_size)
+    with training.stop_on_signals(backup) as stop:
+        try:
+            trainer.fit(
+                prepared.dataset.train(),
+                validation_data=prepared.dataset.val(),
+                epochs=config.epochs,
+                initial_epoch=backup.epoch,
+                callbacks=[*callbacks, rows, stop],
+                verbose=0,
+            )
+        finally:
+            rows.on_train_end()
     if backup.epoch < config.epochs:
         raise ValueError(
             f"The loss became NaN or infinite in epoch {backup.epoch + 1}: start again in another "

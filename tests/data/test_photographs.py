@@ -2,6 +2,7 @@
 
 import io
 import runpy
+import types
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image, ImageOps
 import mtl_tf as mtl
 from mtl_tf import cli
 from mtl_tf.data.files import decode_image, read_image, read_map
-from mtl_tf.deployment.export import _images
+from mtl_tf.deployment.inputs import images_for
 from mtl_tf.deployment.predict import Predictor, predict_files
 from tests.helpers.inputs import tiny_backbone
 
@@ -155,8 +156,9 @@ def test_maps_fit_the_photograph_as_it_is_seen(orientation, model_path, tmp_path
     with Image.open(written) as picture:
         np.testing.assert_array_equal(turned, np.asarray(picture))
     assert turned.shape == seen.shape
-    (image,) = _images([tmp_path / "photo.jpg"], 24, 24)
-    (upright,) = _images([tmp_path / "upright.png"], 24, 24)
+    network = types.SimpleNamespace(input_shape=(None, 24, 24, 3))
+    (image,) = images_for(network, [tmp_path / "photo.jpg"])
+    (upright,) = images_for(network, [tmp_path / "upright.png"])
     np.testing.assert_array_equal(image, upright)
     example = runpy.run_path("examples/predict_photo.py")["main"]
     for name in ("photo.jpg", "upright.png"):

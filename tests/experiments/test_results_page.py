@@ -19,7 +19,7 @@ def run(tmp_path_factory):
         tasks=("semseg", "depth"), height=32, width=48, train_size=8, val_size=2, epochs=2,
         batch_size=4,
     )  # fmt: skip
-    return folder, experiments.run(config, folder, verbose=0)
+    return folder, experiments.run(config, folder, progress=experiments.Silent())
 
 
 def test_a_run_is_stored_and_becomes_a_page(run, tmp_path):

@@ -153,9 +153,8 @@ class Backup(keras.callbacks.Callback):
         done = batch + 1
         is_step = self.every_steps is not None and done - self.step >= self.every_steps
         is_time = self.every_minutes is not None and now - self._saved > 60 * self.every_minutes
-        if (is_step or is_time) and math.isfinite((logs or {}).get("loss", 0.0)):
-            self.step = done
-            self._save(self._earlier_s + now - self._begun)
+        if is_step or is_time:
+            self.save_step(done, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save the state and the logs of a finished epoch, unless its loss is not finite."""
@@ -174,6 +173,17 @@ class Backup(keras.callbacks.Callback):
         self._earlier_s = 0.0
         self._save(0.0)
         self._ended = time.monotonic()
+
+    def save_step(self, step: int, logs: dict[str, Any] | None = None) -> None:
+        """Save within an epoch, unless the loss is not finite.
+
+        Args:
+            step: number of finished steps of the epoch.
+            logs: of the epoch so far.
+        """
+        if math.isfinite((logs or {}).get("loss", 0.0)):
+            self.step = step
+            self._save(self._earlier_s + time.monotonic() - self._begun)
 
     def _save(self, epoch_s: float) -> None:
         states = [variable.numpy().tolist() for variable in random_states(self.model)]

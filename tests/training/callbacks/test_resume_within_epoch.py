@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 import mtl_tf as mtl
-from mtl_tf.experiments import run
+from mtl_tf.experiments import Silent, run
 from mtl_tf.experiments.config import make_config
 from tests.helpers.inputs import batch, tiny_model
 from tests.helpers.slow import slow_but
@@ -443,12 +443,12 @@ def test_a_run_with_a_short_time_limit_advances(tmp_path, monkeypatch):
         patch.setattr(mtl.training.Backup, "_save", save_thrice)
         for _ in range(3):
             with pytest.raises(KilledError):
-                run(config, tmp_path / "run", resume=True, verbose=0)
+                run(config, tmp_path / "run", resume=True, progress=Silent())
             steps.append(mtl.training.Backup(tmp_path / "run" / "backup").step)
             saved.clear()
     assert steps == [3, 6, 9]
-    resumed = run(config, tmp_path / "run", resume=True, verbose=0)
-    whole = run(config, tmp_path / "whole", verbose=0)
+    resumed = run(config, tmp_path / "run", resume=True, progress=Silent())
+    whole = run(config, tmp_path / "whole", progress=Silent())
     for name, value in whole["history"][0].items():
         if name not in NOT_COMPARED:
             assert resumed["history"][0][name] == pytest.approx(value, rel=1e-4), name

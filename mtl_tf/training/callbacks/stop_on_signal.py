@@ -1,0 +1,88 @@
+"""Callback: finish the step, save the backup and stop when the process is asked to end."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import keras
+
+from mtl_tf.training.callbacks.backup import Backup
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end, by Ctrl-C or another program.
+
+    Attributes:
+        signal: that asked for it.
+        is_saved: whether a backup holds all finished steps.
+    """
+
+    def __init__(self, number: int, is_saved: bool = False) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.signal, self.is_saved = number, is_saved
+
+
+@contextlib.contextmanager
+def stop_on_signals(backup: Backup) -> Iterator[keras.callbacks.Callback]:
+    """Make Ctrl-C and SIGTERM end `fit` after a step, with a backup of it.
+
+    A second Ctrl-C ends it at once. In other threads than the main one signals do what they did.
+
+    Examples:
+        >>> backup = mtl.training.Backup("run/backup")
+        >>> with mtl.training.stop_on_signals(backup) as stop:  # doctest: +SKIP
+        ...     trainer.fit(dataset, epochs=100, callbacks=[backup, stop])
+
+    Args:
+        backup: the callback that saves.
+
+    Yields:
+        The callback to put after `backup`.
+
+    Raises:
+        Stopped: when a signal has come; a `KeyboardInterrupt`.
+    """
+    callback = _StopOnSignal(backup)
+    if threading.current_thread() is not threading.main_thread():
+        yield callback
+        return
+    before = {number: signal.signal(number, callback.note) for number in _SIGNALS}
+    try:
+        yield callback
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _StopOnSignal(keras.callbacks.Callback):
+    def __init__(self, backup: Backup) -> None:
+        super().__init__()
+        self.backup = backup
+        self.received: int | None = None
+
+    def note(self, number: int, _frame: FrameType | None) -> None:
+        """Remember a signal; at the second one stop at once."""
+        if self.received is not None:
+            raise Stopped(number)
+        self.received = number
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save and stop, if a signal has come; not in steps that a resumed run skips."""
+        if self.received is not None and batch >= self.backup.step:
+            self.backup.save_step(batch + 1, logs)
+            raise Stopped(self.received, is_saved=True)
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop within a validation; the epoch is in the backup up to its last save."""
+        if self.received is not None:
+            raise Stopped(self.received)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop at the end of an epoch, which the backup holds."""
+        if self.received is not None:
+            raise Stopped(self.received, is_saved=True)
