@@ -28,48 +28,70 @@ These are imported on first use and need the packages of an extra:
 ========================= ============= =======================================
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
 from mtl_tf.optional_packages import imports_of_extra
+from mtl_tf.startup import IS_COMMAND, on_first_use
 
-with imports_of_extra(
-    "mtl_tf", "cpu", ', or "mtl-tf[cuda]" for NVIDIA GPUs; "mtl-tf[cpu,all]" adds data and reports'
-):
-    from mtl_tf import (
-        architectures,
-        backbones,
-        balancing,
-        heads,
-        layers,
-        losses,
-        metrics,
-        ops,
-        tasks,
-        training,
-        weights,
-    )
-    from mtl_tf.targets import TargetKind
-    from mtl_tf.tasks import TASKS, Task
-    from mtl_tf.training import MultiTaskTrainer
+_PARTS = (
+    "architectures",
+    "backbones",
+    "balancing",
+    "data",
+    "deployment",
+    "evaluation",
+    "experiments",
+    "heads",
+    "layers",
+    "losses",
+    "metrics",
+    "ops",
+    "surveys",
+    "tasks",
+    "training",
+    "weights",
+)
+_MODULES = {
+    **{name: name for name in _PARTS},
+    "MultiTaskTrainer": "training",
+    "TASKS": "tasks",
+    "TargetKind": "targets",
+    "Task": "tasks",
+    "from_preset": "deployment",
+}
 
-_ON_FIRST_USE = ("data", "deployment", "evaluation", "experiments", "surveys")
+if TYPE_CHECKING or not IS_COMMAND:
+    with imports_of_extra(
+        "mtl_tf",
+        "cpu",
+        ', or "mtl-tf[cuda]" for NVIDIA GPUs; "mtl-tf[cpu,all]" adds data and reports',
+    ):
+        from mtl_tf import (
+            architectures,
+            backbones,
+            balancing,
+            heads,
+            layers,
+            losses,
+            metrics,
+            ops,
+            tasks,
+            training,
+            weights,
+        )
+        from mtl_tf.targets import TargetKind
+        from mtl_tf.tasks import TASKS, Task
+        from mtl_tf.training import MultiTaskTrainer
+
 if TYPE_CHECKING:
     from mtl_tf import data, deployment, evaluation, experiments, surveys
     from mtl_tf.deployment import from_preset
 else:  # hidden from type checkers, so that they report misspelt names
-
-    def __getattr__(name: str) -> object:
-        """Import what needs the packages of an extra (PEP 562)."""
-        if name == "from_preset":
-            return importlib.import_module(f"{__name__}.deployment").from_preset
-        if name not in _ON_FIRST_USE:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return importlib.import_module(f"{__name__}.{name}")
+    __getattr__ = on_first_use(__name__, _MODULES)
 
     def __dir__() -> list[str]:
-        """List the modules that are not imported yet as well."""
-        return sorted({*globals(), *_ON_FIRST_USE, "from_preset"})
+        """List the names that are not imported yet as well."""
+        return sorted({*globals(), *_MODULES})
 
 
 __version__ = "0.1.0"

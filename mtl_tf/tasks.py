@@ -104,7 +104,7 @@ class Task:
                 f"class_colours of task {self.name!r} must have three numbers of 0 to 255 for each "
                 f"of its {self.channels} classes. Received: {self.class_colours!r}"
             )
-        return colours
+        return tuple((int(r), int(g), int(b)) for r, g, b in colours)
 
     def new_metrics(self) -> list[keras.metrics.Metric]:
         """Return new metric objects.

@@ -9,10 +9,10 @@ from PIL import Image
 
 from mtl_tf import data, evaluation
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.data.files import shown
 from mtl_tf.data.sample import checked_sample
 from mtl_tf.experiments.terminal import say
 from mtl_tf.tasks import as_tasks
+from mtl_tf.text import shown
 
 _MAX_ROWS = 12
 _CELL_WIDTH = 192

@@ -4,8 +4,6 @@ import argparse
 import pathlib
 
 from mtl_tf.cli.options import Subparsers, split_list
-from mtl_tf.evaluation import ImageStates, comparison
-from mtl_tf.experiments import plugins
 from mtl_tf.experiments.terminal import say
 
 
@@ -23,6 +21,9 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Print the differences between two runs on the same images."""
+    from mtl_tf.evaluation import ImageStates, comparison
+    from mtl_tf.experiments import plugins
+
     if options.tasks:
         plugins.load_tasks(split_list(options.tasks))  # imports the classes of their metrics
     first, second = (ImageStates.load(path) for path in (options.first, options.second))

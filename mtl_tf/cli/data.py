@@ -2,15 +2,15 @@
 
 import argparse
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mtl_tf import data
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.cli.check_data import check_data
 from mtl_tf.cli.options import Subparsers
-from mtl_tf.data.files import shown
-from mtl_tf.experiments import plugins
 from mtl_tf.experiments.terminal import say
+from mtl_tf.text import shown
+
+if TYPE_CHECKING:
+    from mtl_tf.data import DenseDataset
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
@@ -61,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list(_options: argparse.Namespace) -> int:
+    from mtl_tf import data
+
     for name, row in data.TABLE.items():
         say(f"{name:16} {', '.join(row.tasks)} ({row.source})")
     return 0
@@ -68,10 +70,12 @@ def _list(_options: argparse.Namespace) -> int:
 
 def _init(options: argparse.Namespace) -> int:
     """Write a first data.yaml and print what could not be decided."""
-    path = options.root / data.folder.FILE
+    from mtl_tf.data import folder
+
+    path = options.root / folder.FILE
     if path.exists() and not options.force:
         raise ValueError(f"{path} exists: edit it, or replace it with --force")
-    text, questions = data.folder.draft(options.root)
+    text, questions = folder.draft(options.root)
     write_atomically(path, text)
     say(shown(path))
     for question in questions:
@@ -80,8 +84,11 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
-def _open(options: argparse.Namespace, **arguments: Any) -> data.DenseDataset:
+def _open(options: argparse.Namespace, **arguments: Any) -> "DenseDataset":
     """Open the data set of an action with all its tasks."""
+    from mtl_tf import data
+    from mtl_tf.experiments import plugins
+
     name, root = options.data, options.root
     if name is None:
         files = {"folder": root / data.folder.FILE, "packed": root / "index.json"}
@@ -95,6 +102,8 @@ def _open(options: argparse.Namespace, **arguments: Any) -> data.DenseDataset:
 
 def _check(options: argparse.Namespace) -> int:
     """Read a whole data set; return 1 if an item is damaged."""
+    from mtl_tf.cli.check_data import check_data
+
     dataset = _open(options, input_shape=(1, 1, 3), check_files=False)
     problems = check_data(dataset, options.root, options.sheet)
     for problem in problems:
@@ -103,10 +112,14 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    data.pack(_open(options), options.out, options.shard_mib << 20, verbose=True)
+    from mtl_tf.data import pack
+
+    pack(_open(options), options.out, options.shard_mib << 20, verbose=True)
     return 0
 
 
 def _unpack(options: argparse.Namespace) -> int:
-    data.unpack(options.packed, options.out, verbose=True)
+    from mtl_tf.data import unpack
+
+    unpack(options.packed, options.out, verbose=True)
     return 0

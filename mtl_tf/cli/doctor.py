@@ -4,11 +4,6 @@ import argparse
 import os
 import platform
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-import mtl_tf
 from mtl_tf.cli.options import Subparsers
 from mtl_tf.experiments.terminal import say
 
@@ -27,6 +22,12 @@ def run(_options: argparse.Namespace) -> int:
 
 def diagnosis() -> dict[str, str]:
     """Return facts about this installation by name; run the native Gramian if it is available."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import mtl_tf
+
     status = mtl_tf.ops.native_status()
     devices = [device.name for device in tf.config.list_physical_devices()]
     facts = {

@@ -6,10 +6,7 @@ import pathlib
 
 from mtl_tf.atomic_files import read_summary, write_atomically
 from mtl_tf.cli.options import Subparsers
-from mtl_tf.deployment import load_network
-from mtl_tf.experiments import load_data
 from mtl_tf.experiments.config import read_config
-from mtl_tf.experiments.run import evaluate
 from mtl_tf.experiments.terminal import say
 
 
@@ -36,6 +33,10 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the model of a run again and print the results."""
+    from mtl_tf.deployment import load_network
+    from mtl_tf.experiments.from_config import load_data
+    from mtl_tf.experiments.run import evaluate
+
     config = read_config(options.run / "config.json")
     if options.root is not None:
         config = config.model_copy(update={"root": options.root})

@@ -4,8 +4,6 @@ import argparse
 import pathlib
 
 from mtl_tf.cli.options import Subparsers
-from mtl_tf.deployment import export_model, export_preset, load_network
-from mtl_tf.deployment.presets import model_file
 from mtl_tf.experiments.terminal import say
 
 
@@ -30,6 +28,9 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Write the model in another format and print the largest differences."""
+    from mtl_tf.deployment import export_model, export_preset, load_network
+    from mtl_tf.deployment.presets import model_file
+
     if options.format == "preset":
         differences = export_preset(options.model, options.out, options.photos)
     else:

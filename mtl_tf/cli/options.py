@@ -8,8 +8,7 @@ import types
 import typing
 from typing import Any
 
-from mtl_tf.data.folder.yaml_files import read_yaml
-from mtl_tf.experiments import Config, make_config
+from mtl_tf.experiments.config import Config, make_config
 
 Subparsers: typing.TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -103,6 +102,8 @@ def read_options(path: pathlib.Path | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
+    from mtl_tf.data.folder.yaml_files import read_yaml
+
     values, as_written = read_yaml(path, "options")
     numbers = int | float | datetime.date
     texts = {key for key in (*_TEXTS, "preset") if isinstance(values.get(key), numbers)}

@@ -4,15 +4,17 @@ import argparse
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
+from mtl_tf import __version__
 from mtl_tf.cli import compare, data, doctor, evaluate, export, predict, survey, train, tune
-from mtl_tf.data import DataError
+from mtl_tf.cli.tensorflow_log import import_library
 from mtl_tf.experiments.terminal import printable, printable_warnings, say
-from mtl_tf.training import Stopped
+from mtl_tf.text import suggestion
 
+_MAX_NAMES = 12  # in an error with a suggestion
 COMMANDS = (train, survey, tune, evaluate, compare, predict, export, data, doctor)
 
 
@@ -21,13 +23,14 @@ def run_command(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with printable_warnings(), _terminated_like_interrupted():
+            import_library(options.verbose)
             return options.command(options)
     except (TypeError, ValueError, OSError, ImportError, RuntimeError) as error:
         text = str(error) or type(error).__name__
         say(f"mtl-tf: {text}", error=True)
-        return 1 if isinstance(error, DataError) else 2
+        return 1 if type(error).__name__ == "DataError" else 2
     except KeyboardInterrupt as stop:
-        number = getattr(stop, "signal", signal.SIGINT)
+        number = getattr(stop, "number", signal.SIGINT)
         where = "; its backup holds the last step" if getattr(stop, "is_saved", False) else ""
         say(f"mtl-tf: stopped{where}. Continue a run with --resume", error=True)
         return 128 + number
@@ -38,7 +41,9 @@ def _terminated_like_interrupted() -> Iterator[None]:
     """Make SIGTERM raise an error like Ctrl-C, so that files and locks are released."""
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        raise Stopped(number)
+        error = KeyboardInterrupt()
+        error.number = number  # type: ignore[attr-defined]  # as in `mtl_tf.training.Stopped`
+        raise error
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -51,15 +56,40 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser with printable errors: they repeat the text of the command line."""
+    """A parser with short, printable errors: what is wrong, and what was probably meant."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        name, _, known = message.partition("(choose from ")
+        if known:
+            wrong = name.rpartition("invalid choice: ")[2].strip(" '")
+            names = [choice.strip(" ')") for choice in known.split(",")]
+            hint = suggestion(wrong, names)
+            is_short = not hint or len(names) <= _MAX_NAMES
+            message = f"{name.strip()}.{hint}" + f" Known: {', '.join(names)}" * is_short
+        elif message.startswith("unrecognized arguments: "):
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            wrong = message.partition(": ")[2].split()[0].partition("=")[0]
+            message += f".{suggestion(wrong, flags)}".removesuffix(".")
+        say(f"{self.prog}: {printable(message)}\nSee {self.prog} --help", error=True)
+        raise SystemExit(2)
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """Parse, and name unknown options with the flags of their command."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            command = getattr(parsed, "parser", self)
+            command.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="mtl-tf", description="Multi-task learning for dense prediction.")
+    parser.add_argument("--version", action="version", version=f"mtl_tf {__version__}")
+    parser.add_argument("--verbose", action="store_true", help="show TensorFlow's own log lines")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        command.add_parser(subparsers).set_defaults(command=command.run)
+        of_command = command.add_parser(subparsers)
+        of_command.set_defaults(command=command.run, parser=of_command)
     return parser

@@ -5,11 +5,8 @@ import pathlib
 from typing import Any
 
 from mtl_tf.cli.options import Subparsers, split_list
-from mtl_tf.data.files import shown
-from mtl_tf.deployment.predict import Predictor, photographs, predict_all
-from mtl_tf.experiments import plugins
 from mtl_tf.experiments.terminal import say
-from mtl_tf.tasks import TASKS
+from mtl_tf.text import shown
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
@@ -30,6 +27,10 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Write coloured maps and print their paths."""
+    from mtl_tf.deployment.predict import Predictor, photographs, predict_all
+    from mtl_tf.experiments import plugins
+    from mtl_tf.tasks import TASKS
+
     for photo in options.photos:
         if not photo.exists():
             raise FileNotFoundError(f"{photo} is missing")

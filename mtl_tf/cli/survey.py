@@ -3,15 +3,15 @@
 import argparse
 import pathlib
 
-from mtl_tf import surveys
 from mtl_tf.cli.options import Subparsers, add_limits, read_options, split_list
+from mtl_tf.experiments.presets import SURVEYS
 from mtl_tf.experiments.terminal import say
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add and return the parser of the command."""
     parser = subparsers.add_parser("survey", help="train a grid of cells and write their table")
-    parser.add_argument("--preset", choices=list(surveys.SURVEYS), help="a named survey")
+    parser.add_argument("--preset", choices=list(SURVEYS), help="a named survey")
     parser.add_argument("--architectures", help="names, separated by commas")
     parser.add_argument("--balancings", help="names, separated by commas (default: fixed_weights)")
     parser.add_argument("--seeds", default="0", help="numbers, separated by commas")
@@ -27,7 +27,9 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Train a grid and print its table; return 1 if a cell failed."""
-    preset = surveys.SURVEYS.get(options.preset, {"base": {}, "rows": []})
+    from mtl_tf import surveys
+
+    preset = SURVEYS.get(options.preset, {"base": {}, "rows": []})
     always = read_options(options.config)
     for name in ("data", "root", "tasks"):
         value = getattr(options, name)

@@ -3,21 +3,10 @@
 import argparse
 import json
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from mtl_tf import experiments
 from mtl_tf.cli.options import Subparsers, add_config_options, config_from
-from mtl_tf.evaluation.reporting.tables import formatted
-from mtl_tf.experiments import PRESETS
-from mtl_tf.experiments.from_config import load_tasks
-from mtl_tf.experiments.terminal import printable, say
-from mtl_tf.tasks import Task
+from mtl_tf.experiments.presets import PRESETS
+from mtl_tf.experiments.terminal import say
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
@@ -48,47 +37,25 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Train, evaluate, report, and print the table."""
+    from mtl_tf.experiments.from_config import load_tasks
+    from mtl_tf.experiments.progress import JsonLines, Rows, Silent, print_results
+    from mtl_tf.experiments.run import run as run_experiment
+
     preset, config = config_from(options)
     name = config.data.rpartition(":")[2]
     out = options.out or pathlib.Path("runs") / (preset or name)
-    summary = experiments.run(
+    summary = run_experiment(
         config,
         out,
         resume=options.resume,
         tensorboard=options.tensorboard,
-        progress=_progress(options),
+        progress=JsonLines() if options.json else Silent() if options.quiet else Rows(),
         baseline=options.baseline,
     )
     if options.json:
         say(json.dumps({"results": summary["results"], "folder": str(out)}))
         return 0
-    Console(soft_wrap=True).print(_table(summary, load_tasks(config)))
+    print_results(summary, load_tasks(config))
     minutes = summary["environment"]["training_s"] / 60
     say(f"Trained for {minutes:.1f} minutes. Report: {out / 'report.html'}")
     return 0
-
-
-def _progress(options: argparse.Namespace) -> experiments.Silent:
-    if options.json:
-        return experiments.JsonLines()
-    return experiments.Silent() if options.quiet else experiments.Rows()
-
-
-def _table(summary: dict[str, Any], tasks: Mapping[str, Task]) -> Table:
-    """Return the main metric of each task, beside the trivial baseline."""
-    table = Table("task", "metric", box=box.SIMPLE_HEAD)
-    for title in ("model", "trivial baseline"):
-        table.add_column(title, justify="right")
-    for name, metrics in summary["results"].items():
-        metric, task = tasks[name].main_metric, tasks[name]
-        arrow = "↑" if task.higher_is_better else "↓"
-        values = (metrics[metric], summary["baseline"][name][metric])
-        texts = [formatted(metric, value, task) for value in values]
-        is_better = (values[0] - values[1]) * (1 if task.higher_is_better else -1) > 0
-        table.add_row(
-            Text(printable(name)),
-            f"{metric} {arrow}",
-            Text(texts[0], "bold green" if is_better else "bold"),
-            texts[1],
-        )
-    return table

@@ -3,11 +3,9 @@
 import argparse
 import pathlib
 
-from mtl_tf import surveys
 from mtl_tf.cli.options import Subparsers, add_config_options, add_limits, config_from, split_list
-from mtl_tf.experiments import PRESETS
+from mtl_tf.experiments.presets import PRESETS
 from mtl_tf.experiments.terminal import say
-from mtl_tf.surveys.tune import SEARCHED
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
@@ -17,7 +15,11 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--config", type=pathlib.Path, help="a YAML or JSON file of options")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the study")
     parser.add_argument("--trials", type=int, default=20, help="finished trials in the study")
-    parser.add_argument("--search", default=",".join(SEARCHED), help="options, separated by commas")
+    parser.add_argument(
+        "--search",
+        default="learning_rate,loss_weights",
+        help="options, separated by commas (default: both, learning_rate,loss_weights)",
+    )
     parser.add_argument(
         "--baseline", type=pathlib.Path, nargs="*", default=[], metavar="RUN", help="see train"
     )
@@ -28,6 +30,8 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Search and print the trials."""
+    from mtl_tf import surveys
+
     _, config = config_from(options)
     surveys.tune(
         config,

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 
 from mtl_tf.data.sample import DataError
 from mtl_tf.targets import LARGEST_DEPTH_M
+from mtl_tf.text import shown
 
 _FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "AVIF", "GIF", "PPM", "TIFF")
 _REFUSED = {
@@ -34,16 +35,6 @@ _MAX_MATLAB_SIZE = 1 << 28  # elements of a variable of a MATLAB file
 _MAX_ARCHIVED_BYTES = 1 << 30
 _MAX_INTEGER_METRES = 100  # larger integers are in another unit
 _MAX_NORMAL_LENGTH = 2.0
-
-
-def shown(text: object, keep: str = "") -> str:
-    """Return text for one line of a message, with control and invisible characters escaped.
-
-    Args:
-        text: any object.
-        keep: unprintable characters that are not escaped.
-    """
-    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in str(text))
 
 
 def require_file(path: pathlib.Path) -> None:

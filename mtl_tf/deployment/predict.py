@@ -14,9 +14,10 @@ from PIL import Image
 
 from mtl_tf import data
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.data.files import read_image, shown
+from mtl_tf.data.files import read_image
 from mtl_tf.deployment.predictor import Predictor
 from mtl_tf.deployment.video import write_video
+from mtl_tf.text import shown
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")

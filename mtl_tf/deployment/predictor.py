@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from mtl_tf import evaluation
 from mtl_tf.atomic_files import read_json
-from mtl_tf.data.files import shown
 from mtl_tf.deployment.inputs import as_photo, network_input
 from mtl_tf.deployment.presets import model_file
 from mtl_tf.deployment.saved_models import Saved, load_saved
 from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
+from mtl_tf.text import shown
 
 _MAX_MAP_SIZE = 1 << 29  # numbers in the raw prediction of a task at the photograph's size
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import keras
 
-from mtl_tf.data.files import leads_out, shown
+from mtl_tf.data.files import leads_out
 from mtl_tf.task_config import tasks_from_config
 from mtl_tf.tasks import TASKS, Task, as_tasks
+from mtl_tf.text import shown
 from mtl_tf.training import MultiTaskTrainer
 from mtl_tf.training.preset import MODEL_FILE
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from mtl_tf.data import DataError
-from mtl_tf.data.files import require_file, shown
+from mtl_tf.data.files import require_file
+from mtl_tf.text import shown
 
 _MAX_SIDE = 4096  # pixels; most codecs support little more
 

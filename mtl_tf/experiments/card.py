@@ -8,8 +8,7 @@ from typing import Any
 
 from mtl_tf import weights
 from mtl_tf.evaluation.reporting.tables import formatted, in_markdown, markdown_table
-from mtl_tf.experiments import plugins
-from mtl_tf.experiments.config import Config
+from mtl_tf.experiments.config import Config, without_folder
 from mtl_tf.tasks import Task, TasksLike, as_tasks
 from mtl_tf.typing import Results
 
@@ -25,7 +24,7 @@ def card_of_run(summary: dict[str, Any], tasks: TasksLike) -> dict[str, str]:
     environment = summary["environment"]
     return {
         "Data": (
-            f"Trained on `{plugins.without_folder(config.data)}` (fingerprint "
+            f"Trained on `{without_folder(config.data)}` (fingerprint "
             f"`{environment['data']}`). The terms of that data set hold for the use of these "
             "weights too" + (_weights(config) if config.weights else ".")
         ),

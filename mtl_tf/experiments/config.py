@@ -5,30 +5,29 @@ import os
 import pathlib
 import reprlib
 from collections.abc import Collection
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import pydantic
 
-from mtl_tf import architectures, backbones, balancing, heads
-from mtl_tf import data as data_sets
 from mtl_tf.atomic_files import read_json
-from mtl_tf.data.files import shown
-from mtl_tf.experiments import plugins
 from mtl_tf.experiments.presets import DEFAULT_TASKS, PRESETS
-from mtl_tf.tasks import TASKS
-from mtl_tf.weights import IMAGENET
+from mtl_tf.text import shown, suggestion
 
 _MAX_PROBLEMS = 10
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 200
-_TABLES: dict[str, Any] = {
-    "architecture": architectures.TABLE,
-    "backbone": backbones.TABLE,
-    "head": heads.TABLE,
-}
+_IMAGENET = "imagenet"  # `mtl_tf.weights.IMAGENET`
 
-_DEFINES_TASKS = ("folder", "packed")  # data sets that do
-DatasetText = Annotated[str, pydantic.AfterValidator(plugins.checked_dataset)]
+
+def _checks() -> ModuleType:
+    """Return the checks against the tables of the library, which import TensorFlow."""
+    from mtl_tf.experiments import config_checks
+
+    return config_checks
+
+
+DatasetText = Annotated[str, pydantic.AfterValidator(lambda text: _checks().checked_dataset(text))]
 
 
 class Config(pydantic.BaseModel):
@@ -147,7 +146,7 @@ class Config(pydantic.BaseModel):
     @pydantic.field_validator("root", "weights", mode="before")
     @classmethod
     def _absolute(cls, path: object, info: pydantic.ValidationInfo) -> object:
-        if path is None or "://" in str(path) or (info.field_name, path) == ("weights", IMAGENET):
+        if path is None or "://" in str(path) or (info.field_name, path) == ("weights", _IMAGENET):
             return path
         if not isinstance(path, str | int | os.PathLike):
             raise ValueError("must be the path of a file or folder")
@@ -156,8 +155,7 @@ class Config(pydantic.BaseModel):
     @pydantic.field_validator("tasks")
     @classmethod
     def _tasks(cls, texts: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
-        may_be_of_data = info.data.get("data") in _DEFINES_TASKS
-        return tuple(plugins.checked_task(text, may_be_of_data) for text in texts)
+        return _checks().checked_tasks(texts, info.data.get("data"))
 
     @pydantic.field_validator("architecture_options")
     @classmethod
@@ -171,20 +169,16 @@ class Config(pydantic.BaseModel):
     @pydantic.field_validator("architecture", "backbone", "head")
     @classmethod
     def _listed(cls, name: str, info: pydantic.ValidationInfo) -> str:
-        known = _TABLES[str(info.field_name)]
-        if name not in known:
-            raise ValueError(f"must be one of {', '.join(known)}")
-        return name
+        return _checks().listed(str(info.field_name), name)
 
     @pydantic.field_validator("balancing")
     @classmethod
     def _known(cls, name: str) -> str:
-        return balancing.canonical_name(name)
+        return _checks().canonical_name(name)
 
     @pydantic.model_validator(mode="after")
     def _root_where_needed(self) -> "Config":
-        row = data_sets.TABLE.get(self.data)
-        if row is not None and row.needs_root and self.root is None:
+        if self.root is None and _checks().needs_root(self.data):
             raise ValueError(
                 f"root: data {self.data!r} needs the folder of the data set (--root FOLDER)"
             )
@@ -192,7 +186,7 @@ class Config(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _roles_of_known_tasks(self) -> "Config":
-        if all(task in TASKS for task in self.tasks):
+        if all(task in _checks().TASKS for task in self.tasks):
             self.check_task_names(self.tasks)
         return self
 
@@ -219,7 +213,7 @@ class Config(pydantic.BaseModel):
                 "best_by: must be delta_m or one of the tasks that are predicted. "
                 f"Received: {_SHORT.repr(self.best_by)}"
             )
-        unknown = [name for name in self.loss_weights if name not in {*names, *TASKS}]
+        unknown = [name for name in self.loss_weights if name not in {*names, *_checks().TASKS}]
         if unknown:
             raise ValueError(
                 f"loss_weights: must have names of tasks ({', '.join(names)}). "
@@ -236,14 +230,20 @@ class Config(pydantic.BaseModel):
         if self.weights is not None:
             values["weights"] = pathlib.Path(self.weights).name
         if "data" in values:
-            values["data"] = plugins.without_folder(self.data)
+            values["data"] = without_folder(self.data)
         if "tasks" in values:
-            values["tasks"] = [plugins.without_folder(task) for task in self.tasks]
+            values["tasks"] = [without_folder(task) for task in self.tasks]
         return values
 
     def to_json(self) -> str:
         """Return the configuration as JSON text."""
         return self.model_dump_json(indent=2)
+
+
+def without_folder(text: str) -> str:
+    """Return a reference to code without the folder of its file; any other text as it is."""
+    source, _, name = text.rpartition(":")
+    return f"{pathlib.Path(source).name}:{name}" if source.endswith(".py") else text
 
 
 def make_config(preset: str | None = None, **values: Any) -> Config:
@@ -261,27 +261,17 @@ def make_config(preset: str | None = None, **values: Any) -> Config:
             allowed).
     """
     if preset is not None and preset not in PRESETS:
-        raise ValueError(f"Unknown preset {preset!r}. Known: {sorted(PRESETS)}")
+        hint = suggestion(preset, PRESETS)
+        raise ValueError(f"Unknown preset {preset!r}.{hint} Known: {sorted(PRESETS)}")
     merged = {**(PRESETS[preset] if preset else {}), **values}
     if merged.get("data") == "folder" and not {"tasks", "height", "width"} <= values.keys():
-        merged |= {k: v for k, v in _described(merged.get("root")).items() if k not in values}
+        merged |= {
+            k: v for k, v in _checks().described(merged.get("root")).items() if k not in values
+        }
     try:
         return Config(**merged)
     except pydantic.ValidationError as error:
         raise ValueError(_readable(error)) from error
-
-
-def _described(root: object) -> dict[str, Any]:
-    """Return the tasks and the size in the `data.yaml` of a folder; `{}` without one."""
-    if not isinstance(root, str | os.PathLike):
-        return {}
-    folder = pathlib.Path(root).expanduser()
-    if not (folder / data_sets.folder.FILE).is_file():
-        return {}
-    description = data_sets.folder.read_description(folder)
-    size = description.input_size
-    of_size = dict(zip(("height", "width"), size, strict=True)) if size is not None else {}
-    return {"tasks": tuple(description.tasks), **of_size}
 
 
 def read_config(path: pathlib.Path) -> Config:
@@ -308,7 +298,8 @@ def _readable(error: pydantic.ValidationError) -> str:
     for problem in problems[:_MAX_PROBLEMS]:
         key = shown(".".join(str(part) for part in problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown; known are {', '.join(Config.model_fields)}")
+            known = Config.model_fields
+            lines.append(f"{key}: unknown.{suggestion(key, known)} Known: {', '.join(known)}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             received = f". Received: {_SHORT.repr(problem['input'])}" if key else ""

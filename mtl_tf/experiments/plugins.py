@@ -70,12 +70,6 @@ def checked_dataset(text: str) -> str:
     return _checked_reference(text)
 
 
-def without_folder(text: str) -> str:
-    """Return a reference without the folder of its file; any other text as it is."""
-    source, _, name = text.rpartition(":")
-    return f"{pathlib.Path(source).name}:{name}" if source.endswith(".py") else text
-
-
 def load_tasks(texts: Iterable[str], of_data: Mapping[str, Task] | None = None) -> dict[str, Task]:
     """Load tasks.
 

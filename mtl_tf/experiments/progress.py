@@ -4,12 +4,14 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
+from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from mtl_tf.evaluation.reporting.tables import formatted
@@ -22,7 +24,7 @@ _MIN_COLUMN, _MAX_NAME = 8, 12
 
 
 class Progress(Protocol):
-    """What a run reports while it works."""
+    """Reports of a run while it works."""
 
     def stage(self, text: str) -> contextlib.AbstractContextManager[None]:
         """Enclose a long stage other than training."""
@@ -203,7 +205,7 @@ class _EpochRows(keras.callbacks.Callback):
 
 
 class _Pace:
-    """How fast a run is: steps a second, and the time left of all epochs."""
+    """Speed of a run: steps a second, and the time left of all epochs."""
 
     def __init__(self) -> None:
         self.epoch = self.steps = 0
@@ -285,3 +287,28 @@ def _duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{round(seconds) % 60:02} min"
     return f"{minutes // 60}:{minutes % 60:02} h"
+
+
+def print_results(summary: dict[str, Any], tasks: Mapping[str, Task]) -> None:
+    """Print the main metric of each task, beside the trivial baseline.
+
+    Args:
+        summary: the content of `results.json`.
+        tasks: `{name: task}`.
+    """
+    table = Table("task", "metric", box=box.SIMPLE_HEAD)
+    for title in ("model", "trivial baseline"):
+        table.add_column(title, justify="right")
+    for name, metrics in summary["results"].items():
+        metric, task = tasks[name].main_metric, tasks[name]
+        arrow = "↑" if task.higher_is_better else "↓"
+        values = (metrics[metric], summary["baseline"][name][metric])
+        texts = [formatted(metric, value, task) for value in values]
+        is_better = (values[0] - values[1]) * (1 if task.higher_is_better else -1) > 0
+        table.add_row(
+            Text(printable(name)),
+            f"{metric} {arrow}",
+            Text(texts[0], "bold green" if is_better else "bold"),
+            texts[1],
+        )
+    Console(highlight=False).print(table)

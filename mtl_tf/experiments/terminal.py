@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mtl_tf.data.files import shown
+from mtl_tf.text import shown
 
 
 def printable(text: str) -> str:

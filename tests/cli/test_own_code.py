@@ -134,7 +134,7 @@ def test_an_own_task_on_a_data_set_of_the_library(tmp_path):
         (["--tasks", f"{CODE}/my_tasks.py:warmth"], ["no 'warmth'", "heat"]),
         (["--tasks", "os:getcwd"], ["os:getcwd must be an mtl_tf.Task"]),
         (["--tasks", "no_such_module:heat"], ["ModuleNotFoundError"]),
-        (["--tasks", "warmth"], ["tasks.0: must be one of semseg", "path/to/file.py:NAME"]),
+        (["--tasks", "warmth"], ["tasks: 'warmth' must be one of semseg", "path/to/file.py:NAME"]),
         (["--tasks", f"{TASKS},{TASKS}"], ["each task once"]),
         (["--loss-weights", '{"warmth": 1}'], ["loss_weights", "heat, vehicle_parts", "warmth"]),
         (["--best-by", "depth"], ["best_by", "depth"]),

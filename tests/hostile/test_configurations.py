@@ -45,7 +45,7 @@ FILES = {
     "1e999 of JSON": ('{"weight_decay": 1e999}', "weight_decay"),
     "NaN among free options": ("architecture_options: {a: .nan}", "what JSON can"),
     "a set among free options": ("architecture_options: {a: !!set {b}}", "what JSON can"),
-    "a name with escapes": (f'"{"a" + chr(92)}e[2J": 1', "unknown; known are"),
+    "a name with escapes": (f'"{"a" + chr(92)}e[2J": 1', "unknown. Known: "),
     "10000 unknown names": ("\n".join(f"a{i}: 1" for i in range(4000)), "and 3990 more"),
     "a value of 100000 letters": (f"tasks: {'a' * 100_000}", "tasks"),
     "a file of a megabyte": ("a: " + "b" * (1 << 20), "more than"),

@@ -152,7 +152,7 @@ class Label(_Strict):
                 raise ValueError(
                     f"num_classes is {self.num_classes}, and classes has {names} names"
                 )
-            if meaning == "class colours" and not self._has_colours:
+            if meaning == "class colours" and not self._colour_of:
                 raise ValueError("the encoding 'class colours' needs classes: {name: [r, g, b]}")
         elif self.classes or self.num_classes:
             raise ValueError(f"the encoding {meaning!r} has no classes")
@@ -174,8 +174,10 @@ class Label(_Strict):
         return parse_encoding(self.encoding)[0]
 
     @property
-    def _has_colours(self) -> bool:
-        return isinstance(self.classes, dict) and all(isinstance(k, str) for k in self.classes)
+    def _colour_of(self) -> dict[str, Any]:
+        """`{name: colour}` if the classes have colours, else empty."""
+        classes = self.classes if isinstance(self.classes, dict) else {}
+        return {k: v for k, v in classes.items() if isinstance(k, str)}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -187,9 +189,7 @@ class Label(_Strict):
     @property
     def class_colours(self) -> tuple[tuple[int, ...], ...]:
         """The colours of the classes, or none."""
-        if self._has_colours:
-            return tuple(tuple(colour) for colour in dict(self.classes).values())  # type: ignore[arg-type]
-        return tuple(map(tuple, self.colours))
+        return tuple(map(tuple, self._colour_of.values() or self.colours))
 
     @property
     def channels_of_prediction(self) -> int:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from mtl_tf.data.files import shown
 from mtl_tf.data.folder.numbers import read_numbers
 from mtl_tf.data.folder.patterns import Pattern
 from mtl_tf.data.folder.splits import USUAL_FOLDERS
 from mtl_tf.data.sample import DataError
+from mtl_tf.text import shown
 
 _SUFFIXES = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "npy", "npz", "exr")
 _MAX_FILES, _MAX_DEPTH = 200_000, 8

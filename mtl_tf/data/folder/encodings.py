@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mtl_tf.data.files import shown
 from mtl_tf.data.folder.description import Label, parse_encoding
 from mtl_tf.data.sample import DataError
+from mtl_tf.text import shown
 
 _LOSSY = (".jpg", ".jpeg")
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -173,7 +173,7 @@ def _values(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Decoded:
         )
     mask = _valid(numbers, label)
     if numbers.ndim == 3:
-        mask = mask.all(-1)
+        mask = np.asarray(mask.all(-1))
         numbers = np.where(mask[..., None], numbers, 0)
     else:
         numbers = np.where(mask, numbers, 0)
@@ -185,7 +185,7 @@ def _normal_colours(numbers: np.ndarray, label: Label, path: pathlib.Path) -> De
         raise DataError(f"{shown(path)} must hold colours [H, W, 3]. It has {_described(numbers)}")
     colours = numbers[..., :3]
     vectors = colours.astype(np.float64) * (2 / np.iinfo(colours.dtype).max) - 1
-    return _directions(vectors, colours.any(-1), label, path)
+    return _directions(vectors, np.asarray(colours.any(-1)), label, path)
 
 
 def _vectors(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Decoded:
@@ -193,7 +193,7 @@ def _vectors(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Decoded:
         raise DataError(
             f"{shown(path)} must hold vectors [H, W, 3] of floats. It has {_described(numbers)}"
         )
-    mask = np.isfinite(numbers).all(-1)
+    mask = np.asarray(np.isfinite(numbers).all(-1))
     return _directions(np.where(mask[..., None], numbers, 0), mask, label, path)
 
 

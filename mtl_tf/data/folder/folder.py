@@ -13,7 +13,6 @@ import numpy as np
 
 from mtl_tf.data import files
 from mtl_tf.data.base import DenseDataset
-from mtl_tf.data.files import shown
 from mtl_tf.data.folder.annotators import merge
 from mtl_tf.data.folder.description import (
     FILE,
@@ -29,6 +28,7 @@ from mtl_tf.data.folder.splits import split_ids
 from mtl_tf.data.folder.tasks import task_of
 from mtl_tf.data.sample import DataError, Sample, TargetSpec, checked_sample
 from mtl_tf.targets import TargetKind
+from mtl_tf.text import shown
 
 _NAMED = 3  # files in an error or a warning
 _ASPECT = 0.02  # largest relative difference of the aspects of a label and its image

@@ -5,9 +5,9 @@ import pathlib
 import numpy as np
 
 from mtl_tf.data import files
-from mtl_tf.data.files import shown
 from mtl_tf.data.sample import DataError
 from mtl_tf.optional_packages import optional_import
+from mtl_tf.text import shown
 
 
 def read_numbers(path: pathlib.Path) -> np.ndarray:

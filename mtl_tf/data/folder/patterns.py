@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mtl_tf.data.files import shown
 from mtl_tf.data.sample import DataError
+from mtl_tf.text import shown
 
 SPLIT, ANNOTATOR = "{split}", "{annotator}"
 _TOKEN = re.compile(r"\*\*/|\*|\?|\{split\}|\{annotator\}|\{[^{}]*\}")

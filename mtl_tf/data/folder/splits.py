@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from mtl_tf.data import files
-from mtl_tf.data.files import shown
 from mtl_tf.data.folder.description import FILE, Description
 from mtl_tf.data.sample import DataError
+from mtl_tf.text import shown
 
 _DEFAULT_SHARE = 0.1
 USUAL_FOLDERS = {
@@ -40,7 +40,8 @@ def split_ids(
     lists = {split: value for split, value in given.items() if isinstance(value, str)}
     if lists:
         return {split: _listed(root / name, split_of) for split, name in lists.items()}
-    shares = {k: v for k, v in given.items() if isinstance(v, float)} or {"val": _DEFAULT_SHARE}
+    shares = {str(k): v for k, v in given.items() if isinstance(v, float)}
+    shares = shares or {"val": _DEFAULT_SHARE}
     return split_by_share(list(split_of), shares, description.seed)
 
 

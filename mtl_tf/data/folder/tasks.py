@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -84,7 +84,7 @@ def kind_of_label(name: str, label: Label) -> TargetKind:
     return KINDS[name] if KINDS.get(name) in kinds else kinds[0]
 
 
-def _maker(named: _Named, modules: tuple[Any, ...], base: type) -> Callable[..., Any]:
+def _maker(named: _Named, modules: tuple[Any, ...], base: type) -> functools.partial[Any]:
     """Return the class of a loss or metric with its arguments."""
     name, arguments = (named, {}) if isinstance(named, str) else next(iter(named.items()))
     for module in modules:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from mtl_tf.class_names import checked_class_names
 from mtl_tf.data.base import DenseDataset, TaskChannels
-from mtl_tf.data.files import leads_out, shown
+from mtl_tf.data.files import leads_out
 from mtl_tf.data.packed.records import decode_sample
 from mtl_tf.data.pipeline import make_stream
 from mtl_tf.data.sample import DataError, Sample, TargetSpec
@@ -24,6 +24,7 @@ from mtl_tf.images import checked_input_shape
 from mtl_tf.targets import TargetKind, kind_of
 from mtl_tf.task_config import tasks_from_config
 from mtl_tf.tasks import Task
+from mtl_tf.text import shown
 
 VERSION = 1
 INDEX = "index.json"

@@ -18,13 +18,13 @@ class Stopped(KeyboardInterrupt):
     """The process was asked to end, by Ctrl-C or another program.
 
     Attributes:
-        signal: that asked for it.
+        number: of the signal that asked for it.
         is_saved: whether a backup holds all finished steps.
     """
 
     def __init__(self, number: int, is_saved: bool = False) -> None:
         super().__init__(signal.Signals(number).name)
-        self.signal, self.is_saved = number, is_saved
+        self.number, self.is_saved = number, is_saved
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ def test_it_stops_saves_and_resumes(number, moment, state, tmp_path):
     handlers = [signal.getsignal(n) for n in SIGNALS]
     with pytest.raises(mtl.training.Stopped) as raised:
         fit(tmp_path / "stopped", Ask(number, moment))
-    assert raised.value.signal == number and isinstance(raised.value, KeyboardInterrupt)
+    assert raised.value.number == number and isinstance(raised.value, KeyboardInterrupt)
     assert raised.value.is_saved == (moment[0] != "validation")
     assert [signal.getsignal(n) for n in SIGNALS] == handlers
     backup = mtl.training.Backup(tmp_path / "stopped")

@@ -1,0 +1,60 @@
+"""Native log lines of TensorFlow, which nobody asked for, kept from the terminal."""
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_PARTS = ("architectures", "balancing", "data", "deployment", "training")
+
+
+def import_library(verbose: bool = False) -> None:
+    """Import TensorFlow and the parts of this library that register classes with Keras.
+
+    Args:
+        verbose: whether the log lines of the import are shown.
+    """
+    with contextlib.nullcontext() if verbose else silenced():
+        for part in _PARTS:
+            importlib.import_module(f"mtl_tf.{part}")
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keep what native code writes to standard error; write it after an error only.
+
+    TensorFlow logs there before Python can set its level, whatever `TF_CPP_MIN_LOG_LEVEL` says.
+    Warnings and errors of native code that come later are shown.
+    """
+    os.environ.setdefault(_LEVEL, "2")
+    try:
+        descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else None
+    except (OSError, ValueError):  # closed, or replaced by something without one
+        descriptor = None
+    if descriptor is None:
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept, _copy_of(descriptor) as original:
+        os.dup2(kept.fileno(), descriptor)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(original, kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, descriptor)
+
+
+@contextlib.contextmanager
+def _copy_of(descriptor: int) -> Iterator[int]:
+    copy = os.dup(descriptor)
+    try:
+        yield copy
+    finally:
+        os.close(copy)

@@ -1,0 +1,42 @@
+"""Text from anywhere, fit to be printed, and suggestions for misspelt names."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def shown(text: object, keep: str = "") -> str:
+    """Return text for one line of a message, with control and invisible characters escaped.
+
+    Args:
+        text: any object.
+        keep: unprintable characters that are not escaped.
+    """
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in str(text))
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'quick'?`, or an empty text if no name is close.
+
+    >>> suggestion("qick", ["quick", "demo"])
+    " Did you mean 'quick'?"
+
+    Args:
+        name: that is unknown.
+        known: names.
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def must_be_one_of(known: Iterable[str], name: str) -> str:
+    """Return the message about an unknown name: all known ones, and the closest.
+
+    >>> must_be_one_of(["quick", "demo"], "qick")
+    "must be one of quick, demo. Did you mean 'quick'?"
+
+    Args:
+        known: names.
+        name: that is none of them.
+    """
+    names = list(known)
+    return f"must be one of {', '.join(names)}.{suggestion(name, names)}".removesuffix(".")
