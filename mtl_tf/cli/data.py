@@ -95,7 +95,10 @@ def _open(options: argparse.Namespace, **arguments: Any) -> "DenseDataset":
         name = next((known for known, file in files.items() if file.is_file()), "nyud")
     if name in data.TABLE:
         arguments["num_classes"] = options.num_classes
+        if name != "folder":
+            arguments.pop("skip_damaged", None)
         return data.open_folder(name, root, tasks=None, **arguments)
+    arguments.pop("skip_damaged", None)
     text = plugins.checked_dataset(name)
     return plugins.load_dataset(text, root=str(root), tasks=None, **arguments)
 
@@ -104,7 +107,7 @@ def _check(options: argparse.Namespace) -> int:
     """Read a whole data set; return 1 if an item is damaged."""
     from mtl_tf.cli.check_data import check_data
 
-    dataset = _open(options, input_shape=(1, 1, 3), check_files=False)
+    dataset = _open(options, input_shape=(1, 1, 3), check_files=False, skip_damaged=False)
     problems = check_data(dataset, options.root, options.sheet)
     for problem in problems:
         say(problem, error=True)

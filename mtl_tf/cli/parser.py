@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mtl_tf import __version__
 from mtl_tf.cli import compare, data, doctor, evaluate, export, predict, survey, train, tune
@@ -15,6 +15,7 @@ from mtl_tf.experiments.terminal import printable, printable_warnings, say
 from mtl_tf.text import suggestion
 
 _MAX_NAMES = 12  # in an error with a suggestion
+_RESUMED = (train.run,)
 COMMANDS = (train, survey, tune, evaluate, compare, predict, export, data, doctor)
 
 
@@ -32,7 +33,8 @@ def run_command(arguments: list[str] | None) -> int:
     except KeyboardInterrupt as stop:
         number = getattr(stop, "number", signal.SIGINT)
         where = "; its backup holds the last step" if getattr(stop, "is_saved", False) else ""
-        say(f"mtl-tf: stopped{where}. Continue a run with --resume", error=True)
+        again = " Continue with the same command and --resume" * (options.command in _RESUMED)
+        say(f"mtl-tf: stopped{where}.{again}", error=True)
         return 128 + number
 
 
@@ -73,6 +75,19 @@ class _Parser(argparse.ArgumentParser):
         say(f"{self.prog}: {printable(message)}\nSee {self.prog} --help", error=True)
         raise SystemExit(2)
 
+    def add_subparsers(self, **options: Any) -> Any:  # noqa: ANN401
+        """Return the subparsers; each stores itself, for errors of the options."""
+        subparsers = super().add_subparsers(**options)
+        add = subparsers.add_parser
+
+        def add_parser(name: str, **arguments: Any) -> argparse.ArgumentParser:
+            parser = add(name, **arguments)
+            parser.set_defaults(parser=parser)
+            return parser
+
+        subparsers.add_parser = add_parser
+        return subparsers
+
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
@@ -91,5 +106,5 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         of_command = command.add_parser(subparsers)
-        of_command.set_defaults(command=command.run, parser=of_command)
+        of_command.set_defaults(command=command.run)
     return parser

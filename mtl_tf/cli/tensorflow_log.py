@@ -1,14 +1,17 @@
 """Native log lines of TensorFlow, which nobody asked for, kept from the terminal."""
 
 import contextlib
+import faulthandler
 import importlib
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 
+from mtl_tf.optional_packages import imports_of_extra
+
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_PARTS = ("architectures", "balancing", "data", "deployment", "training")
+_PARTS = ("architectures", "balancing", "data", "deployment", "training", "experiments.run")
 
 
 def import_library(verbose: bool = False) -> None:
@@ -17,9 +20,12 @@ def import_library(verbose: bool = False) -> None:
     Args:
         verbose: whether the log lines of the import are shown.
     """
-    with contextlib.nullcontext() if verbose else silenced():
+    with contextlib.nullcontext() if verbose else silenced(), imports_of_extra("mtl-tf", "cpu,all"):
         for part in _PARTS:
             importlib.import_module(f"mtl_tf.{part}")
+        # The import of a module has put the module where the package has its function.
+        experiments = importlib.import_module("mtl_tf.experiments")
+        setattr(experiments, "run", sys.modules["mtl_tf.experiments.run"].run)  # noqa: B010
 
 
 @contextlib.contextmanager
@@ -27,9 +33,10 @@ def silenced() -> Iterator[None]:
     """Keep what native code writes to standard error; write it after an error only.
 
     TensorFlow logs there before Python can set its level, whatever `TF_CPP_MIN_LOG_LEVEL` says.
-    Warnings and errors of native code that come later are shown.
+    Warnings and errors of native code that come later are shown, and a crash of native code says
+    where it was.
     """
-    os.environ.setdefault(_LEVEL, "2")
+    os.environ.setdefault(_LEVEL, "1")  # no information
     try:
         descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else None
     except (OSError, ValueError):  # closed, or replaced by something without one
@@ -40,6 +47,8 @@ def silenced() -> Iterator[None]:
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept, _copy_of(descriptor) as original:
         os.dup2(kept.fileno(), descriptor)
+        was_enabled = faulthandler.is_enabled()
+        faulthandler.enable(original)
         try:
             yield
         except BaseException:
@@ -49,6 +58,7 @@ def silenced() -> Iterator[None]:
         finally:
             sys.stderr.flush()
             os.dup2(original, descriptor)
+            faulthandler.enable() if was_enabled else faulthandler.disable()
 
 
 @contextlib.contextmanager

@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     from mtl_tf.experiments.run import run as run_experiment
 
     preset, config = config_from(options)
+    tasks = load_tasks(config)
     name = config.data.rpartition(":")[2]
     out = options.out or pathlib.Path("runs") / (preset or name)
     summary = run_experiment(
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say(json.dumps({"results": summary["results"], "folder": str(out)}))
         return 0
-    print_results(summary, load_tasks(config))
+    print_results(summary, tasks)
     minutes = summary["environment"]["training_s"] / 60
     say(f"Trained for {minutes:.1f} minutes. Report: {out / 'report.html'}")
     return 0

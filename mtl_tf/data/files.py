@@ -146,9 +146,14 @@ def read_pixels(path: pathlib.Path, apply_orientation: bool = True) -> np.ndarra
     """
     image = _decoded(path, None, apply_orientation=apply_orientation)
     if image.mode in ("RGB", "RGBA"):  # Pillow keeps 8 of 16 bits
-        flag = cv2.IMREAD_UNCHANGED
+        flag = cv2.IMREAD_UNCHANGED | (0 if apply_orientation else cv2.IMREAD_IGNORE_ORIENTATION)
         exact = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flag)
         if exact is not None and exact.dtype == np.uint16 and exact.ndim == 3:
+            if exact.shape[1::-1] != image.size:  # OpenCV left out what Pillow turned
+                raise DataError(
+                    f"{shown(path)} has 16-bit colours and an orientation that turns it: save it "
+                    "upright"
+                )
             return exact[..., [2, 1, 0, 3][: exact.shape[2]]]
     if (
         image.mode not in ("1", "L", "P", "LA", "RGB", "RGBA", "I", "F")
@@ -205,7 +210,10 @@ def _decoded(
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":  # a photograph with its preview
                 raise ValueError(f"it has {frames} frames: give one image")
+            bits_lost = mode is not None and any(";16" in str(tile) for tile in image.tile)
             image.load()
+            if bits_lost:
+                raise ValueError("it must have 8-bit channels, and has 16 bits")
             if mode is not None and image.mode.startswith(("I", "F")):  # clipped at 255
                 raise ValueError(f"it must have 8-bit channels, and has mode {image.mode!r}")
             if apply_orientation:

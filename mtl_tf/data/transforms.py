@@ -18,6 +18,7 @@ from mtl_tf.targets import TargetKind
 
 IMAGENET_MEAN = images.IMAGENET_MEAN.astype(np.float32)
 IMAGENET_STD = images.IMAGENET_STD.astype(np.float32)
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +33,12 @@ class Augmentation:
         rotation_deg: maximum angle of rotation in degrees, in either direction.
         brightness: maximum relative change of brightness: the image is multiplied by a factor in
             `1 ± brightness`.
+        contrast: the same of contrast: differences from the mean grey of the image.
+        saturation: the same of saturation: differences from the grey of the pixel.
 
     Raises:
-        ValueError: if a zoom factor is not positive and finite, or brightness not in [0, 1).
+        ValueError: if a zoom factor is not positive and finite, or a change of colours not in
+            [0, 1).
 
     Examples:
         >>> import mtl_tf as mtl
@@ -50,13 +54,16 @@ class Augmentation:
     random_position: bool = False
     rotation_deg: float = 0.0
     brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "zoom", tuple(self.zoom))
         if not self.zoom or not all(0 < factor < math.inf for factor in self.zoom):
             raise ValueError(f"zoom must hold positive factors. Received: {self.zoom}")
-        if not 0 <= self.brightness < 1:
-            raise ValueError(f"brightness must be in [0, 1). Received: {self.brightness}")
+        for name in ("brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1). Received: {getattr(self, name)}")
 
 
 def normalise(image: np.ndarray) -> np.ndarray:
@@ -235,7 +242,37 @@ def augment(
         sample = zoom_and_rotate(sample, height, width, factor, angle, centre)
     if augmentation.flip and mirrored:
         sample = flip(sample)
-    if augmentation.brightness:
-        lit = sample.image * np.float32(1.0 + light * augmentation.brightness)
-        sample = dataclasses.replace(sample, image=np.clip(np.rint(lit), 0, 255).astype(np.uint8))
+    brightness = 1.0 + light * augmentation.brightness
+    contrast, saturation = (
+        1.0 + (generator.uniform(-1, 1) * change if change else 0.0)
+        for change in (augmentation.contrast, augmentation.saturation)
+    )
+    if (brightness, contrast, saturation) != (1.0, 1.0, 1.0):
+        image = recoloured(sample.image, brightness, contrast, saturation)
+        sample = dataclasses.replace(sample, image=image)
     return sample
+
+
+def recoloured(
+    image: np.ndarray, brightness: float, contrast: float, saturation: float
+) -> np.ndarray:
+    """Change the colours of an image.
+
+    Args:
+        image: RGB `[H, W, 3]` uint8.
+        brightness: factor of all values.
+        contrast: factor of the differences from the mean grey of the image.
+        saturation: factor of the differences from the grey of the pixel.
+
+    Returns:
+        RGB `[H, W, 3]` uint8.
+    """
+    values = image.astype(np.float32)
+    if saturation != 1.0:
+        grey = (values @ _LUMINANCE)[..., None]
+        values = grey + np.float32(saturation) * (values - grey)
+    if contrast != 1.0:
+        mean = (values @ _LUMINANCE).mean(dtype=np.float64)
+        values = np.float32(mean) + np.float32(contrast) * (values - np.float32(mean))
+    values *= np.float32(brightness)
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -78,6 +78,10 @@ class Config(pydantic.BaseModel):
     """Zoom about a random point instead of the centre."""
     brightness: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     """Brightness augmentation, a fraction."""
+    contrast: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    """Contrast augmentation, a fraction."""
+    saturation: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    """Saturation augmentation, a fraction."""
     architecture: str = "shared_trunk"
     """A name from `mtl_tf.architectures.TABLE`."""
     architecture_options: dict[str, Any] = pydantic.Field(default_factory=dict)

@@ -70,6 +70,8 @@ def _open(config: Config, tasks: tuple[str, ...]) -> data.DenseDataset:
             rotation_deg=config.rotation_deg,
             random_position=config.random_position,
             brightness=config.brightness,
+            contrast=config.contrast,
+            saturation=config.saturation,
         ),
         "seed": config.seed,
         "cache": config.cache,

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from rich.text import Text
 from mtl_tf.evaluation.reporting.tables import formatted
 from mtl_tf.experiments.terminal import printable
 from mtl_tf.tasks import Task
+from mtl_tf.training import Backup
 
 _UPDATES_PER_S = 4
 _BAR = 20
@@ -30,9 +32,9 @@ class Progress(Protocol):
         """Enclose a long stage other than training."""
 
     def callback(
-        self, tasks: Sequence[Task], epochs: int, batch_size: int
+        self, tasks: Sequence[Task], epochs: int, batch_size: int, backup: Backup
     ) -> keras.callbacks.Callback:
-        """Return the callback of `fit`."""
+        """Return the callback of `fit`; the backup says what a resumed run has done before."""
 
 
 class Silent:
@@ -44,7 +46,7 @@ class Silent:
         yield
 
     def callback(
-        self, tasks: Sequence[Task], epochs: int, batch_size: int
+        self, tasks: Sequence[Task], epochs: int, batch_size: int, backup: Backup
     ) -> keras.callbacks.Callback:
         """Return a callback that does nothing."""
         return keras.callbacks.Callback()
@@ -54,12 +56,13 @@ class JsonLines(Silent):
     """Writes a JSON object for each epoch, for other programs."""
 
     def callback(
-        self, tasks: Sequence[Task], epochs: int, batch_size: int
+        self, tasks: Sequence[Task], epochs: int, batch_size: int, backup: Backup
     ) -> keras.callbacks.Callback:
         """Return the callback of `fit`."""
 
         def write(epoch: int, logs: dict[str, Any] | None) -> None:
-            values = {name: float(value) for name, value in (logs or {}).items()}
+            numbers = {name: float(value) for name, value in (logs or {}).items()}
+            values = {n: x if math.isfinite(x) else None for n, x in numbers.items()}
             line = {"epoch": epoch + 1, "epochs": epochs, "logs": values}
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
@@ -95,10 +98,10 @@ class Rows(Silent):
         self.console.print(text, markup=False, highlight=False)
 
     def callback(
-        self, tasks: Sequence[Task], epochs: int, batch_size: int
+        self, tasks: Sequence[Task], epochs: int, batch_size: int, backup: Backup
     ) -> keras.callbacks.Callback:
         """Return the callback of `fit`."""
-        return _EpochRows(self.console, self.has_status, tasks, epochs, batch_size)
+        return _EpochRows(self.console, self.has_status, tasks, epochs, batch_size, backup)
 
 
 class _EpochRows(keras.callbacks.Callback):
@@ -109,9 +112,11 @@ class _EpochRows(keras.callbacks.Callback):
         tasks: Sequence[Task],
         epochs: int,
         batch_size: int,
+        backup: Backup,
     ) -> None:
         super().__init__()
-        self.console, self.tasks, self.epochs = console, tasks, epochs
+        self.console, self.epochs, self.backup = console, epochs, backup
+        self.symbols = _symbols(console)
         self.batch_size = batch_size
         self._best: dict[str, float] = {}
         self._columns = _columns(tasks, console.width if console.is_terminal else 200)
@@ -124,10 +129,14 @@ class _EpochRows(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Print the header."""
+        for logs_of_epoch in self.backup.history[: self.backup.epoch]:
+            for column in self._columns:
+                self._compared(column, logs_of_epoch)
         names = [column.names for column in self._columns]
         for line in range(2):
             cells = [n[line].rjust(c.width) for n, c in zip(names, self._columns, strict=True)]
-            self.console.print("".join(cells).rstrip(), markup=False, style="bold")
+            text = "".join(cells).rstrip().translate(self.symbols)
+            self.console.print(text, markup=False, style="bold")
         if self._live is not None:
             self._live.start()
 
@@ -138,7 +147,7 @@ class _EpochRows(keras.callbacks.Callback):
         row = Text()
         for column in self._columns:
             text, style = self._cell(column, epoch, logs)
-            row.append(text.rjust(column.width), style)
+            row.append(text.rjust(column.width).translate(self.symbols), style)
         self.console.print(row)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -158,20 +167,26 @@ class _EpochRows(keras.callbacks.Callback):
                 "loss": f"{float(logs.get('loss', float('nan'))):.4g}",
                 "time": _duration(seconds),
             }[column.names[0]] + " ", ""
+        value, mark = self._compared(column, logs)
+        if value is None:
+            return "- ", ""
+        styles = {"+": "green", "-": "yellow", " ": ""}
+        return formatted(column.task.main_metric, value, column.task) + mark, styles[mark]
+
+    def _compared(self, column: "_Column", logs: Mapping[str, Any]) -> tuple[float | None, str]:
+        """Return the metric of a column and its mark, and remember the best one."""
         task = column.task
+        if task is None:
+            return None, " "
         key = f"{task.name}_{task.main_metric}"
         value = logs.get(f"val_{key}", logs.get(key))
         if value is None:
-            return "- ", ""
-        value = float(value)
-        sign = 1 if task.higher_is_better else -1
-        best = self._best.get(task.name)
-        mark, style = " ", ""
-        if best is not None and value != best:
-            mark, style = ("+", "green") if sign * value > sign * best else ("-", "yellow")
-        if best is None or sign * value > sign * best:
+            return None, " "
+        value, sign = float(value), 1 if task.higher_is_better else -1
+        best = self._best.setdefault(task.name, value)
+        if sign * value > sign * best:
             self._best[task.name] = value
-        return formatted(task.main_metric, value, task) + mark, style
+        return value, " " if value == best else "+" if sign * value > sign * best else "-"
 
     # === The line with the time left ===
 
@@ -184,7 +199,9 @@ class _EpochRows(keras.callbacks.Callback):
         self._now.begin_epoch(epoch, int((self.params or {}).get("steps") or 0))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Update the line."""
+        """Update the line; steps that a resumed run skips do not count."""
+        if batch < self.backup.step and self._now.epoch == self.backup.epoch:
+            return
         self._now.end_step(batch)
         if self._live is None or not self._now.is_due():
             return
@@ -193,7 +210,7 @@ class _EpochRows(keras.callbacks.Callback):
         left = self._now.left_s(batch, self.epochs)
         self._show(
             f"epoch {self._now.epoch + 1}/{self.epochs}",
-            f"{'━' * filled}{'╌' * (_BAR - filled)} {done}/{steps or '?'}",
+            f"{'━' * filled}{'╌' * (_BAR - filled)} {done}/{steps or '?'}".translate(self.symbols),
             f"{self.batch_size * self._now.steps_per_s():.3g} images/s",
             *([f"{_duration(left)} left"] if left is not None else []),
         )
@@ -202,6 +219,18 @@ class _EpochRows(keras.callbacks.Callback):
         if self._live is not None:
             text = Text("  ".join(parts), style="dim", no_wrap=True, overflow="ellipsis")
             self._live.update(text, refresh=True)
+
+
+def _symbols(console: Console) -> dict[int, str]:
+    """Return what replaces the symbols that the encoding of a console lacks."""
+    plain = {"↑": "^", "↓": "v", "━": "=", "╌": ".", "…": ".", "°": " deg"}
+    lacking = {}
+    for symbol, text in plain.items():
+        try:
+            symbol.encode(console.encoding or "utf-8")
+        except UnicodeEncodeError:
+            lacking[ord(symbol)] = text
+    return lacking
 
 
 class _Pace:
@@ -296,19 +325,21 @@ def print_results(summary: dict[str, Any], tasks: Mapping[str, Task]) -> None:
         summary: the content of `results.json`.
         tasks: `{name: task}`.
     """
+    console = Console(highlight=False)
+    symbols = _symbols(console)
     table = Table("task", "metric", box=box.SIMPLE_HEAD)
     for title in ("model", "trivial baseline"):
         table.add_column(title, justify="right")
     for name, metrics in summary["results"].items():
         metric, task = tasks[name].main_metric, tasks[name]
-        arrow = "↑" if task.higher_is_better else "↓"
+        arrow = ("↑" if task.higher_is_better else "↓").translate(symbols)
         values = (metrics[metric], summary["baseline"][name][metric])
-        texts = [formatted(metric, value, task) for value in values]
+        texts = [formatted(metric, value, task).translate(symbols) for value in values]
         is_better = (values[0] - values[1]) * (1 if task.higher_is_better else -1) > 0
         table.add_row(
-            Text(printable(name)),
+            Text(printable(name).translate(symbols)),
             f"{metric} {arrow}",
             Text(texts[0], "bold green" if is_better else "bold"),
             texts[1],
         )
-    Console(highlight=False).print(table)
+    console.print(table)

@@ -224,7 +224,7 @@ def _fit(
     if tensorboard:
         optional_import("tensorboard", "Writing TensorBoard logs")
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
-    rows = progress.callback(trainer.tasks, config.epochs, config.batch_size)
+    rows = progress.callback(trainer.tasks, config.epochs, config.batch_size, backup)
     with training.stop_on_signals(backup) as stop:
         try:
             trainer.fit(

@@ -2,10 +2,11 @@
 
 import json
 import pathlib
+import sys
 
 import pytest
 
-from mtl_tf import cli, experiments, surveys
+from mtl_tf import cli, surveys
 from tests.helpers.nyud_folders import write_pack
 
 NAMES = (
@@ -46,7 +47,7 @@ def given(monkeypatch, tmp_path):
         configs.extend(cell.config for cell in make_cells(rows, seeds, base, alone, always))
         return []
 
-    monkeypatch.setattr(experiments, "run", run)
+    monkeypatch.setattr(sys.modules["mtl_tf.experiments.run"], "run", run)
     monkeypatch.setattr(surveys, "tune", run)
     monkeypatch.setattr(surveys, "survey", run_survey)
     return configs

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import types
 
 import pytest
 from rich.console import Console
@@ -20,6 +21,10 @@ EPOCHS = (
 )
 
 
+def backup(**values):
+    return types.SimpleNamespace(**{"epoch": 0, "step": 0, "history": [], **values})
+
+
 def logs_of(values, tasks):
     logs = {"loss": 3.14159}
     for task in tasks:
@@ -31,7 +36,7 @@ def written(tasks, is_terminal, width=80):
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=is_terminal, width=width, highlight=False,
                       soft_wrap=True)  # fmt: skip
-    callback = Rows(console).callback(tasks, epochs=5, batch_size=4)
+    callback = Rows(console).callback(tasks, 5, 4, backup())
     callback.set_params({"steps": 3})
     callback.on_train_begin()
     for epoch, values in enumerate(EPOCHS):
@@ -68,13 +73,38 @@ def test_rows_fit_the_terminal(tasks, width):
         assert any(task.name in line for line in shown)
 
 
+def test_a_resumed_run_knows_its_best_epochs_and_skips_no_step():
+    before = backup(epoch=1, step=2, history=[logs_of({"depth": 1.0}, TASKS[1:2])])
+    stream = io.StringIO()
+    callback = Rows(Console(file=stream, width=80)).callback(TASKS[1:2], 5, 4, before)
+    callback.set_params({"steps": 4})
+    callback.on_train_begin()
+    callback.on_epoch_begin(1)
+    for batch in range(4):
+        callback.on_train_batch_end(batch)
+    assert callback._now._counted == 2
+    callback.on_epoch_end(1, logs_of({"depth": 1.2}, TASKS[1:2]))
+    assert "1.200 m-" in stream.getvalue()
+
+
+def test_a_terminal_without_these_characters():
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    callback = Rows(Console(file=stream, width=80)).callback(TASKS, 5, 4, backup())
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    callback.on_epoch_end(0, logs_of(EPOCHS[0], TASKS))
+    stream.flush()
+    text = stream.buffer.getvalue().decode()
+    assert "miou ^" in text and "rmse v" in text and "40.00 deg" in text
+
+
 def test_a_missing_metric_and_a_strange_name():
     heat = mtl.Task(
         "a very long name of a task", 1, mtl.TASKS["depth"].activation, mtl.losses.L1,
         mtl.TASKS["depth"].metrics, "rmse", False,
     )  # fmt: skip
     stream = io.StringIO()
-    callback = Rows(Console(file=stream, width=80)).callback([heat], 2, 1)
+    callback = Rows(Console(file=stream, width=80)).callback([heat], 2, 1, backup())
     callback.on_train_begin()
     callback.on_epoch_begin(0)
     callback.on_epoch_end(0, {})
@@ -113,10 +143,10 @@ def test_stages():
 
 
 def test_json_lines(capsys):
-    callback = JsonLines().callback(TASKS, 5, 4)
-    callback.on_epoch_end(0, {"loss": 1.5, "val_depth_rmse": 2})
+    callback = JsonLines().callback(TASKS, 5, 4, backup())
+    callback.on_epoch_end(0, {"loss": float("nan"), "val_depth_rmse": 2})
     line = json.loads(capsys.readouterr().out)
-    assert line == {"epoch": 1, "epochs": 5, "logs": {"loss": 1.5, "val_depth_rmse": 2.0}}
+    assert line == {"epoch": 1, "epochs": 5, "logs": {"loss": None, "val_depth_rmse": 2.0}}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@
 `annotators.py`    several labels of one image, merged
 `tasks.py`         the `mtl_tf.Task` objects of the labels
 `draft.py`         a first `data.yaml`, from a look at the files
+`grouping.py`      groups of files that belong to images, for the draft
+`guesses.py`       encodings guessed from the numbers, for the draft
+`yaml_files.py`    YAML files that anyone may have written
 ================== ==========================================================
 """
 

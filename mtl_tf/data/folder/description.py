@@ -26,6 +26,19 @@ ENCODINGS: dict[str, tuple[TargetKind, ...]] = {
 }
 """Encodings of labels, and the kinds of target that they can hold, the usual one first."""
 
+_ENTRIES: dict[str, tuple[str, ...]] = {
+    "class ids": ("classes", "num_classes", "colours", "ignore"),
+    "class colours": ("classes", "num_classes", "ignore"),
+    "binary": ("invalid", "threshold", "agreement"),
+    "share": ("invalid", "scale", "agreement"),
+    **dict.fromkeys(("m", "cm", "mm"), ("invalid", "scale", "offset")),
+    "rgb normals": ("axes",),
+    "vectors": ("axes",),
+    "values": ("invalid", "scale", "offset", "channels"),
+}
+"""Entries that belong to an encoding; the others are for all."""
+_OF_ENCODINGS = {entry for entries in _ENTRIES.values() for entry in entries}
+_INSTEAD = {"ignore": "invalid", "invalid": "ignore"}
 _FORMATS = ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "npy", "npz", "exr")
 _SAME = {"0/255": "", "0/1": "", "image": "", "class": "class", "id": "ids", "colors": "colours"}
 _DIRECTIONS = ("right", "left", "up", "down", "toward", "away")
@@ -51,6 +64,13 @@ class Images(_Strict):
     files: str
     range: tuple[float, float] | None = None
     apply_orientation: bool = True
+
+    @pydantic.field_validator("range")
+    @classmethod
+    def _ascends(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        if limits is not None and not limits[0] < limits[1]:
+            raise ValueError("must hold the number of black and a larger one of white")
+        return limits
 
     @pydantic.field_validator("files")
     @classmethod
@@ -114,6 +134,20 @@ class Label(_Strict):
         """The patterns of the files."""
         return [Pattern(t) for t in ([self.files] if isinstance(self.files, str) else self.files)]
 
+    @pydantic.field_validator("classes", mode="before")
+    @classmethod
+    def _names_by_id(cls, classes: object) -> object:
+        """Take `{name: id}` too, and refuse what YAML reads as another type."""
+        if isinstance(classes, dict):
+            by_id = {v: k for k, v in classes.items() if isinstance(k, str) and type(v) is int}
+            if classes and len(by_id) == len(classes):
+                return by_id
+        names = classes if isinstance(classes, list) else []
+        wrong = [name for name in names if not isinstance(name, str)]
+        if wrong:
+            raise ValueError(f"write names in quotes: YAML reads {wrong[0]!r} as no text")
+        return classes
+
     @pydantic.field_validator("files")
     @classmethod
     def _are_patterns(cls, texts: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -139,6 +173,35 @@ class Label(_Strict):
         return axes
 
     @pydantic.model_validator(mode="after")
+    def _has_entries_of_its_encoding(self) -> "Label":
+        """Refuse entries that the encoding does not use: they would change nothing."""
+        allowed = _ENTRIES[self.meaning]
+        wrong = sorted((self.model_fields_set & _OF_ENCODINGS) - {*allowed})
+        if "agreement" in wrong and len(self.patterns) > 1:
+            wrong.remove("agreement")
+        if wrong:
+            instead = _INSTEAD.get(wrong[0])
+            hint = f", use {instead}" if instead in allowed else ""
+            raise ValueError(f"{wrong[0]} is not for the encoding {self.meaning!r}{hint}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _ignores_what_it_has(self) -> "Label":
+        if self.ignore == "others":
+            return self
+        entries = self.ignore if isinstance(self.ignore, tuple) else (self.ignore,)
+        has_colours = [not isinstance(entry, int) for entry in entries]
+        if self.meaning == "class colours" and not all(has_colours):
+            raise ValueError("ignore must hold colours, [[r, g, b], ...], or others")
+        is_list_of_ids = isinstance(self.ignore, list) and len(entries) == 1  # three look like RGB
+        if self.meaning == "class ids" and any(has_colours) and not is_list_of_ids:
+            raise ValueError("ignore must hold ids, or others")
+        colours = [tuple(colour) for colour in self._colour_of.values()]
+        if len(set(colours)) < len(colours):
+            raise ValueError("classes must have different colours")
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _fits(self) -> "Label":
         meaning = self.meaning
         if self.kind is not None and TargetKind(self.kind) not in ENCODINGS[meaning]:
@@ -154,14 +217,10 @@ class Label(_Strict):
                 )
             if meaning == "class colours" and not self._colour_of:
                 raise ValueError("the encoding 'class colours' needs classes: {name: [r, g, b]}")
-        elif self.classes or self.num_classes:
-            raise ValueError(f"the encoding {meaning!r} has no classes")
         if self.colours and len(self.colours) != self.channels_of_prediction:
             raise ValueError(
                 f"colours has {len(self.colours)} entries for {self.channels_of_prediction} classes"
             )
-        if self.threshold is not None and meaning != "binary":
-            raise ValueError("threshold is for the encoding 'binary'")
         if (self.metrics is None) != (self.main_metric is None):
             raise ValueError("metrics and main_metric belong together: give both")
         if self.metrics is not None and self.higher_is_better is None:
@@ -226,6 +285,18 @@ class Description(_Strict):
     def _from_pattern(cls, images: object) -> object:
         return {"files": images} if isinstance(images, str) else images
 
+    @pydantic.field_validator("splits", mode="before")
+    @classmethod
+    def _are_shares_or_texts(cls, splits: object) -> object:
+        for split, value in splits.items() if isinstance(splits, dict) else ():
+            if isinstance(value, str) and value.rstrip(" %").replace(".", "").isdigit():
+                raise ValueError(f"{split}: write the share as a number such as 0.1, not {value!r}")
+            if type(value) is int or isinstance(value, list):
+                raise ValueError(
+                    f"{split}: give a share such as 0.1, or the name of a file with a list of ids"
+                )
+        return splits
+
     @pydantic.field_validator("tasks")
     @classmethod
     def _has_tasks(cls, tasks: dict[str, Label]) -> dict[str, Label]:
@@ -248,12 +319,12 @@ class Description(_Strict):
                     raise ValueError(f"tasks.{name}.files: {{split}} must be in images too")
         shares = [s for s in self.splits.values() if isinstance(s, float)]
         texts = [s for s in self.splits.values() if isinstance(s, str)]
-        if shares and texts:
-            raise ValueError("splits: give shares, lists or names of folders, not a mixture")
-        if shares and ("train" in self.splits or sum(shares) >= 1):
+        if isinstance(self.splits.get("train"), float) or sum(shares) >= 1:
             raise ValueError("splits: give shares for val and test only; the rest is for training")
-        if shares and images.has_split:
-            raise ValueError("splits: shares do not go together with {split} in images")
+        if shares and texts and not images.has_split:
+            raise ValueError("splits: give shares or lists, not a mixture")
+        if shares and images.has_split and "train" not in self.splits:
+            raise ValueError("splits: a share is taken from train: say which folder that is")
         if texts and not {"train", "val"} <= self.splits.keys():
             raise ValueError("splits: needs train and val")
         return self

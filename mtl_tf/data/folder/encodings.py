@@ -10,6 +10,7 @@ from mtl_tf.data.sample import DataError
 from mtl_tf.text import shown
 
 _LOSSY = (".jpg", ".jpeg")
+_SAME_FORM = {"jpeg": "jpg", "tiff": "tif"}
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 _MIN_LENGTH, _MAX_LENGTH = 0.5, 2.0  # of stored normals
 _MAX_NAMED = 5  # values in an error
@@ -34,12 +35,12 @@ def decode(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Decoded:
     """
     meaning, form, bits = parse_encoding(label.encoding)
     suffix = path.suffix.lower().removeprefix(".")
-    if form is not None and suffix[:3] != form[:3]:
+    if form is not None and _SAME_FORM.get(suffix, suffix) != _SAME_FORM.get(form, form):
         raise DataError(f"{shown(path)} is no {form} file, as the encoding {label.encoding!r} says")
-    if bits is not None and bits != 8 * numbers.dtype.itemsize:
+    own_bits = 1 if numbers.dtype == bool else 8 * numbers.dtype.itemsize
+    if bits is not None and bits != own_bits:
         raise DataError(
-            f"{shown(path)} has {8 * numbers.dtype.itemsize}-bit numbers, and the encoding is "
-            f"{label.encoding!r}"
+            f"{shown(path)} has {own_bits}-bit numbers, and the encoding is {label.encoding!r}"
         )
     if numbers.ndim == 3 and numbers.shape[2] == 1:
         numbers = numbers[..., 0]
@@ -68,7 +69,8 @@ def _class_colours(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Dec
         raise DataError(f"{shown(path)} is a JPEG file, which changes colours: store them as PNG")
     if numbers.ndim != 3 or numbers.shape[2] not in (3, 4) or numbers.dtype != np.uint8:
         raise DataError(
-            f"{shown(path)} must hold colours [H, W, 3] of 8 bits. It has {_described(numbers)}"
+            f"{shown(path)} must hold colours [H, W, 3] of 8 bits. It has {_described(numbers)}: a "
+            "palette or grey image has the encoding 'class ids'"
         )
     known = {_packed(colour): index for index, colour in enumerate(label.class_colours)}
     red, green, blue = (numbers[..., i].astype(np.int64) for i in range(3))
@@ -144,7 +146,12 @@ def _binary(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Decoded:
 def _share(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Decoded:
     values = _single(numbers, label, path)
     mask = _valid(values, label)
-    largest = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1.0
+    if values.dtype.kind in "iu" and values.dtype not in (np.uint8, np.uint16):
+        raise DataError(
+            f"{shown(path)} must hold shares as uint8, uint16 or floats: of {values.dtype} it is "
+            "unknown which number is 1"
+        )
+    largest = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1.0
     share = np.where(mask, values, 0).astype(np.float32) * np.float32(label.scale / largest)
     if share.size and not (share.min() >= 0 and share.max() <= 1):
         raise DataError(
@@ -171,7 +178,7 @@ def _values(numbers: np.ndarray, label: Label, path: pathlib.Path) -> Decoded:
         raise DataError(
             f"{shown(path)} must hold {label.channels} channels. It has {_described(numbers)}"
         )
-    mask = _valid(numbers, label)
+    mask = _valid(numbers, label, (0.0,) if label.kind == "distance" else ())
     if numbers.ndim == 3:
         mask = np.asarray(mask.all(-1))
         numbers = np.where(mask[..., None], numbers, 0)
@@ -242,7 +249,8 @@ def _valid(values: np.ndarray, label: Label, default: tuple[float, ...] = ()) ->
     """Return where numbers are finite and not `invalid`."""
     given = default if label.invalid is None else label.invalid
     invalid = given if isinstance(given, tuple) else (given,)
-    return np.isfinite(values) & ~np.isin(values, np.array(invalid, np.float64))
+    as_stored = np.array(invalid, values.dtype if values.dtype.kind == "f" else np.float64)
+    return np.isfinite(values) & ~np.isin(values, as_stored)
 
 
 def _described(numbers: np.ndarray) -> str:

@@ -93,12 +93,14 @@ class Folder(DenseDataset):
         labels = self.description.tasks
         names = list(labels) if tasks is None else list(tasks)
         available = [task_of(name, label) for name, label in labels.items()]
+        self._listed: dict[str, list[Match]] = {}
         self._images = self._find_images()
         self._labels = {name: self._find_labels(name) for name in names if name in labels}
         self.without_label = {
             name: [i for i in self._images if i not in of_task]
             for name, of_task in self._labels.items()
         }
+        self._listed.clear()
         self._check_missing()
         self.skipped: dict[str, str] = {}
         size = self.description.input_size
@@ -148,10 +150,24 @@ class Folder(DenseDataset):
 
     # === Files ===
 
+    def _matches(self, pattern: Pattern) -> list[Match]:
+        """Return the files of a pattern; the folder is read once for each."""
+        if pattern.text not in self._listed:
+            self._listed[pattern.text] = pattern.matches(self.root)
+        return self._listed[pattern.text]
+
     def _find_images(self) -> dict[str, Match]:
         pattern = Pattern(self.description.images.files)
         images: dict[str, Match] = {}
-        for match in pattern.matches(self.root):
+        labels = {
+            match.path
+            for label in self.description.tasks.values()
+            for of_label in label.patterns
+            for match in self._matches(of_label)
+        }
+        for match in self._matches(pattern):
+            if match.path in labels:  # also matches the images: "*.png" and "*_mask.png"
+                continue
             image_id = "/".join(filter(None, (match.split, *match.key)))
             if image_id in images:
                 raise DataError(
@@ -175,8 +191,13 @@ class Folder(DenseDataset):
         for pattern in patterns:
             ids_of = self._ids_by_key(pattern.has_split)
             seen: dict[str, pathlib.Path] = {}
-            for match in pattern.matches(self.root):
+            for match in self._matches(pattern):
                 ids = ids_of.get((match.split, *match.key), [])
+                if len(ids) > 1:
+                    raise DataError(
+                        f"{shown(match.path)} would be the {task} label of {ids[0]!r} and "
+                        f"{ids[1]!r}: put {{split}} into the pattern {pattern.text!r} too"
+                    )
                 for image_id in ids:
                     if image_id in seen and not pattern.has_annotator:
                         raise DataError(
@@ -222,11 +243,14 @@ class Folder(DenseDataset):
         if images.range is None:
             return files.read_image(path, images.apply_orientation)
         numbers = files.read_pixels(path, images.apply_orientation)
+        if not np.isfinite(numbers).all():
+            raise DataError(f"{shown(path)} must hold finite numbers")
+        numbers = numbers[..., None] if numbers.ndim == 2 else numbers
+        channels = numbers[..., : 3 if numbers.shape[2] >= 3 else 1]  # without alpha
         low, high = images.range
-        share = np.clip((numbers.astype(np.float32) - low) / (high - low), 0, 1)
-        grey = np.rint(share * 255).astype(np.uint8)
-        grey = grey[..., None] if grey.ndim == 2 else grey
-        return np.ascontiguousarray(np.broadcast_to(grey[..., :3], (*grey.shape[:2], 3)))
+        share = np.clip((channels.astype(np.float32) - low) / (high - low), 0, 1)
+        values = np.rint(share * 255).astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
 
     def _read_labels(
         self, task: str, paths: Sequence[pathlib.Path], size: tuple[int, int]
@@ -234,7 +258,8 @@ class Folder(DenseDataset):
         label, kind = self.description.tasks[task], self.tasks.own[task].kind
         decoded = []
         for path in paths:
-            target, mask = decode(read_numbers(path), label, path)
+            numbers = read_numbers(path, self.description.images.apply_orientation)
+            target, mask = decode(numbers, label, path)
             if target.shape[:2] != size:
                 target, mask = _resized(target, mask, kind, label, path, size)
             decoded.append((target, mask))
@@ -294,7 +319,8 @@ def _resized(
     shape = size[::-1]
     resized_mask = cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST_EXACT)
     if kind is TargetKind.BOUNDARY:
-        target = (cv2.resize(target, shape, interpolation=cv2.INTER_AREA) > 0.5).astype(np.float32)
+        covered = cv2.resize(target, shape, interpolation=cv2.INTER_AREA)
+        target = (covered > (1e-3 if height > size[0] else 0.5)).astype(np.float32)
     else:
         target = cv2.resize(target, shape, interpolation=cv2.INTER_NEAREST_EXACT)
     return target, resized_mask > 0

@@ -10,11 +10,12 @@ from mtl_tf.optional_packages import optional_import
 from mtl_tf.text import shown
 
 
-def read_numbers(path: pathlib.Path) -> np.ndarray:
+def read_numbers(path: pathlib.Path, apply_orientation: bool = True) -> np.ndarray:
     """Read the numbers of a label.
 
     Args:
         path: a NumPy array (`.npy`, or `.npz` with one array), an OpenEXR file, or an image.
+        apply_orientation: whether the EXIF orientation of an image turns it.
 
     Returns:
         `[H, W]` or `[H, W, C]` with the dtype of the file.
@@ -30,7 +31,7 @@ def read_numbers(path: pathlib.Path) -> np.ndarray:
         return files.read_archived_array(path)
     if suffix == "exr":
         return _read_exr(path)
-    return files.read_pixels(path)
+    return files.read_pixels(path, apply_orientation)
 
 
 def _read_exr(path: pathlib.Path) -> np.ndarray:

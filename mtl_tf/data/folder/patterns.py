@@ -38,6 +38,7 @@ class Pattern:
     in a pattern   stands for
     ============== ===========================================================
     `*`            any part of a name
+    `?`            one character
     `**/`          any folders, or none
     `{split}`      a part of a name, such as `train`
     `{annotator}`  a part of a name: several labels of one image
@@ -67,6 +68,9 @@ class Pattern:
             raise ValueError(f"** stands for folders: write **/*. Received: {text!r}")
         self.text = text
         self.has_split, self.has_annotator = SPLIT in text, ANNOTATOR in text
+        for token in (SPLIT, ANNOTATOR):
+            if text.count(token) > 1:
+                raise ValueError(f"may have {token} once. Received: {text!r}")
         names = text.replace("**/", "\0/").split("/")
         self._parts = [None if name == "\0" else _regex(name, i == len(names) - 1)
                        for i, name in enumerate(names)]  # fmt: skip

@@ -174,16 +174,21 @@ class Backup(keras.callbacks.Callback):
         self._save(0.0)
         self._ended = time.monotonic()
 
-    def save_step(self, step: int, logs: dict[str, Any] | None = None) -> None:
+    def save_step(self, step: int, logs: dict[str, Any] | None = None) -> bool:
         """Save within an epoch, unless the loss is not finite.
 
         Args:
             step: number of finished steps of the epoch.
             logs: of the epoch so far.
+
+        Returns:
+            Whether it was saved.
         """
-        if math.isfinite((logs or {}).get("loss", 0.0)):
-            self.step = step
-            self._save(self._earlier_s + time.monotonic() - self._begun)
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            return False
+        self.step = step
+        self._save(self._earlier_s + time.monotonic() - self._begun)
+        return True
 
     def _save(self, epoch_s: float) -> None:
         states = [variable.numpy().tolist() for variable in random_states(self.model)]

@@ -51,7 +51,10 @@ def stop_on_signals(backup: Backup) -> Iterator[keras.callbacks.Callback]:
     if threading.current_thread() is not threading.main_thread():
         yield callback
         return
-    before = {number: signal.signal(number, callback.note) for number in _SIGNALS}
+    kept = (signal.SIG_IGN, None)  # a job in the background, or a handler of native code
+    before = {n: signal.getsignal(n) for n in _SIGNALS if signal.getsignal(n) not in kept}
+    for number in before:
+        signal.signal(number, callback.note)
     try:
         yield callback
     finally:
@@ -64,6 +67,7 @@ class _StopOnSignal(keras.callbacks.Callback):
         super().__init__()
         self.backup = backup
         self.received: int | None = None
+        self._steps = 0  # of the epoch
 
     def note(self, number: int, _frame: FrameType | None) -> None:
         """Remember a signal; at the second one stop at once."""
@@ -73,14 +77,19 @@ class _StopOnSignal(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Save and stop, if a signal has come; not in steps that a resumed run skips."""
+        self._steps = batch + 1
         if self.received is not None and batch >= self.backup.step:
-            self.backup.save_step(batch + 1, logs)
-            raise Stopped(self.received, is_saved=True)
+            raise Stopped(self.received, self.backup.save_step(batch + 1, logs))
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Save the steps of the epoch before its validation, which may be long."""
+        if self._steps > self.backup.step:
+            self.backup.save_step(self._steps, logs)
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop within a validation; the epoch is in the backup up to its last save."""
+        """Stop within a validation, which begins again when the run is resumed."""
         if self.received is not None:
-            raise Stopped(self.received)
+            raise Stopped(self.received, is_saved=self.backup.step == self._steps)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop at the end of an epoch, which the backup holds."""

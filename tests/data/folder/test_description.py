@@ -1,5 +1,7 @@
 """`data.yaml`: what it may say, and errors that name the entry."""
 
+import dataclasses
+
 import keras
 import pytest
 
@@ -26,10 +28,23 @@ def described(**values):
         ({"tasks": {}}, "  tasks: needs at least one task"),
         ({"tasks": {"depth": {**DEPTH, "encoding": "metres"}}}, "must end in one of class ids, "),
         ({"tasks": {"depth": {**DEPTH, "kind": "classes"}}}, "'m' is of distance, and kind is"),
-        ({"tasks": {"depth": {**DEPTH, "num_classes": 3}}}, "encoding 'm' has no classes"),
+        ({"tasks": {"depth": {**DEPTH, "num_classes": 3}}}, "num_classes is not for the encoding"),
         ({"tasks": {"depth": {**DEPTH, "files": "*/*.npy"}}}, "2 wildcards and images .* has 1"),
         ({"tasks": {"depth": {**DEPTH, "files": "{split}/*.npy"}}}, "must be in images too"),
-        ({"tasks": {"depth": {**DEPTH, "threshold": 3}}}, "threshold is for"),
+        ({"tasks": {"depth": {**DEPTH, "threshold": 3}}}, "threshold is not for the encoding 'm'"),
+        ({"tasks": {"a": {**IDS, "invalid": 0}}}, "invalid is not for .* use ignore"),
+        ({"tasks": {"depth": {**DEPTH, "ignore": 0}}}, "ignore is not for .* use invalid"),
+        ({"tasks": {"a": {**IDS, "ignore": [[0, 0, 0]]}}}, "ignore must hold ids"),
+        ({"tasks": {"a": {"files": "*.png", "encoding": "class colours", "ignore": 255,
+                          "classes": {"x": [0, 0, 0]}}}}, r"colours, \[\[r, g, b\], ...\]"),
+        ({"tasks": {"a": {"files": "*.png", "encoding": "class colours",
+                          "classes": {"x": [0, 0, 0], "y": [0, 0, 0]}}}}, "different colours"),
+        ({"tasks": {"a": {**IDS, "classes": [False, True]}}}, "YAML reads False as no text"),
+        ({"tasks": {"depth": {**DEPTH, "files": "{split}/{split}/*.npy"}}}, "once"),
+        ({"images": {"files": "*.jpg", "range": [5, 5]}}, "black and a larger one"),
+        ({"splits": {"val": "10%"}}, "write the share as a number such as 0.1"),
+        ({"splits": {"train": ["a"], "val": ["b"]}}, "the name of a file with a list"),
+        ({"splits": {"train": 800, "val": 200}}, "give a share such as 0.1"),
         ({"tasks": {"depth": {**DEPTH, "unit": "m"}}}, "  tasks.depth.unit: unknown"),
         ({"tasks": {"a": {"files": "*.png", "encoding": "class ids"}}}, "num_classes is missing"),
         ({"tasks": {"a": {**IDS, "classes": ["x"]}}}, "num_classes is 2, and classes has 1 names"),
@@ -44,7 +59,7 @@ def described(**values):
         ({"splits": {"val": "a.txt"}}, "needs train and val"),
         ({"splits": {"dev": 0.5}}, "splits"),
         ({"splits": {"val": 1.5}}, "splits"),
-        ({"images": "{split}/*.jpg", "splits": {"val": 0.1}}, "do not go together"),
+        ({"images": "{split}/*.jpg", "splits": {"val": 0.1}}, "share is taken from train"),
         ({"input_size": [0, 3]}, "input_size"),
     ],
 )  # fmt: skip
@@ -52,6 +67,14 @@ def test_errors_name_the_entry(values, message):
     with pytest.raises(ValueError, match=message) as raised:
         described(**values)
     assert str(raised.value).startswith("x.yaml is no description of a data set:\n  ")
+
+
+def test_names_by_id_in_both_directions():
+    by_id = Label(files="*.png", encoding="class ids", classes={7: "road", 8: "car"})
+    by_name = Label(files="*.png", encoding="class ids", classes={"road": 7, "car": 8})
+    assert by_id.classes == by_name.classes == {7: "road", 8: "car"}
+    for ignore in (255, [255], [253, 254, 255], "others"):
+        Label(files="*.png", encoding="class ids", num_classes=3, ignore=ignore)
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path):
@@ -113,4 +136,4 @@ def test_what_makes_no_task(name, values, message):
 
 def test_colours_of_classes_are_checked():
     with pytest.raises(ValueError, match="three numbers of 0 to 255 for each of its 40 classes"):
-        mtl.Task(**{**vars(mtl.TASKS["semseg"]), "class_colours": ((1, 2, 3),)})
+        dataclasses.replace(mtl.TASKS["semseg"], class_colours=((1, 2, 3),))

@@ -56,10 +56,75 @@ def test_folders_of_splits(tmp_path):
                 place.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture).save(place / f"{i}.png")
     values, _ = found(tmp_path)
-    assert values["images"] == "images/{split}/*.png" and "splits" not in values
+    assert values["images"] == "images/{split}/*.png"
+    assert values["splits"] == {"train": "train", "val": "val"}
     assert values["tasks"]["semseg"]["files"] == "masks/{split}/*.png"
     splits = Folder(tmp_path, description=values).splits
     assert splits["val"] == ["val/0", "val/1", "val/2"]
+
+
+def picture(root, name, values):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(root / name)
+
+
+@pytest.mark.parametrize(
+    ("names", "images", "labels", "count"),
+    [
+        (("{i}.png", "{i}_mask.png"), "*.png", "*_mask.png", 6),
+        (("images/img_{i}.jpg", "masks/mask_{i}.png"), "images/img_*.jpg", "masks/mask_*.png", 6),
+        (("images/{s}2017/{i}.jpg", "annotations/{s}2017/{i}.png"),
+         "images/{split}2017/*.jpg", "annotations/{split}2017/*.png", 6),
+        (("{s}/{i}.png", "{s}annot/{i}.png"), "{split}/*.png", "{split}annot/*.png", 6),
+        (("leftImg8bit/{s}/{c}/{c}_{i}_leftImg8bit.png",
+          "gtFine/{s}/{c}/{c}_{i}_gtFine_labelIds.png"),
+         "leftImg8bit/{split}/*/*_leftImg8bit.png", "gtFine/{split}/*/*_gtFine_labelIds.png", 6),
+        (("{c}/rgb/{i}.png", "{c}/labels/{i}.png"), "*/rgb/*.png", "*/labels/*.png", 6),
+        (("Training/images/{i}.png", "Training/masks/{i}.png"),
+         "{split}/images/*.png", "{split}/masks/*.png", 6),
+    ],
+    ids=["flat", "prefixes", "coco", "camvid", "cityscapes", "scenes", "one split"],
+)  # fmt: skip
+def test_usual_layouts(names, images, labels, count, tmp_path):
+    for i in range(count):
+        image, classes, *_ = drawn_cells(i)
+        values = {"i": f"{i:03}", "s": "val" if i % 2 else "train", "c": ("aa", "bb", "cc")[i // 2]}
+        for name, pixels in zip(names, (image, classes), strict=True):
+            picture(tmp_path, name.format(**values), pixels)
+    values, _ = found(tmp_path)
+    assert values["images"] == images
+    assert [task["files"] for task in values["tasks"].values()] == [labels]
+    assert not any("missing" in task for task in values["tasks"].values())
+    data = Folder(tmp_path, description=values)
+    assert len(data.all_ids()) == count and data.splits["val"]
+    for image_id in data.all_ids():
+        data.load(image_id)
+
+
+def test_sparse_ids_and_soft_masks(tmp_path):
+    ids = np.array([[0, 26], [33, 255]], np.uint8).repeat(8, 0).repeat(8, 1)
+    for i in range(3):
+        picture(
+            tmp_path,
+            f"rgb/{i}.png",
+            np.random.default_rng(i).integers(0, 256, (16, 16, 3), np.uint8),
+        )
+        picture(tmp_path, f"objects/{i}.png", ids)
+        picture(tmp_path, f"mask/{i}.jpg", (ids > 0).astype(np.uint8) * 255)
+    values, _ = found(tmp_path)
+    assert values["tasks"]["objects"]["classes"] == {0: "class 0", 26: "class 26", 33: "class 33"}
+    assert values["tasks"]["semseg"] == {
+        "files": "mask/*.jpg", "encoding": "binary", "threshold": 128
+    }  # fmt: skip
+
+
+def test_strange_files_do_not_stop_it(tmp_path):
+    write_cells(tmp_path)
+    (tmp_path / "other").mkdir()
+    np.savez(tmp_path / "other" / "zelle 0.npz", a=np.zeros(3), b=np.zeros(3))
+    (tmp_path / "photos" / "zelle 9.png").write_bytes(b"")
+    values, questions = found(tmp_path)
+    assert "other" not in values["tasks"] and any("left out" in q for q in questions)
 
 
 def test_normals_and_colours(tmp_path):

@@ -72,6 +72,9 @@ def test_class_colours():
          [[0.02, 0.42]], [[1, 1]]),
         ("values", np.array([[-3, 4]], np.int32), {"scale": 0.5}, [[-1.5, 2]], [[1, 1]]),
         ("values", np.array([[-1, 4]], F32), {"invalid": -1}, [[0, 4]], [[0, 1]]),
+        ("values", np.array([[0.1, 4]], F32), {"invalid": 0.1}, [[0, 4]], [[0, 1]]),
+        ("values", np.array([[0, 4]], F32), {"kind": "distance"}, [[0, 4]], [[0, 1]]),
+        ("1-bit binary", np.array([[False, True]]), {}, [[0, 1]], [[1, 1]]),
     ],
 )  # fmt: skip
 def test_numbers(encoding, numbers, values, target, mask):
@@ -122,6 +125,7 @@ def test_normals(dtype, largest):
         ("png 16-bit mm", np.zeros((2, 2), U8), "a.png", {}, "has 8-bit numbers"),
         ("vectors", np.full((1, 1, 3), 9.0), "a.npy", {}, "The longest has length 15"),
         ("rgb normals", np.zeros((2, 2), U8), "a.png", {}, r"\[H, W, 3\]. It has 2x2 uint8"),
+        ("share", np.zeros((2, 2), np.int64), "a.npy", {}, "of int64 it is unknown"),
         ("class colours", np.zeros((2, 2), U8), "a.png", {"classes": {"a": [0, 0, 0]}}, "colours"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -128,6 +129,47 @@ def test_a_photograph_that_its_exif_orientation_turns(cells):
     images = {"files": DESCRIPTION["images"], "apply_orientation": False}
     sample = Folder(cells, description={**DESCRIPTION, "images": images}).load("zelle 1")
     assert sample.image.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_thin_lines_stay_when_labels_get_smaller(cells):
+    lines = np.zeros((2 * HEIGHT, 2 * WIDTH), np.uint8)
+    lines[::8] = 255
+    Image.fromarray(lines).save(cells / "border" / "zelle 0.png")
+    sample = Folder(cells, description=changed(border={"resize": True})).load("zelle 0")
+    np.testing.assert_array_equal(sample.targets["border"][::4], 1)
+    assert sample.targets["border"].mean() == 0.25
+
+
+def test_labels_in_the_folder_of_the_images(tmp_path):
+    for i in range(4):
+        image, classes, *_ = drawn_cells(i)
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+        Image.fromarray(classes).save(tmp_path / f"{i}_mask.png")
+    label = {"files": "*_mask.png", "encoding": "class ids", "num_classes": 3}
+    data = Folder(tmp_path, description={"images": "*.png", "tasks": {"cells": label}})
+    assert sorted(data.all_ids()) == ["0", "1", "2", "3"]
+
+
+def test_a_label_belongs_to_one_image(tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / split / "1.png")
+    (tmp_path / "labels").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "labels" / "1.png")
+    label = {"files": "labels/*.png", "encoding": "class ids", "num_classes": 2}
+    with pytest.raises(DataError, match=r"label of 'train/1' and 'val/1': put \{split\} into"):
+        Folder(tmp_path, description={"images": "{split}/*.png", "tasks": {"cells": label}})
+
+
+def test_16_bit_colours_are_not_cut(cells):
+    path = cells / "photos" / "zelle 0.png"
+    colours = np.full((HEIGHT, WIDTH, 3), 4095, np.uint16)
+    cv2.imwrite(str(path), colours)
+    with pytest.raises(DataError, match="must have 8-bit channels, and has 16 bits"):
+        Folder(cells, description=DESCRIPTION).load("zelle 0")
+    images = {"files": DESCRIPTION["images"], "range": [0, 4095]}
+    sample = Folder(cells, description={**DESCRIPTION, "images": images}).load("zelle 0")
+    assert (sample.image == 255).all()
 
 
 def test_several_annotators(cells):

@@ -56,9 +56,32 @@ def test_folders(tmp_path, names):
     }
 
 
+def test_paths_in_lists(tmp_path):
+    ids = dict.fromkeys(("seq1/0001", "seq2/0001", "seq2/0002"), "")
+    (tmp_path / "a.txt").write_text("seq2/0001.png\nphotos/seq2/0002.png\n")
+    (tmp_path / "b.txt").write_text("seq1/0001\n")
+    texts = {"train": "a.txt", "val": "b.txt"}
+    splits = split_ids(tmp_path, described(splits=texts), ids)
+    assert splits == {"train": ["seq2/0001", "seq2/0002"], "val": ["seq1/0001"]}
+    (tmp_path / "b.txt").write_text("seq3/0001.png\n")
+    with pytest.raises(DataError, match=r"'seq3/0001\.png' names no image"):
+        split_ids(tmp_path, described(splits=texts), ids)
+    (tmp_path / "b.txt").write_text("seq2/0001\n")
+    with pytest.raises(DataError, match=r"a.txt and b.txt share 1 images, such as 'seq2/0001'"):
+        split_ids(tmp_path, described(splits=texts), ids)
+
+
+def test_a_share_of_the_folder_for_training(tmp_path):
+    split_of = {f"Train/{i}": "Train" for i in range(10)} | {"test/1": "test"}
+    texts = {"train": "Train", "val": 0.2, "test": "test"}
+    splits = split_ids(tmp_path, described("{split}/*.png", splits=texts), split_of)
+    assert [len(splits[s]) for s in ("train", "val", "test")] == [8, 2, 1]
+    assert not set(splits["train"]) & set(splits["val"])
+
+
 def test_folders_with_other_names(tmp_path):
     split_of = {"alpha/1": "alpha", "beta/1": "beta"}
-    with pytest.raises(DataError, match=r"\{split\} stands for 'alpha', 'beta': say in data.yaml"):
+    with pytest.raises(DataError, match=r"stands for 'alpha', 'beta': say in data\.yaml"):
         split_ids(tmp_path, described("{split}/*.png"), split_of)
     texts = {"train": "beta", "val": "alpha"}
     splits = split_ids(tmp_path, described("{split}/*.png", splits=texts), split_of)
