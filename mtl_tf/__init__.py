@@ -23,6 +23,7 @@ These are imported on first use and need the packages of an extra:
 `mtl.evaluation`          `experiments` numbers and reports of a trained model
 `mtl.deployment`          `experiments` photographs, videos, other file formats
 `mtl.from_preset`         `experiments` a trained network with its tasks
+`mtl.Predictor`           `experiments` its predictions for images of any size, videos
 `mtl.experiments`         `experiments` configured runs in folders
 `mtl.surveys`             `experiments` grids of runs, hyperparameter search
 ========================= ============= =======================================
@@ -54,6 +55,7 @@ _PARTS = (
 _MODULES = {
     **{name: name for name in _PARTS},
     "MultiTaskTrainer": "training",
+    "Predictor": "deployment",
     "TASKS": "tasks",
     "TargetKind": "targets",
     "Task": "tasks",
@@ -85,7 +87,7 @@ if TYPE_CHECKING or not IS_COMMAND:
 
 if TYPE_CHECKING:
     from mtl_tf import data, deployment, evaluation, experiments, surveys
-    from mtl_tf.deployment import from_preset
+    from mtl_tf.deployment import Predictor, from_preset
 else:  # hidden from type checkers, so that they report misspelt names
     __getattr__ = on_first_use(__name__, _MODULES)
 
@@ -99,6 +101,7 @@ __version__ = "0.1.0"
 __all__ = [
     "TASKS",
     "MultiTaskTrainer",
+    "Predictor",
     "TargetKind",
     "Task",
     "__version__",

@@ -19,15 +19,28 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         required=True,
         help="folder of a run or preset, its name, or its model.keras",
     )
-    parser.add_argument("--out", type=pathlib.Path, help="folder (default: beside each photo)")
-    parser.add_argument("--side-by-side", action="store_true", help="one picture for all tasks")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path("predictions"), help="folder to write to"
+    )
+    parser.add_argument("--raw", action="store_true", help="write the numbers too, as .npy files")
+    parser.add_argument("--overlay", action="store_true", help="draw the maps on the image")
+    parser.add_argument("--panel", action="store_true", help="one picture for all tasks")
+    parser.add_argument(
+        "--depth-range", default="auto", metavar="auto|A,B", help="metres of the colours"
+    )
+    parser.add_argument(
+        "--fit",
+        choices=["letterbox", "stretch", "tiles"],
+        default="letterbox",
+        help="images of another size: keep the aspect, stretch, or predict in overlapping tiles",
+    )
     parser.add_argument("--tasks", help="custom tasks of the model, separated by commas; see train")
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Write coloured maps and print their paths."""
-    from mtl_tf.deployment.predict import Predictor, photographs, predict_all
+    from mtl_tf.deployment.predict import Output, Predictor, photographs, predict_all
     from mtl_tf.experiments import plugins
     from mtl_tf.tasks import TASKS
 
@@ -38,8 +51,24 @@ def run(options: argparse.Namespace) -> int:
     custom = [text for text in split_list(options.tasks or "") if text and text not in TASKS]
     if custom:  # the others are known, with the channels of the model
         arguments["tasks"] = list(plugins.load_tasks(custom).values())
-    predictor = Predictor(options.model, **arguments)
+    scale = _depth_range(options.depth_range)
+    output = Output(options.out, options.raw, options.overlay, options.panel, scale)
+    predictor = Predictor(options.model, fit=options.fit, **arguments)
     files = photographs(options.photos, predictor.model.output, options.out)
-    for path in predict_all(predictor, files, options.out, options.side_by_side):
+    for path in predict_all(predictor, files, output):
         say(shown(path))
     return 0
+
+
+def _depth_range(text: str) -> tuple[float, float] | None:
+    if text == "auto":
+        return None
+    try:
+        near, far = map(float, split_list(text))
+    except ValueError:
+        near = far = 0.0
+    if not 0 <= near < far < float("inf"):
+        raise ValueError(
+            f"--depth-range must be auto, or two numbers of metres such as 0.5,8. Received: {text}"
+        )
+    return near, far

@@ -20,7 +20,8 @@ def import_library(verbose: bool = False) -> None:
     Args:
         verbose: whether the log lines of the import are shown.
     """
-    with contextlib.nullcontext() if verbose else silenced(), imports_of_extra("mtl-tf", "cpu,all"):
+    is_shown = verbose or "tensorflow" in sys.modules
+    with contextlib.nullcontext() if is_shown else silenced(), imports_of_extra("mtl-tf", "cpu,all"):
         for part in _PARTS:
             importlib.import_module(f"mtl_tf.{part}")
         # The import of a module has put the module where the package has its function.
@@ -58,7 +59,9 @@ def silenced() -> Iterator[None]:
         finally:
             sys.stderr.flush()
             os.dup2(original, descriptor)
-            faulthandler.enable() if was_enabled else faulthandler.disable()
+            faulthandler.disable()
+            if was_enabled:
+                faulthandler.enable(descriptor)
 
 
 @contextlib.contextmanager

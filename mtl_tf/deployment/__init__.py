@@ -1,7 +1,8 @@
 """Deployment: predictions on photographs and videos, and models in other formats.
 
 ==================== ==============================================================
-`Predictor`          a saved model on photographs of any size
+`Predictor`          a network for images of any size, folders, videos and cameras
+`Prediction`         the tasks of an image: numbers, pictures, files
 `predict_files`      write coloured maps of photographs and videos
 `export_model`       SavedModel, ONNX or LiteRT, checked against the Keras model
 `export_preset`      a preset to hand over: half the size, for RGB images as they are
@@ -15,12 +16,15 @@ from mtl_tf.optional_packages import imports_of_extra
 with imports_of_extra(__name__, "experiments"):
     from mtl_tf.deployment.export import export_model
     from mtl_tf.deployment.export_preset import export_preset
-    from mtl_tf.deployment.predict import predict_files
+    from mtl_tf.deployment.predict import Output, predict_files
+    from mtl_tf.deployment.prediction import Prediction
     from mtl_tf.deployment.predictor import Predictor
     from mtl_tf.deployment.presets import from_preset
     from mtl_tf.deployment.saved_models import load_network
 
 __all__ = [
+    "Output",
+    "Prediction",
     "Predictor",
     "export_model",
     "export_preset",

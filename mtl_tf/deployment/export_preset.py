@@ -9,6 +9,7 @@ import numpy as np
 
 from mtl_tf.deployment.half_precision import halve_weights
 from mtl_tf.deployment.inputs import images_for, network_input
+from mtl_tf.deployment.predictor import CLASSES_FILE, with_stored_names
 from mtl_tf.deployment.presets import from_preset, model_file
 from mtl_tf.training import MultiTaskTrainer
 from mtl_tf.training.preset import CARD_FILE, MODEL_FILE, further_sections
@@ -46,6 +47,8 @@ def export_preset(
         raise ValueError(f"{out} exists: choose another name")
     source = model_file(preset)
     trainer = from_preset(source)
+    names = source.with_name(CLASSES_FILE)
+    tasks = with_stored_names(trainer.tasks, names) if names.is_file() else trainer.tasks
     images = images_for(trainer.network, photos)
     old_card = source.with_name(CARD_FILE)
     sections = further_sections(old_card.read_text("utf-8")) if old_card.is_file() else {}
@@ -55,7 +58,7 @@ def export_preset(
         network = trainer.network
         if hasattr(network, "with_preprocessing"):
             network = network.with_preprocessing()
-        made = MultiTaskTrainer(network, trainer.tasks)
+        made = MultiTaskTrainer(network, tasks)
         made.save_to_preset(unfinished, {**sections, "Weights": _WEIGHTS})
         halve_weights(unfinished / MODEL_FILE)
         differences = _differences(trainer, from_preset(unfinished), images)

@@ -1,49 +1,42 @@
 """Coloured maps of photographs, folders and videos, written to files."""
 
 import collections
+import dataclasses
 import errno
-import io
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from mtl_tf import data
-from mtl_tf.atomic_files import write_atomically
-from mtl_tf.data.files import read_image
+from mtl_tf.deployment.prediction import as_file_name
 from mtl_tf.deployment.predictor import Predictor
-from mtl_tf.deployment.video import write_video
+from mtl_tf.deployment.video import frame_rate, write_video
+from mtl_tf.targets import TargetKind
 from mtl_tf.text import shown
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-_MAX_COLUMNS = 3  # of pictures side by side
 
 
-def side_by_side(photo: np.ndarray, pictures: dict[str, np.ndarray]) -> np.ndarray:
-    """Return a photograph and its maps, with their names, in one picture of up to 3 columns.
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What is written of a prediction.
 
-    Args:
-        photo: RGB `[H, W, 3]` uint8.
-        pictures: `{name: RGB [H, W, 3] uint8}`.
+    Attributes:
+        folder: to write to; `None` for that of each file.
+        raw: write the numbers of each task too, as `.npy`.
+        overlay: draw the maps on the image.
+        panel: write one picture with all maps in place of one for each task.
+        depth_range_m: distances of the first and the last colour; `None` for those of each image.
     """
-    tiles = []
-    for name, picture in {"": photo, **pictures}.items():
-        tile = np.array(picture)  # a copy to write on
-        size = max(0.4, tile.shape[1] / 800)
-        origin, font = (8, int(8 + 24 * size)), cv2.FONT_HERSHEY_SIMPLEX
-        for grey, line_width in ((0, 4), (255, 1)):
-            thickness = max(1, round(line_width * size))
-            cv2.putText(tile, name, origin, font, size, (grey,) * 3, thickness, cv2.LINE_AA)
-        tiles.append(tile)
-    columns = min(len(tiles), _MAX_COLUMNS)
-    tiles += [np.zeros_like(photo)] * (-len(tiles) % columns)
-    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    return np.vstack(rows)
+
+    folder: str | os.PathLike[str] | None = None
+    raw: bool = False
+    overlay: bool = False
+    panel: bool = False
+    depth_range_m: tuple[float, float] | None = None
 
 
 def photographs(
@@ -86,78 +79,81 @@ def photographs(
 
 
 def predict_files(
-    predictor: Predictor,
-    path: str | os.PathLike[str],
-    out: str | os.PathLike[str] | None = None,
-    together: bool = False,
+    predictor: Predictor, path: str | os.PathLike[str], output: Output | None = None
 ) -> Iterator[pathlib.Path]:
-    """Predict a photograph, all photographs in a folder, or a video.
+    """Predict an image, all images in a folder, or a video.
 
-    Writes `STEM_TASK.png` at the size of the photograph, or `STEM_all.png` with all maps side by
-    side; of a video `STEM_all.mp4`, side by side, scaled down to at most 4096 pixels a side.
+    Writes `STEM_TASK.png` at the size of the image, or `STEM_all.png` with all maps; of a video
+    `STEM_all.mp4`, scaled down to at most 4096 pixels a side.
 
     Source: this library.
 
     Args:
         predictor: the model.
         path: an image file, a folder, or a video file that OpenCV reads.
-        out: folder of the pictures, created if missing; by default that of the photograph.
-        together: one picture with all maps side by side instead of one for each task.
+        output: what to write, and where; by default a picture of each task beside the image.
 
     Yields:
         Paths of the files, as they are written.
 
     Raises:
         DataError: if a file is missing or damaged (of a folder: after all others are predicted), or
-            the folder holds no photograph.
-        ValueError: if `out` is a file.
+            the folder holds no image.
+        ValueError: if the folder to write to is a file.
         RuntimeError: if this OpenCV cannot write videos.
     """
-    path = pathlib.Path(path)
+    path, output = pathlib.Path(path), output or Output()
     if path.is_dir():
-        files = photographs([path], predictor.model.output, out)
-        yield from predict_all(predictor, files, out, together)
+        files = photographs([path], predictor.model.output, output.folder)
+        yield from predict_all(predictor, files, output)
         return
-    folder = path.parent if out is None else pathlib.Path(out)
+    folder = path.parent if output.folder is None else pathlib.Path(output.folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"{shown(folder)} is not a folder: choose another (--out)") from error
     if path.suffix.lower() in VIDEOS:
-        video = folder / f"{path.stem}_all.mp4"
-        write_video(path, video, lambda frame: side_by_side(frame, predictor(frame)))
-        yield video
+        yield _predict_video(predictor, path, folder, output)
         return
-    photo = read_image(path)
-    pictures = predictor(photo)
-    if together:
-        pictures = {"all": side_by_side(photo, pictures)}
-    for name, picture in pictures.items():
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, "PNG")
-        written = folder / f"{path.stem}_{as_file_name(name)}.png"
-        try:
-            write_atomically(written, buffer.getvalue())
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            raise data.DataError(f"{shown(path)} has too long a name: rename it") from error
-        yield written
+    prediction = predictor(path)
+    try:
+        yield from prediction.save(
+            folder, path.stem, output.raw, output.overlay, output.panel, output.depth_range_m
+        )
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise data.DataError(f"{shown(path)} has too long a name: rename it") from error
+
+
+def _predict_video(
+    predictor: Predictor, path: pathlib.Path, folder: pathlib.Path, output: Output
+) -> pathlib.Path:
+    """Write the panels of the frames of a video, with the distances of the first frame."""
+    out = folder / f"{path.stem}_all.mp4"
+    scale = output.depth_range_m
+
+    def panels() -> Iterator[np.ndarray]:
+        nonlocal scale
+        for prediction in predictor.frames(path):
+            distances = [n for n, t in prediction.tasks.items() if t.kind is TargetKind.DISTANCE]
+            if scale is None and distances:
+                scale = prediction.depth_range_m(distances[0])
+            yield prediction.panel(scale, has_legend=False)
+
+    write_video(panels(), out, frame_rate(path))
+    return out
 
 
 def predict_all(
-    predictor: Predictor,
-    files: Sequence[pathlib.Path],
-    out: str | os.PathLike[str] | None = None,
-    together: bool = False,
+    predictor: Predictor, files: Sequence[pathlib.Path], output: Output | None = None
 ) -> Iterator[pathlib.Path]:
     """Predict many files; a damaged one does not stop the others.
 
     Args:
         predictor: as for `predict_files`.
         files: from `photographs`.
-        out: as for `predict_files`.
-        together: as for `predict_files`.
+        output: as for `predict_files`.
 
     Yields:
         Paths of the files, as they are written.
@@ -168,14 +164,9 @@ def predict_all(
     damaged = []
     for file in files:
         try:
-            yield from predict_files(predictor, file, out, together)
+            yield from predict_files(predictor, file, output)
         except data.DataError as error:
             damaged.append(str(error))
     if damaged:
         count = f"{len(damaged)} of {len(files)} files cannot be read:\n" if len(files) > 1 else ""
         raise data.DataError(count + "\n".join(damaged))
-
-
-def as_file_name(text: str) -> str:
-    """Return a text as part of a file name, without anything that leads to another folder."""
-    return re.sub(r"[^\w.-]|^\.+", "_", text)

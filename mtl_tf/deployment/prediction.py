@@ -163,11 +163,15 @@ class Prediction:
             colours = np.where(is_marked, np.uint8((255, 40, 40)), self.image)
         return cv2.addWeighted(self.image, 1 - alpha, colours, alpha, 0)
 
-    def panel(self, depth_range_m: tuple[float, float] | None = None) -> np.ndarray:
+    def panel(
+        self, depth_range_m: tuple[float, float] | None = None, has_legend: bool = True
+    ) -> np.ndarray:
         """Return the image and all maps in one picture, with names, classes and depths.
 
         Args:
             depth_range_m: as for `picture`.
+            has_legend: whether the classes in the image are listed below; their number decides the
+                height.
 
         Returns:
             RGB uint8.
@@ -179,7 +183,7 @@ class Prediction:
             if task.kind is TargetKind.DISTANCE:
                 scale = depth_range_m or self.depth_range_m(name)
             tiles.append(Tile(name, self.picture(name, scale), scale))
-            if task.kind is TargetKind.CLASSES:
+            if task.kind is TargetKind.CLASSES and has_legend:
                 legend |= self._classes(task)
         return draw_panel(tiles, legend, DEPTH_COLOURS)
 

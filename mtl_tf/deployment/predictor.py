@@ -1,43 +1,52 @@
-"""Predictions of a saved model for photographs, as coloured maps."""
+"""Predictions of a network for images of any size, and for videos."""
 
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, get_args
 
-import cv2
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf import evaluation
 from mtl_tf.atomic_files import read_json
 from mtl_tf.deployment.inputs import as_photo, network_input
+from mtl_tf.deployment.prediction import Prediction
 from mtl_tf.deployment.presets import model_file
-from mtl_tf.deployment.saved_models import Saved, load_saved
+from mtl_tf.deployment.saved_models import Saved, load_saved, saved_of
+from mtl_tf.deployment.video import video_frames
+from mtl_tf.deployment.windows import Box, blending_weight, letterboxed, resized, tile_corners
 from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
 from mtl_tf.text import shown
 
+CLASSES_FILE = "classes.json"
+Fit = Literal["letterbox", "stretch", "tiles"]
 _MAX_MAP_SIZE = 1 << 29  # numbers in the raw prediction of a task at the photograph's size
 
 
 class Predictor:
-    """Coloured maps of all tasks of a photograph, in one pass of the network.
+    """All tasks of an image, a folder or a video, by one pass of a network.
 
     >>> import mtl_tf, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "model.keras")
     >>> tasks, size = {"depth": 1}, (64, 96, 3)
     >>> mtl_tf.architectures.SharedTrunk("resnet18", tasks, size, head="conv").save(path)
-    >>> Predictor(path)(np.zeros((48, 64, 3), np.uint8))["depth"].shape
-    (48, 64, 3)
+    >>> prediction = Predictor(path)(np.zeros((48, 64, 3), np.uint8))
+    >>> prediction.depth.shape, prediction.picture("depth").shape
+    ((48, 64), (48, 64, 3))
 
     Source: this library.
 
     Args:
-        model_path: a saved model of `mtl_tf.architectures` or `MultiTaskTrainer`, the folder of a
-            run or preset, or its name: see `from_preset`. Class names for the colours come from its
-            tasks, else from `classes.json` beside it.
+        model: a folder of a run or preset, its name (see `from_preset`), a `.keras` file, or a
+            network or trainer in memory. Class names come from its tasks, else from `classes.json`
+            beside the file.
         tasks: `mtl_tf.Task` objects of outputs that neither the file nor the library knows; they
             also replace known tasks of the same names.
+        fit: how an image of another size is fitted to the network: `"letterbox"` keeps its aspect
+            and fills the borders, `"stretch"` does not keep it, `"tiles"` predicts a larger image
+            in overlapping parts at its own resolution.
+        overlap: smallest part of a tile that its neighbour covers too, from 0 to below 1.
 
     Attributes:
         model: the network.
@@ -46,48 +55,119 @@ class Predictor:
     Raises:
         FileNotFoundError: if the model is missing.
         ValueError: if it holds code, if it or the class names are damaged, if an output has no
-            task, or if a task has no output with its number of channels.
+            task, if a task has no output with its number of channels, or for another `fit`.
     """
 
     def __init__(
-        self, model_path: str | os.PathLike[str], tasks: Iterable[Task] | None = None
+        self,
+        model: str | os.PathLike[str] | keras.Model,
+        tasks: Iterable[Task] | None = None,
+        fit: Fit = "letterbox",
+        overlap: float = 0.25,
     ) -> None:
-        model_path = model_file(model_path)
-        saved = load_saved(model_path)
+        if fit not in get_args(Fit) or not 0 <= overlap < 1:
+            raise ValueError(
+                f"fit must be one of {get_args(Fit)} and overlap in [0, 1). Received: {fit!r}, "
+                f"{overlap!r}"
+            )
+        self.fit, self.overlap = fit, overlap
+        names = None
+        if isinstance(model, keras.Model):
+            saved, source = saved_of(model), type(model).__name__
+        else:
+            path = model_file(model)
+            saved, source = load_saved(path), str(path)
+            names = path.with_name(CLASSES_FILE)
         self.model: keras.Model = saved.network
         given = as_tasks(tasks) if tasks is not None else ()
-        _check_outputs(model_path, saved, given)
+        _check_outputs(source, saved, given)
         by_name = {task.name: task for task in (*saved.tasks, *given)}
         maps = [name for name, raw in self.model.output.items() if len(raw.shape) == 4]
-        with_maps = [task for name, task in by_name.items() if name in maps]
-        names = pathlib.Path(model_path).with_name("classes.json")
-        self.tasks = _with_stored_names(with_maps, names) if names.is_file() else with_maps
+        self.tasks = tuple(task for name, task in by_name.items() if name in maps)
+        if names is not None and names.is_file():
+            self.tasks = with_stored_names(self.tasks, names)
         self._forward = tf.function(lambda image: self.model(image, training=False))
 
-    def __call__(self, photo: np.ndarray | str | os.PathLike[str]) -> dict[str, np.ndarray]:
-        """Predict the maps of a photograph.
+    def __call__(self, photo: np.ndarray | str | os.PathLike[str]) -> Prediction:
+        """Predict all tasks of an image.
 
         Args:
-            photo: RGB `[H, W, 3]` uint8 of any size, or an image file; it is resized to the model's
-                input, maps are resized back bilinearly.
+            photo: RGB `[H, W, 3]` uint8 of any size, or an image file.
 
         Returns:
-            `{task: RGB picture [H, W, 3] uint8}`.
+            The prediction, at the size of the image.
 
         Raises:
             ValueError: for an array that is no such image.
             DataError: for a file that is missing or damaged.
         """
-        photo = as_photo(photo)
-        outputs = self._forward(network_input(self.model, photo))
-        pictures = {}
+        image = as_photo(photo)
+        raw = self._raw_of_tiles(image) if self.fit == "tiles" else self._raw(image)
+        maps = {
+            task.name: np.asarray(task.activation(tf.constant(raw[task.name])))
+            for task in self.tasks
+        }
+        return Prediction(image, self.tasks, maps)
+
+    def frames(self, source: str | os.PathLike[str] | int) -> Iterator[Prediction]:
+        """Predict the frames of a video, one after the other.
+
+        Args:
+            source: a video file, the address of a stream, or the number of a camera.
+
+        Yields:
+            The prediction of each frame.
+
+        Raises:
+            DataError: if there is no frame that can be read.
+        """
+        return map(self, video_frames(source))
+
+    def _raw(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the raw predictions `[h, w, C]` of a whole image, up to its size."""
+        height, width = self.model.input_shape[1:3]
+        if self.fit == "stretch":
+            canvas, box = resized(image, height, width), Box(0, 0, height, width)
+        else:
+            canvas, box = letterboxed(image, height, width)
+        outputs = self._outputs(canvas)
+        raw = {}
         for task in self.tasks:
-            full = tf.image.resize(outputs[task.name], _map_size(photo, task.channels))[0]
-            picture = evaluation.colourise(task, np.asarray(task.activation(full)))
-            if picture.shape != photo.shape:
-                picture = cv2.resize(picture, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-            pictures[task.name] = picture
-        return pictures
+            inner = box.of(outputs[task.name])
+            size = _map_size(image, task.channels)
+            raw[task.name] = np.asarray(tf.image.resize(inner[None], size))[0]
+        return raw
+
+    def _raw_of_tiles(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the raw predictions `[h, w, C]` of an image, blended where tiles overlap."""
+        tile = self.model.input_shape[1:3]
+        scale = max(1.0, *(n / m for n, m in zip(tile, image.shape, strict=False)))
+        size = [max(round(scale * n), m) for n, m in zip(image.shape, tile, strict=False)]
+        if max(task.channels for task in self.tasks) * size[0] * size[1] > _MAX_MAP_SIZE:
+            raise ValueError(
+                f"An image of {image.shape[0]}x{image.shape[1]} is too large for tiles: scale it "
+                "down, or use fit='letterbox'"
+            )
+        enlarged = resized(image, *size)
+        weight = blending_weight(*tile)
+        total = np.zeros((*size, 1), np.float32)
+        raw = {t.name: np.zeros((*size, t.channels), np.float32) for t in self.tasks}
+        for top, left in tile_corners(*size, tile, self.overlap):
+            box = Box(top, left, *tile)
+            outputs = self._outputs(box.of(enlarged))
+            box.of(total)[...] += weight
+            for name, values in raw.items():
+                box.of(values)[...] += weight * outputs[name]
+        return {n: resized(values / total, *image.shape[:2]) for n, values in raw.items()}
+
+    def _outputs(self, canvas: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the raw predictions `[H, W, C]` of an image of the network's size."""
+        height, width = canvas.shape[:2]
+        outputs = self._forward(network_input(self.model, canvas))
+        return {
+            task.name: np.asarray(tf.image.resize(outputs[task.name], (height, width)))[0]
+            for task in self.tasks
+        }
 
 
 def _check_outputs(model_path: str | os.PathLike[str], saved: Saved, given: Sequence[Task]) -> None:
@@ -114,8 +194,16 @@ def _check_outputs(model_path: str | os.PathLike[str], saved: Saved, given: Sequ
         )
 
 
-def _with_stored_names(tasks: Sequence[Task], path: pathlib.Path) -> tuple[Task, ...]:
-    """Return the tasks with the class names of a run: one list, or `{task: names}`."""
+def with_stored_names(tasks: Sequence[Task], path: pathlib.Path) -> tuple[Task, ...]:
+    """Return the tasks with the class names of a run: one list, or `{task: names}`.
+
+    Args:
+        tasks: the tasks.
+        path: of the file with the names.
+
+    Raises:
+        ValueError: if the file is damaged, or the names do not fit.
+    """
     stored = read_json(path, "the class names of a run", object)
     lists = list(stored.values()) if isinstance(stored, dict) else [stored]
     if not lists or not all(

@@ -76,23 +76,36 @@ def load_saved(path: str | os.PathLike[str]) -> Saved:
             ) from error
         reason = str(error) or type(error).__name__
         raise ValueError(f"{shown(path)} cannot be loaded as a model: {reason}") from error
+    return saved_of(model, shown(path))
+
+
+def saved_of(model: keras.Model, name: str = "The model") -> Saved:
+    """Return the network and the tasks of a model in memory.
+
+    Args:
+        model: a network, or a trainer.
+        name: of the model, for errors.
+
+    Raises:
+        ValueError: if it is no network from images to a dictionary of tasks.
+    """
     if isinstance(model, MultiTaskTrainer):
-        model, tasks = model.network, model.tasks
+        network, tasks = model.network, model.tasks
     else:
-        tasks = _described_tasks(model)
-    shape: Any = getattr(model, "input_shape", None)
-    output = getattr(model, "output", None)
+        network, tasks = model, _described_tasks(model)
+    shape: Any = getattr(network, "input_shape", None)
+    output = getattr(network, "output", None)
     is_image = isinstance(shape, tuple) and len(shape) == 4 and shape[3] == 3
     if not is_image or None in shape[1:] or not isinstance(output, dict):
         kind = list(output) if isinstance(output, dict) else type(output).__name__
         raise ValueError(
-            f"{shown(path)} must hold a network from images [B, height, width, 3] to a dictionary "
+            f"{name} must hold a network from images [B, height, width, 3] to a dictionary "
             f"of tasks, as mtl_tf.architectures makes them. Received: input {shape}, output {kind}"
         )
     known = {name: raw.shape[-1] for name, raw in output.items() if name in TASKS}
     if tasks:
-        return Saved(model, tasks, has_tasks=True)
-    return Saved(model, as_tasks(known) if known else (), has_tasks=False)
+        return Saved(network, tasks, has_tasks=True)
+    return Saved(network, as_tasks(known) if known else (), has_tasks=False)
 
 
 def _described_tasks(network: keras.Model) -> tuple[Task, ...]:

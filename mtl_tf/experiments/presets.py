@@ -5,7 +5,6 @@ name                                   configuration
 ====================================== =================================================
 `demo`                                 rendered rooms, minutes
 `quick`                                four tasks of NYU Depth v2, from ImageNet weights
-`accurate`                             as `quick`, larger and longer
 `realtime`                             as `quick`, with a decoder that the tasks share
 `data/architecture_backbone`           a row of the survey, such as `nyud/mti_net_hrnet18`
 `data/architecture_backbone_METHOD`    a row of its table of balancing methods
@@ -53,14 +52,6 @@ _QUICK: Options = {
     "schedule": "cosine",
     "warmup_epochs": 1.0,
     "ema_momentum": 0.995,
-}
-_ACCURATE: Options = {
-    **_QUICK,
-    "backbone": "efficientnet_lite2",
-    "height": 288,
-    "width": 384,
-    "epochs": 33,
-    "loss_weights": {"edges": 10.0, "normals": 4.0, "depth": 1.5},
 }
 _REALTIME: Options = {
     **_QUICK,
@@ -189,7 +180,6 @@ TABLES = tuple(_TABLES)
 PRESETS: dict[str, Options] = {
     "demo": _DEMO,
     "quick": _QUICK,
-    "accurate": _ACCURATE,
     "realtime": _REALTIME,
     **{name: options for table in _TABLES for name, options in _presets_of_table(table).items()},
 }

@@ -99,7 +99,7 @@ import mtl_tf as mtl
 
 trainer = mtl.from_preset("{folder.name}")         # this folder
 outputs = trainer.network(images)                # {{task: raw prediction [B, H, W, channels]}}
-maps = mtl.deployment.Predictor("{folder.name}")(photograph)
+prediction = mtl.Predictor("{folder.name}")("photo.jpg")
 ```""",
         "Size": _size(network),
         **card,

@@ -12,7 +12,7 @@ import mtl_tf as mtl
 from mtl_tf import cli
 from mtl_tf.data.files import decode_image, read_image, read_map
 from mtl_tf.deployment.inputs import images_for
-from mtl_tf.deployment.predict import Predictor, predict_files
+from mtl_tf.deployment.predict import Output, Predictor, predict_files
 from tests.helpers.inputs import tiny_backbone
 
 ORIENTATION = 0x0112
@@ -148,11 +148,15 @@ def test_packed_photographs_are_turned_once(tmp_path):
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_maps_fit_the_photograph_as_it_is_seen(orientation, model_path, tmp_path, capsys):
     seen = save(tmp_path / "photo.jpg", orientation)
-    (written,) = predict_files(Predictor(model_path), tmp_path / "photo.jpg", tmp_path / "maps")
+    (written,) = predict_files(
+        Predictor(model_path), tmp_path / "photo.jpg", Output(tmp_path / "maps")
+    )
     with Image.open(written) as picture:
         turned = np.asarray(picture)
     Image.fromarray(seen).save(tmp_path / "upright.png")
-    (written,) = predict_files(Predictor(model_path), tmp_path / "upright.png", tmp_path / "maps")
+    (written,) = predict_files(
+        Predictor(model_path), tmp_path / "upright.png", Output(tmp_path / "maps")
+    )
     with Image.open(written) as picture:
         np.testing.assert_array_equal(turned, np.asarray(picture))
     assert turned.shape == seen.shape
@@ -194,7 +198,7 @@ def test_damaged_files_are_counted_and_named_and_the_others_written(
     assert all(f"{name}_depth.png" in told.out for name in good)
     written = []
     with pytest.raises(mtl.data.DataError, match=f"{len(damaged)} of 4"):
-        for path in predict_files(Predictor(model_path), folder, tmp_path / "again"):
+        for path in predict_files(Predictor(model_path), folder, Output(tmp_path / "again")):
             written.append(path.name)  # noqa: PERF401  # it raises at the end
     assert written == [f"{name}_depth.png" for name in good]
 

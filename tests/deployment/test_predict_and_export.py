@@ -1,4 +1,4 @@
-"""Folders, videos and side-by-side pictures; exported files that say what Keras says."""
+"""Folders, videos and panels; exported files that say what Keras says."""
 
 import runpy
 import sys
@@ -14,7 +14,7 @@ from mtl_tf import cli
 from mtl_tf.data import DataError
 from mtl_tf.deployment import export
 from mtl_tf.deployment.export import export_model
-from mtl_tf.deployment.predict import Predictor, photographs, predict_files, side_by_side
+from mtl_tf.deployment.predict import Output, Predictor, photographs, predict_files
 from tests.helpers.inputs import tiny_backbone
 
 TASKS = {"semseg": 3, "depth": 1, "normals": 3}
@@ -51,22 +51,22 @@ def test_a_folder(predictor, tmp_path):
     for name in ("a.jpg", "b.PNG"):
         Image.fromarray(photo()).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no photograph")
-    written = list(predict_files(predictor, tmp_path, tmp_path / "out"))
+    written = list(predict_files(predictor, tmp_path, Output(tmp_path / "out")))
     assert {p.name for p in written} == {f"{s}_{t}.png" for s in "ab" for t in TASKS}
     for path in written:
         with Image.open(path) as image:
             assert image.size == (70, 50)
-    (together,) = predict_files(predictor, tmp_path / "a.jpg", tmp_path / "out", together=True)
-    with Image.open(together) as image:
-        assert together.name == "a_all.png" and image.size == (3 * 70, 2 * 50)
+    (panel,) = predict_files(predictor, tmp_path / "a.jpg", Output(tmp_path / "out", panel=True))
+    with Image.open(panel) as image:
+        assert panel.name == "a_all.png" and image.size[0] == 4 * 70 and image.size[1] > 50
 
 
 def test_a_photograph_is_an_array_or_a_file(predictor, tmp_path):
     Image.fromarray(photo()).save(tmp_path / "a.png")
     expected = predictor(photo())
     for file in (tmp_path / "a.png", str(tmp_path / "a.png")):
-        for task, picture in predictor(file).items():
-            np.testing.assert_array_equal(picture, expected[task])
+        for task, picture in predictor(file).pictures().items():
+            np.testing.assert_array_equal(picture, expected.picture(task))
     for wrong in (photo()[..., 0], photo() / 255.0, photo()[None], photo()[:0]):
         with pytest.raises(ValueError, match=r"RGB image \[H, W, 3\] uint8.*Received: .*np.stack"):
             predictor(wrong)
@@ -85,28 +85,20 @@ def test_what_was_written_is_no_photograph_and_names_do_not_collide(predictor, t
         photographs(both, TASKS, tmp_path / "maps")
 
 
-def test_side_by_side_keeps_what_it_shows():
-    pictures = {"depth": photo(1), "normals": photo(2)}
-    shown = side_by_side(photo(0), pictures)
-    assert shown.shape == (50, 210, 3)
-    np.testing.assert_array_equal(shown[:, :70], photo(0))  # no name
-    np.testing.assert_array_equal(shown[30:, 70:140], photo(1)[30:])  # below the name
-
-
 def test_a_video(predictor, tmp_path):
     path = tmp_path / "film.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (64, 32))
     for i in range(5):
         writer.write(photo(i, (32, 64)))
     writer.release()
-    (out,) = predict_files(predictor, path, tmp_path / "out")
+    (out,) = predict_files(predictor, path, Output(tmp_path / "out"))
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["film_all.mp4"]
     video = cv2.VideoCapture(str(out))
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(12.0)
     frames = []
     while (read := video.read())[0]:
         frames.append(read[1])
-    assert len(frames) == 5 and frames[0].shape == (64, 192, 3)
+    assert len(frames) == 5 and frames[0].shape[1:] == (4 * 64, 3)
 
 
 def test_what_cannot_be_predicted_is_told(predictor, tmp_path):
@@ -212,6 +204,11 @@ def test_the_command_line(model_path, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "depth" in printed and "differs from Keras by" in printed
     Image.fromarray(photo()).save(tmp_path / "a.jpg")
-    arguments = ["predict", str(tmp_path / "a.jpg"), "--model", str(model_path), "--side-by-side"]
-    assert cli.main(arguments) == 0
-    assert (tmp_path / "a_all.png").is_file()
+    out = tmp_path / "maps"
+    arguments = ["predict", str(tmp_path / "a.jpg"), "--model", str(model_path), "--out", str(out)]
+    assert cli.main([*arguments, "--panel", "--raw", "--depth-range", "0.5,8"]) == 0
+    names = {"a_all.png", *(f"a_{task}.npy" for task in TASKS)}
+    assert {path.name for path in out.iterdir()} == names
+    assert np.load(out / "a_depth.npy").shape == (50, 70)
+    assert cli.main([*arguments, "--depth-range", "8,1"]) == 2
+    assert "two numbers of metres" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf import cli
-from mtl_tf.deployment.predict import Predictor, predict_files
+from mtl_tf.deployment.predict import Output, Predictor, predict_files
 from tests.helpers.inputs import tiny_backbone
 
 
@@ -55,12 +55,14 @@ def frames_of(path):
 )
 def test_sizes(width, height, frames, predictor, tmp_path):
     path = film(tmp_path / "film.avi", width, height, frames)
-    (out,) = predict_files(predictor, path, tmp_path / "out")
+    (out,) = predict_files(predictor, path, Output(tmp_path / "out"))
     found = frames_of(out)
     assert len(found) == frames
     tall, wide = found[0].shape[:2]
     assert max(tall, wide) <= 4096 and not (tall % 2 or wide % 2)
-    assert wide / tall == pytest.approx(3 * width / (2 * height), rel=0.1)
+    frame = np.full((height, width, 3), 40, np.uint8)
+    panel = predictor(frame).panel(has_legend=False)
+    assert wide / tall == pytest.approx(panel.shape[1] / panel.shape[0], rel=0.1)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["film_all.mp4"]
 
 
@@ -86,7 +88,7 @@ def test_odd_sizes(width, height, predictor, tmp_path, monkeypatch):
     path.write_bytes(b"film")
     with monkeypatch.context() as patch:
         patch.setattr(cv2, "VideoCapture", Film)
-        (out,) = predict_files(predictor, path, tmp_path / "out")
+        (out,) = predict_files(predictor, path, Output(tmp_path / "out"))
     assert len(frames_of(out)) == 2
 
 
@@ -109,13 +111,17 @@ def test_a_writer_that_fails_is_noticed_at_the_first_frame(fault, predictor, tmp
         def release(self):
             pass
 
-    def predict(photo):
-        calls.append(photo)
-        return predictor(photo)
+    class Counting:
+        model = predictor.model
+
+        def frames(self, source):
+            for prediction in predictor.frames(source):
+                calls.append(prediction)
+                yield prediction
 
     monkeypatch.setattr(cv2, "VideoWriter", Writer)
     with pytest.raises(RuntimeError if fault == "is not opened" else cv2.error):
-        list(predict_files(predict, path, tmp_path / "out"))
+        list(predict_files(Counting(), path, Output(tmp_path / "out")))
     assert len(calls) == 1 and not list((tmp_path / "out").iterdir())
 
 

@@ -77,7 +77,7 @@ def test_by_file_and_by_name(how, preset, monkeypatch):
         name = "halls"
     assert model_file(name).samefile(folder / "model.keras")
     assert mtl.from_preset(name).tasks[0].class_names == NAMES
-    assert set(mtl.deployment.Predictor(name)(photo())) == set(TASKS)
+    assert set(mtl.deployment.Predictor(name)(photo()).pictures()) == set(TASKS)
 
 
 def test_a_missing_preset_is_named():
@@ -121,8 +121,8 @@ def test_predictions_do_not_depend_on_where_images_are_normalised(inside, tmp_pa
         b.assign(a)
     made.save_to_preset(tmp_path / "a")
     plain.save_to_preset(tmp_path / "b")
-    ours = mtl.deployment.Predictor(tmp_path / "a")(photo())
-    theirs = mtl.deployment.Predictor(tmp_path / "b")(photo())
+    ours = mtl.deployment.Predictor(tmp_path / "a")(photo()).pictures()
+    theirs = mtl.deployment.Predictor(tmp_path / "b")(photo()).pictures()
     for task, picture in ours.items():
         assert np.mean(np.any(picture != theirs[task], axis=-1)) < 0.01
     card = (tmp_path / "a" / "MODEL_CARD.md").read_text()
@@ -154,7 +154,7 @@ def test_a_plain_network_is_saved_with_its_trainer(tmp_path):
     mtl.MultiTaskTrainer(network, tasks).save_to_preset(tmp_path / "plain")
     again = mtl.from_preset(tmp_path / "plain")
     assert again.tasks[0].class_names == NAMES
-    assert set(mtl.deployment.Predictor(tmp_path / "plain")(photo())) == set(TASKS)
+    assert set(mtl.deployment.Predictor(tmp_path / "plain")(photo()).pictures()) == set(TASKS)
 
 
 class Subclassed(keras.Model):

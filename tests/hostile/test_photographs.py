@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtl_tf.cli import predict
-from mtl_tf.deployment.predict import Predictor, as_file_name
+from mtl_tf.deployment.prediction import as_file_name
+from mtl_tf.deployment.predictor import Predictor
 from tests.hostile.outcome import STEERING, TASKS, everything, png
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) (w) file quit\n"
@@ -27,7 +27,8 @@ def predictor(model_path):
 def _one_predictor_for_all(predictor, model_path, monkeypatch):
     """Loaded and compiled once."""
     monkeypatch.setattr(
-        predict, "Predictor", lambda path: predictor if path == model_path else Predictor(path)
+        "mtl_tf.deployment.predict.Predictor",
+        lambda path, fit: predictor if path == model_path else Predictor(path),
     )
 
 
@@ -180,7 +181,7 @@ def test_maps_of_an_enormous_photograph_take_bounded_memory(predictor, monkeypat
     monkeypatch.setattr(
         module.tf.image, "resize", lambda x, size: sizes.append(size) or resize(x, size)
     )
-    pictures = predictor(np.zeros((400, 500, 3), np.uint8))
+    pictures = predictor(np.zeros((400, 500, 3), np.uint8)).pictures()
     assert {picture.shape for picture in pictures.values()} == {(400, 500, 3)}
     assert max(h * w for h, w in sizes) <= 3 * 40 * 50
 

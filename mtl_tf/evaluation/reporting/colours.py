@@ -66,6 +66,23 @@ def class_colours(names: Sequence[str]) -> np.ndarray:
     return np.array(colours, np.uint8)
 
 
+def task_colours(task: Task) -> np.ndarray:
+    """Return the colours of the classes of a task.
+
+    Args:
+        task: of class ids.
+
+    Returns:
+        RGB `[channels, 3]` uint8.
+    """
+    if task.class_colours:
+        return np.array(task.class_colours, np.uint8)
+    if task.name == PARTS and not task.class_names and task.channels <= len(_PARTS):
+        return np.array(_PARTS[: task.channels], np.uint8)
+    names = task.class_names
+    return class_colours([*names, *map(str, range(len(names), task.channels))])
+
+
 def colourise(
     task: str | Task,
     values: np.ndarray,
@@ -129,7 +146,7 @@ def _class_map(task: Task, values: np.ndarray) -> np.ndarray:
     """Draw class ids `[H, W, 1]` or class scores `[H, W, C]`."""
     ids = values[..., 0].astype(int) if values.shape[-1] == 1 else values.argmax(-1)
     if task.class_colours:
-        return np.array(task.class_colours)[np.clip(ids, 0, task.channels - 1)]
+        return task_colours(task)[np.clip(ids, 0, task.channels - 1)]
     names = task.class_names
     count = max(values.shape[-1], int(ids.max(initial=0)) + 1, len(names))
     if task.name == PARTS and not names and count <= len(_PARTS):
