@@ -85,7 +85,7 @@ class _Parser(argparse.ArgumentParser):
             parser.set_defaults(parser=parser)
             return parser
 
-        subparsers.add_parser = add_parser
+        subparsers.add_parser = add_parser  # type: ignore[method-assign]
         return subparsers
 
     def parse_args(  # type: ignore[override]

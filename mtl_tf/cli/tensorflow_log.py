@@ -21,7 +21,8 @@ def import_library(verbose: bool = False) -> None:
         verbose: whether the log lines of the import are shown.
     """
     is_shown = verbose or "tensorflow" in sys.modules
-    with contextlib.nullcontext() if is_shown else silenced(), imports_of_extra("mtl-tf", "cpu,all"):
+    log = contextlib.nullcontext() if is_shown else silenced()
+    with log, imports_of_extra("mtl-tf", "cpu,all"):
         for part in _PARTS:
             importlib.import_module(f"mtl_tf.{part}")
         # The import of a module has put the module where the package has its function.

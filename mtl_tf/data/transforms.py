@@ -267,7 +267,7 @@ def recoloured(
     Returns:
         RGB `[H, W, 3]` uint8.
     """
-    values = image.astype(np.float32)
+    values: np.ndarray = image.astype(np.float32)
     if saturation != 1.0:
         grey = (values @ _LUMINANCE)[..., None]
         values = grey + np.float32(saturation) * (values - grey)

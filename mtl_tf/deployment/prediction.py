@@ -21,6 +21,7 @@ _DEFAULT_DEPTHS_M = (0.0, 10.0)
 _PERCENTILES = (2, 98)
 _MIN_SHARE = 0.002  # of the pixels, of a class in the legend
 _THRESHOLD = 0.5
+_MARKED = np.array((255, 40, 40), np.uint8)
 
 
 class Prediction:
@@ -160,7 +161,7 @@ class Prediction:
         colours = self.picture(task, depth_range_m)
         if self.tasks[task].kind in (TargetKind.BINARY, TargetKind.BOUNDARY):
             is_marked = (self[task] > _THRESHOLD)[..., None]
-            colours = np.where(is_marked, np.uint8((255, 40, 40)), self.image)
+            colours = np.where(is_marked, _MARKED, self.image)
         return cv2.addWeighted(self.image, 1 - alpha, colours, alpha, 0)
 
     def panel(

@@ -142,17 +142,17 @@ class Predictor:
         """Return the raw predictions `[h, w, C]` of an image, blended where tiles overlap."""
         tile = self.model.input_shape[1:3]
         scale = max(1.0, *(n / m for n, m in zip(tile, image.shape, strict=False)))
-        size = [max(round(scale * n), m) for n, m in zip(image.shape, tile, strict=False)]
-        if max(task.channels for task in self.tasks) * size[0] * size[1] > _MAX_MAP_SIZE:
+        height, width = (max(round(scale * n), m) for n, m in zip(image.shape, tile, strict=False))
+        if max(task.channels for task in self.tasks) * height * width > _MAX_MAP_SIZE:
             raise ValueError(
                 f"An image of {image.shape[0]}x{image.shape[1]} is too large for tiles: scale it "
                 "down, or use fit='letterbox'"
             )
-        enlarged = resized(image, *size)
+        enlarged = resized(image, height, width)
         weight = blending_weight(*tile)
-        total = np.zeros((*size, 1), np.float32)
-        raw = {t.name: np.zeros((*size, t.channels), np.float32) for t in self.tasks}
-        for top, left in tile_corners(*size, tile, self.overlap):
+        total = np.zeros((height, width, 1), np.float32)
+        raw = {t.name: np.zeros((height, width, t.channels), np.float32) for t in self.tasks}
+        for top, left in tile_corners(height, width, tile, self.overlap):
             box = Box(top, left, *tile)
             outputs = self._outputs(box.of(enlarged))
             box.of(total)[...] += weight

@@ -37,7 +37,7 @@ def split_ids(
     given = description.splits
     if "{split}" in description.images.files:
         return _by_folder({str(k): v for k, v in given.items()}, split_of, description.seed)
-    lists = {split: value for split, value in given.items() if isinstance(value, str)}
+    lists = {str(split): value for split, value in given.items() if isinstance(value, str)}
     if lists:
         splits = {split: _listed(root / name, split_of) for split, name in lists.items()}
         return _disjoint(splits, lists)
