@@ -17,7 +17,7 @@ def shown(text: object, keep: str = "") -> str:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'quick'?`, or an empty text if no name is close.
 
-    >>> suggestion("quikc", ["quick", "demo"])
+    >>> suggestion("quicc", ["quick", "demo"])
     " Did you mean 'quick'?"
 
     Args:
@@ -31,7 +31,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def must_be_one_of(known: Iterable[str], name: str) -> str:
     """Return the message about an unknown name: all known ones, and the closest.
 
-    >>> must_be_one_of(["quick", "demo"], "quikc")
+    >>> must_be_one_of(["quick", "demo"], "quicc")
     "must be one of quick, demo. Did you mean 'quick'?"
 
     Args:

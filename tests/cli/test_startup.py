@@ -17,7 +17,7 @@ AT_ONCE = {
     "help of data": (["data", "init", "--help"], 0, "data.yaml"),
     "no command": ([], 2, "required: COMMAND"),
     "misspelt command": (["tarin"], 2, "Did you mean 'train'?"),
-    "misspelt preset": (["train", "--preset", "quikc"], 2, "Did you mean 'quick'?"),
+    "misspelt preset": (["train", "--preset", "quicc"], 2, "Did you mean 'quick'?"),
     "misspelt option": (["train", "--bathc-size", "4"], 2, "Did you mean '--batch-size'?"),
     "no number": (["tune", "--out", "x", "--trials", "many"], 2, "invalid int value: 'many'"),
 }
