@@ -22,7 +22,7 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """What is written of a prediction.
+    """Choice of the files that are written of a prediction.
 
     Attributes:
         folder: to write to; `None` for that of each file.

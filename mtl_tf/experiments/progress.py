@@ -264,7 +264,7 @@ class _Pace:
         return (self._counted - 1) / max(self._last - self._first, 1e-6)
 
     def is_due(self) -> bool:
-        """Whether it is time to draw."""
+        """Return whether it is time to draw."""
         if self._counted < 2 or time.monotonic() - self._shown < 1 / _UPDATES_PER_S:
             return False
         self._shown = time.monotonic()
