@@ -215,7 +215,7 @@ def test_predictions_have_the_names_of_the_run(stored, names, tmp_path):
     photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     image = mtl.data.normalise(photo)[None]
     outputs = predictor.model(image, training=False)
-    for task, picture in predictor(photo).items():
+    for task, picture in predictor(photo).pictures().items():
         if names[task]:
             ids = tf.argmax(outputs[task][0], -1).numpy()
             np.testing.assert_array_equal(picture, class_colours(names[task])[ids])
