@@ -34,23 +34,20 @@ from typing import TYPE_CHECKING
 from mtl_tf.optional_packages import imports_of_extra
 from mtl_tf.startup import IS_COMMAND, on_first_use
 
+_ON_FIRST_USE = ("data", "deployment", "evaluation", "experiments", "surveys")
 _PARTS = (
     "architectures",
     "backbones",
     "balancing",
-    "data",
-    "deployment",
-    "evaluation",
-    "experiments",
     "heads",
     "layers",
     "losses",
     "metrics",
     "ops",
-    "surveys",
     "tasks",
     "training",
     "weights",
+    *_ON_FIRST_USE,
 )
 _MODULES = {
     **{name: name for name in _PARTS},

@@ -18,7 +18,6 @@ _PACKAGES = {  # module: (name of the package, command that installs it)
     "onnxruntime": ("onnxruntime", _EXTRA.format("export")),
     "optuna": ("Optuna", _EXTRA.format("tune")),
     "pydantic": ("pydantic", _EXTRA.format("data")),
-    "rich": ("rich", _EXTRA.format("experiments")),
     "safetensors": ("safetensors", _EXTRA.format("weights")),
     "scipy": ("SciPy", _EXTRA.format("data")),
     "skimage": ("scikit-image", _EXTRA.format("data")),
