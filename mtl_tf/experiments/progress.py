@@ -38,7 +38,12 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Reports nothing."""
+    """Reports nothing.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> progress = mtl.experiments.Silent()
+    """
 
     @contextlib.contextmanager
     def stage(self, text: str) -> Iterator[None]:
@@ -53,7 +58,12 @@ class Silent:
 
 
 class JsonLines(Silent):
-    """Writes a JSON object for each epoch, for other programs."""
+    """Writes a JSON object for each epoch, for other programs.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> progress = mtl.experiments.JsonLines()
+    """
 
     def callback(
         self, tasks: Sequence[Task], epochs: int, batch_size: int, backup: Backup
@@ -76,6 +86,10 @@ class Rows(Silent):
     Args:
         console: to write to; by default standard output.
         has_status: whether to show the line in a terminal.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> progress = mtl.experiments.Rows()
     """
 
     def __init__(self, console: Console | None = None, has_status: bool = True) -> None:

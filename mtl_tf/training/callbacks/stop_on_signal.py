@@ -20,6 +20,11 @@ class Stopped(KeyboardInterrupt):
     Attributes:
         number: of the signal that asked for it.
         is_saved: whether a backup holds all finished steps.
+
+    Examples:
+        >>> import mtl_tf as mtl
+        >>> mtl.training.Stopped(2).is_saved
+        False
     """
 
     def __init__(self, number: int, is_saved: bool = False) -> None:

@@ -16,6 +16,14 @@ SIZE = (16, 24)
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
+@pytest.fixture(autouse=True)
+def _usual_handler(monkeypatch):
+    """A job in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Ask(keras.callbacks.Callback):
     """Sends a signal to this process at a given moment, as Ctrl-C does."""
 
