@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         differences = export_preset(options.model, options.out, options.photos)
     else:
         differences = export_model(
-            load_network(model_file(options.model)),
+            load_network(options.model if options.model.exists() else model_file(options.model)),
             options.out,
             options.format,
             options.with_preprocessing,
