@@ -99,7 +99,10 @@ def _open(options: argparse.Namespace, **arguments: Any) -> "DenseDataset":
             arguments.pop("skip_damaged", None)
         return data.open_folder(name, root, tasks=None, **arguments)
     arguments.pop("skip_damaged", None)
-    text = plugins.checked_dataset(name)
+    try:
+        text = plugins.checked_dataset(name)
+    except ValueError as error:
+        raise ValueError(f"--data {error}. Received: {name!r}") from error
     return plugins.load_dataset(text, root=str(root), tasks=None, **arguments)
 
 
