@@ -84,21 +84,24 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
-def _open(options: argparse.Namespace, **arguments: Any) -> "DenseDataset":
-    """Open the data set of an action with all its tasks."""
+def _open(
+    options: argparse.Namespace, of_folder: dict[str, Any] | None = None, **arguments: Any
+) -> "DenseDataset":
+    """Open the data set of an action with all its tasks; `of_folder` are arguments of `Folder`."""
     from mtl_tf import data
+    from mtl_tf.data.packed.packed import INDEX
     from mtl_tf.experiments import plugins
 
     name, root = options.data, options.root
     if name is None:
-        files = {"folder": root / data.folder.FILE, "packed": root / "index.json"}
+        files = {"folder": root / data.folder.FILE, "packed": root / INDEX}
         name = next((known for known, file in files.items() if file.is_file()), "nyud")
     if name in data.TABLE:
-        arguments["num_classes"] = options.num_classes
-        if name != "folder":
-            arguments.pop("skip_damaged", None)
-        return data.open_folder(name, root, tasks=None, **arguments)
-    arguments.pop("skip_damaged", None)
+        if name == "folder":
+            arguments |= of_folder or {}
+        return data.open_folder(
+            name, root, tasks=None, num_classes=options.num_classes, **arguments
+        )
     try:
         text = plugins.checked_dataset(name)
     except ValueError as error:
@@ -110,7 +113,8 @@ def _check(options: argparse.Namespace) -> int:
     """Read a whole data set; return 1 if an item is damaged."""
     from mtl_tf.cli.check_data import check_data
 
-    dataset = _open(options, input_shape=(1, 1, 3), check_files=False, skip_damaged=False)
+    all_images = {"skip_damaged": False}
+    dataset = _open(options, all_images, input_shape=(1, 1, 3), check_files=False)
     problems = check_data(dataset, options.root, options.sheet)
     for problem in problems:
         say(problem, error=True)

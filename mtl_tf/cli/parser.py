@@ -3,15 +3,17 @@
 import argparse
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from mtl_tf import __version__
 from mtl_tf.cli import compare, data, doctor, evaluate, export, predict, survey, train, tune
 from mtl_tf.cli.tensorflow_log import import_library
 from mtl_tf.experiments.terminal import printable, printable_warnings, say
+from mtl_tf.stopped import Stopped
 from mtl_tf.text import suggestion
 
 _MAX_NAMES = 12  # in an error with a suggestion
@@ -29,13 +31,19 @@ def run_command(arguments: list[str] | None) -> int:
     except (TypeError, ValueError, OSError, ImportError, RuntimeError) as error:
         text = str(error) or type(error).__name__
         say(f"mtl-tf: {text}", error=True)
-        return 1 if type(error).__name__ == "DataError" else 2
+        return 1 if _is_of_data(error) else 2
     except KeyboardInterrupt as stop:
-        number = getattr(stop, "number", signal.SIGINT)
-        where = "; its backup holds the last step" if getattr(stop, "is_saved", False) else ""
+        stopped = stop if isinstance(stop, Stopped) else Stopped(signal.SIGINT)
+        where = "; its backup holds the last step" if stopped.is_saved else ""
         again = " Continue with the same command and --resume" * (options.command in _RESUMED)
         say(f"mtl-tf: stopped{where}.{again}", error=True)
-        return 128 + number
+        return 128 + stopped.number
+
+
+def _is_of_data(error: Exception) -> bool:
+    """Return whether an error is a `DataError`, without a reason to import the data sets."""
+    sample = sys.modules.get("mtl_tf.data.sample")
+    return sample is not None and isinstance(error, sample.DataError)
 
 
 @contextlib.contextmanager
@@ -43,9 +51,7 @@ def _terminated_like_interrupted() -> Iterator[None]:
     """Make SIGTERM raise an error like Ctrl-C, so that files and locks are released."""
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        error = KeyboardInterrupt()
-        error.number = number  # type: ignore[attr-defined]  # as in `mtl_tf.training.Stopped`
-        raise error
+        raise Stopped(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -75,18 +81,13 @@ class _Parser(argparse.ArgumentParser):
         say(f"{self.prog}: {printable(message)}\nSee {self.prog} --help", error=True)
         raise SystemExit(2)
 
-    def add_subparsers(self, **options: Any) -> Any:  # noqa: ANN401
-        """Return the subparsers; each stores itself, for errors of the options."""
-        subparsers = super().add_subparsers(**options)
-        add = subparsers.add_parser
-
-        def add_parser(name: str, **arguments: Any) -> argparse.ArgumentParser:
-            parser = add(name, **arguments)
-            parser.set_defaults(parser=parser)
-            return parser
-
-        subparsers.add_parser = add_parser  # type: ignore[method-assign]
-        return subparsers
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, and store the innermost parser, that of the command or action, as `parser`."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        parsed.parser = getattr(parsed, "parser", self)
+        return parsed, unknown
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: None = None
@@ -94,8 +95,7 @@ class _Parser(argparse.ArgumentParser):
         """Parse, and name unknown options with the flags of their command."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            command = getattr(parsed, "parser", self)
-            command.error(f"unrecognized arguments: {' '.join(unknown)}")
+            parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         return parsed
 
 

@@ -234,9 +234,7 @@ def read_array(path: pathlib.Path) -> np.ndarray:
             array = decode_npy(stream, path.stat().st_size)
     except Exception as error:  # NumPy also raises TokenError, SyntaxError, MemoryError
         raise DataError(f"{shown(path)} is damaged or not a NumPy array: {_line(error)}") from error
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{shown(path)} must hold numbers. It has dtype {array.dtype}")
-    return array
+    return _numbers(array, path)
 
 
 def read_archived_array(path: pathlib.Path) -> np.ndarray:
@@ -257,6 +255,10 @@ def read_archived_array(path: pathlib.Path) -> np.ndarray:
         raise DataError(
             f"{shown(path)} is damaged or not a NumPy archive: {_line(error)}"
         ) from error
+    return _numbers(array, path)
+
+
+def _numbers(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{shown(path)} must hold numbers. It has dtype {array.dtype}")
     return array

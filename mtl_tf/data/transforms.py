@@ -117,25 +117,46 @@ def resize(sample: Sample, height: int, width: int) -> Sample:
     """
     if sample.image.shape[:2] == (height, width):
         return sample
-    size = (width, height)
-    downsamples = height <= sample.image.shape[0] and width <= sample.image.shape[1]
-    smooth = cv2.INTER_AREA if downsamples else cv2.INTER_CUBIC
-    image = cv2.resize(sample.image, size, interpolation=smooth)
+    _, smooth = _resizing(sample.image.shape, height, width)
+    image = cv2.resize(sample.image, (width, height), interpolation=smooth)
     targets, masks = {}, {}
     for task, target in sample.targets.items():
-        if target.ndim == 1:
-            targets[task], masks[task] = target, sample.masks[task]
-            continue
-        kind, mask = sample.kind(task), sample.masks[task].astype(np.uint8)
-        masks[task] = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
-        if kind is TargetKind.BOUNDARY and downsamples:
-            resized = (cv2.resize(target, size, interpolation=cv2.INTER_AREA) > 1e-3) * 1.0
-        elif kind is TargetKind.DIRECTION:
-            resized = cv2.resize(target, size, interpolation=smooth)
-        else:
-            resized = cv2.resize(target, size, interpolation=cv2.INTER_NEAREST_EXACT)
-        targets[task], masks[task] = _restored(resized, kind, target, masks[task])
+        targets[task], masks[task] = (
+            (target, sample.masks[task])
+            if target.ndim == 1
+            else resize_target(target, sample.masks[task], sample.kind(task), height, width)
+        )
     return Sample(image, targets, masks, sample.kinds)
+
+
+def resize_target(
+    target: np.ndarray, mask: np.ndarray, kind: TargetKind, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a target and its mask at another size, as `resize` does.
+
+    Args:
+        target: `[h, w]` or `[h, w, C]`.
+        mask: `[h, w]` bool.
+        kind: of the target.
+        height: new height.
+        width: new width.
+    """
+    size = (width, height)
+    downsamples, smooth = _resizing(target.shape, height, width)
+    mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    if kind is TargetKind.BOUNDARY and downsamples:
+        resized = (cv2.resize(target, size, interpolation=cv2.INTER_AREA) > 1e-3) * 1.0
+    elif kind is TargetKind.DIRECTION:
+        resized = cv2.resize(target, size, interpolation=smooth)
+    else:
+        resized = cv2.resize(target, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return _restored(resized, kind, target, mask)
+
+
+def _resizing(shape: tuple[int, ...], height: int, width: int) -> tuple[bool, int]:
+    """Return whether a size is not larger, and the interpolation of smooth values."""
+    downsamples = height <= shape[0] and width <= shape[1]
+    return downsamples, cv2.INTER_AREA if downsamples else cv2.INTER_CUBIC
 
 
 def zoom_and_rotate(
@@ -204,7 +225,8 @@ def _restored(
         length = np.linalg.norm(array, axis=-1, keepdims=True)
         mask = mask & (length[..., 0] > 0.5)
         array = array / np.maximum(length, 1e-6)
-    return np.where(mask[..., None], array, 0).astype(like.dtype), mask
+    valid = mask if array.ndim == mask.ndim else mask[..., None]
+    return np.where(valid, array, 0).astype(like.dtype), mask
 
 
 def augment(

@@ -9,10 +9,10 @@ import numpy as np
 
 from mtl_tf.deployment.half_precision import halve_weights
 from mtl_tf.deployment.inputs import images_for, network_input
-from mtl_tf.deployment.predictor import CLASSES_FILE, with_stored_names
+from mtl_tf.deployment.predictor import with_stored_names
 from mtl_tf.deployment.presets import from_preset, model_file
 from mtl_tf.training import MultiTaskTrainer
-from mtl_tf.training.preset import CARD_FILE, MODEL_FILE, further_sections
+from mtl_tf.training.preset import CARD_FILE, CLASSES_FILE, MODEL_FILE, further_sections
 
 _WEIGHTS = "Stored in half precision (float16), loaded as float32."
 

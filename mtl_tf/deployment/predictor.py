@@ -18,8 +18,8 @@ from mtl_tf.deployment.video import video_frames
 from mtl_tf.deployment.windows import Box, blending_weight, letterboxed, resized, tile_corners
 from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
 from mtl_tf.text import shown
+from mtl_tf.training.preset import CLASSES_FILE
 
-CLASSES_FILE = "classes.json"
 Fit = Literal["letterbox", "stretch", "tiles"]
 _MAX_MAP_SIZE = 1 << 29  # numbers in the raw prediction of a task at the photograph's size
 

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import keras
 from rich import box
@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mtl_tf.evaluation.reporting.tables import formatted
+from mtl_tf.evaluation.reporting.tables import ARROWS, formatted
 from mtl_tf.experiments.terminal import printable
 from mtl_tf.tasks import Task
 from mtl_tf.training import Backup
@@ -165,11 +165,7 @@ class _EpochRows(keras.callbacks.Callback):
         self.console.print(row)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Remove the line with the time left."""
-        self.close()
-
-    def close(self) -> None:
-        """Remove the line with the time left, also after an error."""
+        """Remove the line with the time left; a run calls this after an error too."""
         if self._live is not None:
             self._live.stop()
 
@@ -293,13 +289,12 @@ class _Pace:
         return steps / max(self.steps_per_s(), 1e-9) + (later + 1) * (self._other_s or 0.0)
 
 
-class _Column:
+class _Column(NamedTuple):
     """A column of the rows: its two lines of header, its width, and its task if it has one."""
 
-    def __init__(self, first: str, second: str, width: int, task: Task | None = None) -> None:
-        self.names = (first, second)
-        self.width = width
-        self.task = task
+    names: tuple[str, str]
+    width: int
+    task: Task | None = None
 
 
 def _columns(tasks: Sequence[Task], width: int) -> list[_Column]:
@@ -308,10 +303,12 @@ def _columns(tasks: Sequence[Task], width: int) -> list[_Column]:
     for task in tasks:
         name = printable(task.name)
         name = name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
-        metric = f"{task.main_metric} {'↑' if task.higher_is_better else '↓'}"
+        metric = f"{task.main_metric} {ARROWS[task.higher_is_better]}"
         column_width = max(len(name), len(metric), _MIN_COLUMN) + 3
-        of_tasks.append(_Column(f"{name} ", f"{metric} ", column_width, task))
-    epoch, loss, spent = _Column("epoch", "", 8), _Column("loss", "", 9), _Column("time", "", 9)
+        of_tasks.append(_Column((f"{name} ", f"{metric} "), column_width, task))
+    epoch, loss, spent = (
+        _Column((name, ""), width) for name, width in (("epoch", 8), ("loss", 9), ("time", 9))
+    )
     for columns in ([epoch, loss, *of_tasks, spent], [epoch, *of_tasks, spent]):
         if sum(column.width for column in columns) <= width:
             return columns
@@ -346,7 +343,7 @@ def print_results(summary: dict[str, Any], tasks: Mapping[str, Task]) -> None:
         table.add_column(title, justify="right")
     for name, metrics in summary["results"].items():
         metric, task = tasks[name].main_metric, tasks[name]
-        arrow = ("↑" if task.higher_is_better else "↓").translate(symbols)
+        arrow = ARROWS[task.higher_is_better].translate(symbols)
         values = (metrics[metric], summary["baseline"][name][metric])
         texts = [formatted(metric, value, task).translate(symbols) for value in values]
         is_better = (values[0] - values[1]) * (1 if task.higher_is_better else -1) > 0

@@ -27,7 +27,7 @@ from mtl_tf.experiments.published import published_beside
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.optional_packages import optional_import
 from mtl_tf.tasks import as_tasks, num_classes
-from mtl_tf.training.preset import CARD_FILE, MODEL_FILE, model_card, save_network
+from mtl_tf.training.preset import CARD_FILE, CLASSES_FILE, MODEL_FILE, model_card, save_network
 from mtl_tf.typing import Predictions, Results, Tensor
 
 _BACKUP_MINUTES = 5.0  # within an epoch
@@ -156,7 +156,7 @@ def train(prepared: Prepared, tensorboard: bool, progress: Progress) -> Trained:
         "score": None if best.results is None else best.score(best.results),
     }
     classes = class_names_config(dataset.tasks.class_names, num_classes(as_tasks(dataset.tasks)))
-    write_atomically(folder / "classes.json", json.dumps(classes))
+    write_atomically(folder / CLASSES_FILE, json.dumps(classes))
     save_network(network, folder / MODEL_FILE)
     return Trained(network, history, kept, baseline)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mtl_tf.atomic_files import read_summary
-from mtl_tf.evaluation.reporting.tables import formatted, in_markdown, markdown_table
+from mtl_tf.evaluation.reporting.tables import ARROWS, formatted, in_markdown, markdown_table
 from mtl_tf.experiments.from_config import load_tasks
 from mtl_tf.metrics import delta_m_of_seeds
 from mtl_tf.surveys.grid import SINGLE_TASK
@@ -148,7 +148,7 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[
         values = [statistics.fmean(s) if s else None for s in seeds]
         texts = [_with_deviation(metric, s, known[task]) if s else "" for s in seeds]
         higher = known[task].higher_is_better
-        add(f"{task} {metric} {'↑' if higher else '↓'}", values, texts, higher)
+        add(f"{task} {metric} {ARROWS[higher]}", values, texts, higher)
     deltas = [row.delta.get("mean") for row in rows]
     add("Δm, % ↑", deltas, list(map(_delta_text, rows)), True)
     for cost, title in COSTS.items():

@@ -15,11 +15,12 @@
 ====================== ====================================================================
 """
 
+from mtl_tf.stopped import Stopped
 from mtl_tf.training.callbacks.anneal_branching import AnnealBranching
 from mtl_tf.training.callbacks.backup import Backup
 from mtl_tf.training.callbacks.diagnostics import GradientDiagnostics
 from mtl_tf.training.callbacks.keep_best import KeepBest
-from mtl_tf.training.callbacks.stop_on_signal import Stopped, stop_on_signals
+from mtl_tf.training.callbacks.stop_on_signal import stop_on_signals
 from mtl_tf.training.callbacks.unfreeze_backbone import UnfreezeBackbone
 from mtl_tf.training.gradient_penalties import AdversarialGradients, OrthogonalGradients
 from mtl_tf.training.optimizer.schedules import Poly, WarmUp

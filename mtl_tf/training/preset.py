@@ -13,6 +13,7 @@ from mtl_tf.tasks import Task
 
 MODEL_FILE = "model.keras"
 CARD_FILE = "MODEL_CARD.md"
+CLASSES_FILE = "classes.json"
 _OWN_SECTIONS = ("Outputs", "Input", "Use", "Size")
 
 

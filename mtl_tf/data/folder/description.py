@@ -3,7 +3,7 @@
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 
@@ -40,12 +40,12 @@ _ENTRIES: dict[str, tuple[str, ...]] = {
 _OF_ENCODINGS = {entry for entries in _ENTRIES.values() for entry in entries}
 _INSTEAD = {"ignore": "invalid", "invalid": "ignore"}
 _FORMATS = ("png", "jpg", "jpeg", "tif", "tiff", "bmp", "npy", "npz", "exr")
-_SAME = {"0/255": "", "0/1": "", "image": "", "class": "class", "id": "ids", "colors": "colours"}
-_DIRECTIONS = ("right", "left", "up", "down", "toward", "away")
+_SAME = {"0/255": "", "0/1": "", "image": "", "id": "ids", "colors": "colours"}
 
 _Byte = Annotated[int, pydantic.Field(ge=0, le=255)]
 Colour = Annotated[list[_Byte], pydantic.Field(min_length=3, max_length=3)]
 Direction = Literal["right", "left", "up", "down", "toward", "away"]
+_DIRECTIONS = get_args(Direction)  # opposite ones side by side
 
 
 class _Strict(pydantic.BaseModel):

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from mtl_tf.data import files
@@ -27,6 +26,7 @@ from mtl_tf.data.folder.patterns import Match, Pattern
 from mtl_tf.data.folder.splits import split_ids
 from mtl_tf.data.folder.tasks import task_of
 from mtl_tf.data.sample import DataError, Sample, TargetSpec, checked_sample
+from mtl_tf.data.transforms import resize_target
 from mtl_tf.targets import TargetKind
 from mtl_tf.text import shown
 
@@ -198,16 +198,16 @@ class Folder(DenseDataset):
                         f"{shown(match.path)} would be the {task} label of {ids[0]!r} and "
                         f"{ids[1]!r}: put {{split}} into the pattern {pattern.text!r} too"
                     )
-                for image_id in ids:
-                    if image_id in seen and not pattern.has_annotator:
-                        raise DataError(
-                            f"{shown(match.path)} and {shown(seen[image_id])} are both the {task} "
-                            f"label of {image_id!r}: remove one, or make {pattern.text!r} narrower"
-                        )
-                    seen[image_id] = match.path
-                    paths.setdefault(image_id, []).append(match.path)
                 if not ids:
                     strange.append(match.path)
+                    continue
+                if ids[0] in seen and not pattern.has_annotator:
+                    raise DataError(
+                        f"{shown(match.path)} and {shown(seen[ids[0]])} are both the {task} label "
+                        f"of {ids[0]!r}: remove one, or make {pattern.text!r} narrower"
+                    )
+                seen[ids[0]] = match.path
+                paths.setdefault(ids[0], []).append(match.path)
         if not paths:
             others = f"belongs to an image, such as {_some(strange)}" if strange else "is there"
             raise DataError(
@@ -316,14 +316,7 @@ def _resized(
             f"{shown(path)} is {height}x{width}, and the image is {size[0]}x{size[1]}: they differ "
             "in aspect, so they do not show the same"
         )
-    shape = size[::-1]
-    resized_mask = cv2.resize(mask.astype(np.uint8), shape, interpolation=cv2.INTER_NEAREST_EXACT)
-    if kind is TargetKind.BOUNDARY:
-        covered = cv2.resize(target, shape, interpolation=cv2.INTER_AREA)
-        target = (covered > (1e-3 if height > size[0] else 0.5)).astype(np.float32)
-    else:
-        target = cv2.resize(target, shape, interpolation=cv2.INTER_NEAREST_EXACT)
-    return target, resized_mask > 0
+    return resize_target(target, mask, kind, *size)
 
 
 # === Text ===

@@ -66,21 +66,22 @@ def class_colours(names: Sequence[str]) -> np.ndarray:
     return np.array(colours, np.uint8)
 
 
-def task_colours(task: Task) -> np.ndarray:
+def task_colours(task: Task, count: int | None = None) -> np.ndarray:
     """Return the colours of the classes of a task.
 
     Args:
         task: of class ids.
+        count: number of colours, by default one for each class.
 
     Returns:
-        RGB `[channels, 3]` uint8.
+        RGB `[count, 3]` uint8; of a task with `class_colours` these.
     """
     if task.class_colours:
         return np.array(task.class_colours, np.uint8)
-    if task.name == PARTS and not task.class_names and task.channels <= len(_PARTS):
-        return np.array(_PARTS[: task.channels], np.uint8)
-    names = task.class_names
-    return class_colours([*names, *map(str, range(len(names), task.channels))])
+    names, count = task.class_names, task.channels if count is None else count
+    if task.name == PARTS and not names and count <= len(_PARTS):
+        return np.array(_PARTS[:count], np.uint8)
+    return class_colours([*names, *map(str, range(len(names), count))])
 
 
 def colourise(
@@ -145,10 +146,6 @@ def _usual_colours(
 def _class_map(task: Task, values: np.ndarray) -> np.ndarray:
     """Draw class ids `[H, W, 1]` or class scores `[H, W, C]`."""
     ids = values[..., 0].astype(int) if values.shape[-1] == 1 else values.argmax(-1)
-    if task.class_colours:
-        return task_colours(task)[np.clip(ids, 0, task.channels - 1)]
-    names = task.class_names
-    count = max(values.shape[-1], int(ids.max(initial=0)) + 1, len(names))
-    if task.name == PARTS and not names and count <= len(_PARTS):
-        return np.array(_PARTS)[ids]
-    return class_colours([*names, *map(str, range(len(names), count))])[ids]
+    count = max(values.shape[-1], int(ids.max(initial=0)) + 1, len(task.class_names))
+    colours = task_colours(task, count)
+    return colours[np.clip(ids, 0, len(colours) - 1)]

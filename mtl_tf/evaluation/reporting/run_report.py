@@ -11,6 +11,7 @@ from mtl_tf.evaluation.reporting.pages import render_page
 from mtl_tf.evaluation.reporting.pictures import MapPictures, embedded, legends
 from mtl_tf.evaluation.reporting.plots import curve, depth_bar
 from mtl_tf.evaluation.reporting.tables import (
+    ARROWS,
     PUBLISHED_METRICS,
     formatted,
     in_markdown,
@@ -19,7 +20,6 @@ from mtl_tf.evaluation.reporting.tables import (
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, TasksLike, as_tasks
 
-_ARROWS = {True: "↑", False: "↓", None: ""}
 _TEMPLATE = pathlib.Path(__file__).with_name("run_report.html.j2")
 
 
@@ -94,7 +94,7 @@ def _rows(
                 {
                     "task": name,
                     "metric": metric,
-                    "direction": _ARROWS[higher_is_better],
+                    "direction": ARROWS[higher_is_better],
                     "ours": formatted(metric, value, task),
                     "baseline": formatted(metric, trivial, task),
                     "published": (

@@ -12,6 +12,8 @@ PUBLISHED_METRICS = {
     for task, metric in MAIN_METRICS.items()
 }
 """Metric that papers print, by task."""
+ARROWS = {True: "↑", False: "↓", None: ""}
+"""Sign of a metric by `higher_is_better`."""
 
 
 def formatted(metric: str, value: float, task: Task | str) -> str:

@@ -9,27 +9,10 @@ from typing import Any
 
 import keras
 
+from mtl_tf.stopped import Stopped
 from mtl_tf.training.callbacks.backup import Backup
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Stopped(KeyboardInterrupt):
-    """The process was asked to end, by Ctrl-C or another program.
-
-    Attributes:
-        number: of the signal that asked for it.
-        is_saved: whether a backup holds all finished steps.
-
-    Examples:
-        >>> import mtl_tf as mtl
-        >>> mtl.training.Stopped(2).is_saved
-        False
-    """
-
-    def __init__(self, number: int, is_saved: bool = False) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number, self.is_saved = number, is_saved
 
 
 @contextlib.contextmanager
