@@ -260,7 +260,23 @@ class Architecture(keras.Model, abc.ABC):
 
     def with_preprocessing(self) -> "Architecture":
         """Return a copy with the same weights that takes RGB images 0..255 and normalises them."""
-        copy = self.from_config({**self.get_config(), "include_preprocessing": True})
+        return self._copy(include_preprocessing=True)
+
+    def with_input_shape(self, input_shape: tuple[int, int, int]) -> "Architecture":
+        """Return a copy with the same weights for images of another size.
+
+        Args:
+            input_shape: `(H, W, 3)`.
+
+        Raises:
+            ValueError: if the shape is invalid, if the backbone is a model of a fixed size, or if
+                weights depend on the size.
+        """
+        return self._copy(input_shape=tuple(input_shape))
+
+    def _copy(self, **arguments: Any) -> "Architecture":
+        """Return a model with the same weights, and other arguments of the constructor."""
+        copy = self.from_config({**self.get_config(), **arguments})
         copy.set_weights(self.get_weights())
         return copy
 

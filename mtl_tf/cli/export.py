@@ -1,6 +1,7 @@
-"""`mtl-tf export`: write a model for other programs and check it."""
+"""`mtl-tf export`: write a network for other programs and compare it with Keras."""
 
 import argparse
+import json
 import pathlib
 
 from mtl_tf.cli.options import Subparsers
@@ -22,26 +23,57 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--with-preprocessing", action="store_true", help="take RGB 0 to 255, not normalised images"
     )
-    parser.add_argument("--photos", type=pathlib.Path, nargs="*", default=[], help="to check on")
+    parser.add_argument(
+        "--with-postprocessing",
+        action="store_true",
+        help="return class ids, metres, probabilities and unit vectors, not raw predictions",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "float16", "int8"],
+        default="float32",
+        help="of weights and computation (default: float32); int8 needs --calibrate",
+    )
+    paths = {"type": pathlib.Path, "nargs": "*", "default": [], "metavar": "PATH"}
+    parser.add_argument(
+        "--calibrate", help="images, and folders of them, that define the ranges of int8", **paths
+    )
+    parser.add_argument("--batch", type=int, help="number of images (default: any)")
+    parser.add_argument("--height", type=int, help="of the images (default: as trained)")
+    parser.add_argument("--width", type=int, help="of the images (default: as trained)")
+    parser.add_argument(
+        "--any-size", action="store_true", help="scale images of any size inside the file"
+    )
+    parser.add_argument("--photos", help="to compare on, images and folders", **paths)
+    parser.add_argument("--json", action="store_true", help="print the differences as JSON")
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the model in another format and print the largest differences."""
-    from mtl_tf.deployment import export_model, export_preset, load_network
-    from mtl_tf.deployment.presets import model_file
+    """Write the model in another format and print its differences to Keras."""
+    from mtl_tf.deployment import export_model, export_preset
 
     if options.format == "preset":
         differences = export_preset(options.model, options.out, options.photos)
     else:
         differences = export_model(
-            load_network(options.model if options.model.exists() else model_file(options.model)),
+            options.model,
             options.out,
             options.format,
             options.with_preprocessing,
             options.photos,
+            with_postprocessing=options.with_postprocessing,
+            precision=options.precision,
+            calibration=options.calibrate,
+            batch=options.batch,
+            height=options.height,
+            width=options.width,
+            any_size=options.any_size,
         )
+    if options.json:
+        say(json.dumps({"file": str(options.out), "differences": differences}))
+        return 0
     for task, difference in differences.items():
-        say(f"{task:20} differs from Keras by {difference:.2g} at most")
+        say(f"{task:20} {difference.text}")
     say(options.out)
     return 0

@@ -10,7 +10,18 @@ from types import FrameType
 from typing import NoReturn
 
 from mtl_tf import __version__
-from mtl_tf.cli import compare, data, doctor, evaluate, export, predict, survey, train, tune
+from mtl_tf.cli import (
+    benchmark,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    predict,
+    survey,
+    train,
+    tune,
+)
 from mtl_tf.cli.tensorflow_log import import_library
 from mtl_tf.experiments.terminal import printable, printable_warnings, say
 from mtl_tf.stopped import Stopped
@@ -18,7 +29,7 @@ from mtl_tf.text import suggestion
 
 _MAX_NAMES = 12  # in an error with a suggestion
 _RESUMED = (train.run,)
-COMMANDS = (train, survey, tune, evaluate, compare, predict, export, data, doctor)
+COMMANDS = (train, survey, tune, evaluate, compare, predict, export, benchmark, data, doctor)
 
 
 def run_command(arguments: list[str] | None) -> int:

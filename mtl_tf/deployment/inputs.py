@@ -2,15 +2,18 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import keras
 import numpy as np
 
-from mtl_tf.data import RenderedRooms, normalise
+from mtl_tf.data import DataError, RenderedRooms, normalise
 from mtl_tf.data.files import read_image
 from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from mtl_tf.text import shown
+
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def network_input(network: keras.Model, photo: np.ndarray) -> np.ndarray:
@@ -76,7 +79,7 @@ def images_for(
 
     Args:
         network: from images `[B, H, W, 3]`.
-        photos: image files; by default a rendered room.
+        photos: image files, and folders of them; by default a rendered room.
 
     Returns:
         RGB images `[H, W, 3]` uint8.
@@ -88,7 +91,27 @@ def images_for(
     if not photos:
         rooms = RenderedRooms(input_shape=(height, width, 3), train_size=1, val_size=1)
         return [rooms.load("0").image]
-    return [_resized(read_image(pathlib.Path(photo)), height, width) for photo in photos]
+    return [_resized(read_image(photo), height, width) for photo in image_files(photos)]
+
+
+def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[pathlib.Path]:
+    """Return image files, and those in folders, in order.
+
+    Args:
+        paths: image files, and folders of them.
+
+    Raises:
+        DataError: if a folder holds no image.
+    """
+    files: list[pathlib.Path] = []
+    for path in map(pathlib.Path, paths):
+        of_path = [path]
+        if path.is_dir():
+            of_path = [p for p in sorted(path.iterdir()) if p.suffix.lower() in PHOTOS]
+        if not of_path:
+            raise DataError(f"{shown(path)} holds no photograph ({', '.join(PHOTOS)})")
+        files += of_path
+    return files
 
 
 def _resized(photo: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from mtl_tf import data
+from mtl_tf.deployment.inputs import PHOTOS
 from mtl_tf.deployment.prediction import as_file_name
 from mtl_tf.deployment.predictor import Predictor
 from mtl_tf.deployment.video import frame_rate, write_video
 from mtl_tf.targets import TargetKind
 from mtl_tf.text import shown
 
-PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 

@@ -1,7 +1,6 @@
 """Predictions of a network for images of any size, and for videos."""
 
 import os
-import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, get_args
 
@@ -9,16 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.atomic_files import read_json
 from mtl_tf.deployment.inputs import as_photo, network_input
 from mtl_tf.deployment.prediction import Prediction
 from mtl_tf.deployment.presets import model_file
-from mtl_tf.deployment.saved_models import Saved, load_saved, saved_of
+from mtl_tf.deployment.saved_models import Saved, load_saved, saved_of, with_names_beside
 from mtl_tf.deployment.video import video_frames
 from mtl_tf.deployment.windows import Box, blending_weight, letterboxed, resized, tile_corners
-from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
+from mtl_tf.tasks import TASKS, Task, as_tasks
 from mtl_tf.text import shown
-from mtl_tf.training.preset import CLASSES_FILE
 
 Fit = Literal["letterbox", "stretch", "tiles"]
 _MAX_MAP_SIZE = 1 << 29  # numbers in the raw prediction of a task at the photograph's size
@@ -71,21 +68,20 @@ class Predictor:
                 f"{overlap!r}"
             )
         self.fit, self.overlap = fit, overlap
-        names = None
+        path = None
         if isinstance(model, keras.Model):
             saved, source = saved_of(model), type(model).__name__
         else:
             path = model_file(model)
             saved, source = load_saved(path), str(path)
-            names = path.with_name(CLASSES_FILE)
         self.model: keras.Model = saved.network
         given = as_tasks(tasks) if tasks is not None else ()
         _check_outputs(source, saved, given)
         by_name = {task.name: task for task in (*saved.tasks, *given)}
         maps = [name for name, raw in self.model.output.items() if len(raw.shape) == 4]
         self.tasks = tuple(task for name, task in by_name.items() if name in maps)
-        if names is not None and names.is_file():
-            self.tasks = with_stored_names(self.tasks, names)
+        if path is not None:
+            self.tasks = with_names_beside(path, self.tasks)
         self._forward = tf.function(lambda image: self.model(image, training=False))
 
     def __call__(self, photo: np.ndarray | str | os.PathLike[str]) -> Prediction:
@@ -192,28 +188,6 @@ def _check_outputs(model_path: str | os.PathLike[str], saved: Saved, given: Sequ
             f"{', '.join(TASKS)}. Pass tasks=[mtl_tf.Task(...), ...] for your own, or save the "
             "MultiTaskTrainer, not the network only"
         )
-
-
-def with_stored_names(tasks: Sequence[Task], path: pathlib.Path) -> tuple[Task, ...]:
-    """Return the tasks with the class names of a run: one list, or `{task: names}`.
-
-    Args:
-        tasks: the tasks.
-        path: of the file with the names.
-
-    Raises:
-        ValueError: if the file is damaged, or the names do not fit.
-    """
-    stored = read_json(path, "the class names of a run", object)
-    lists = list(stored.values()) if isinstance(stored, dict) else [stored]
-    if not lists or not all(
-        isinstance(x, list) and all(isinstance(n, str) for n in x) for x in lists
-    ):
-        raise ValueError(f"{shown(path)} must hold a list of texts, or one by task")
-    try:
-        return with_class_names(tasks, stored)
-    except ValueError as error:
-        raise ValueError(f"{shown(path)} does not fit the model: {error}") from error
 
 
 def _map_size(photo: np.ndarray, channels: int) -> tuple[int, int]:

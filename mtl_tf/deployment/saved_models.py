@@ -4,16 +4,18 @@ import os
 import pathlib
 import warnings
 import zipfile
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 
+from mtl_tf.atomic_files import read_json
 from mtl_tf.data.files import leads_out
 from mtl_tf.task_config import tasks_from_config
-from mtl_tf.tasks import TASKS, Task, as_tasks
+from mtl_tf.tasks import TASKS, Task, as_tasks, with_class_names
 from mtl_tf.text import shown
 from mtl_tf.training import MultiTaskTrainer
-from mtl_tf.training.preset import MODEL_FILE
+from mtl_tf.training.preset import CLASSES_FILE, MODEL_FILE
 
 _MAX_CONFIG_BYTES = 1 << 26
 
@@ -106,6 +108,31 @@ def saved_of(model: keras.Model, name: str = "The model") -> Saved:
     if tasks:
         return Saved(network, tasks, has_tasks=True)
     return Saved(network, as_tasks(known) if known else (), has_tasks=False)
+
+
+def with_names_beside(model_path: pathlib.Path, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """Return tasks with the class names in `classes.json` beside a model, if there is one.
+
+    Args:
+        model_path: of the file of the model.
+        tasks: its tasks.
+
+    Raises:
+        ValueError: if the file is damaged, or the names do not fit.
+    """
+    path = model_path.with_name(CLASSES_FILE)
+    if not path.is_file():
+        return tuple(tasks)
+    stored = read_json(path, "the class names of a run", object)
+    lists = list(stored.values()) if isinstance(stored, dict) else [stored]
+    if not lists or not all(
+        isinstance(x, list) and all(isinstance(n, str) for n in x) for x in lists
+    ):
+        raise ValueError(f"{shown(path)} must hold a list of texts, or one by task")
+    try:
+        return with_class_names(tasks, stored)
+    except ValueError as error:
+        raise ValueError(f"{shown(path)} does not fit the model: {error}") from error
 
 
 def _described_tasks(network: keras.Model) -> tuple[Task, ...]:

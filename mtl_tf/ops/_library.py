@@ -85,7 +85,7 @@ def native_status() -> NativeStatus:
 def tensorflow_ops() -> ModuleType | None:
     """Return the module of compiled TensorFlow ops, or `None` where the reference is to be used."""
     mode = native_mode()
-    if mode == "off" or _portable.get():
+    if mode == "off" or is_portable():
         return None
     loaded, reason = _load()
     if loaded is None:
@@ -121,6 +121,11 @@ def portable() -> Iterator[None]:
         yield
     finally:
         _portable.reset(before)
+
+
+def is_portable() -> bool:
+    """Return whether ops are built from TensorFlow's own, see `portable`."""
+    return _portable.get()
 
 
 @functools.cache

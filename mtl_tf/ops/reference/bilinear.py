@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from mtl_tf.ops._library import is_portable
+
 _WithGradient = tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
 
 
 def bilinear(x: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
     """Bilinear resizing with gradients of every order, which TensorFlow's own stops at the first.
+
+    Inside `portable()` it is TensorFlow's own: an exported file needs no gradients.
 
     Args:
         x: floating point `[B, h, w, C]`.
@@ -18,6 +22,9 @@ def bilinear(x: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> t
     Returns:
         `[B, height, width, C]` in the dtype of `x`, computed in float32.
     """
+    if is_portable():
+        large = tf.raw_ops.ResizeBilinear(images=x, size=[height, width], half_pixel_centers=True)
+        return tf.cast(large, x.dtype)
 
     @tf.custom_gradient
     def enlarge(small: tf.Tensor) -> _WithGradient:

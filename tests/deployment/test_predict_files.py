@@ -1,10 +1,6 @@
-"""Folders, videos and panels; exported files that say what Keras says."""
-
-import runpy
-import sys
+"""Folders, videos and panels."""
 
 import cv2
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,18 +8,10 @@ from PIL import Image
 import mtl_tf as mtl
 from mtl_tf import cli
 from mtl_tf.data import DataError
-from mtl_tf.deployment import export
-from mtl_tf.deployment.export import export_model
 from mtl_tf.deployment.predict import Output, Predictor, photographs, predict_files
 from tests.helpers.inputs import tiny_backbone
 
 TASKS = {"semseg": 3, "depth": 1, "normals": 3}
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:In the future `np\.object`:FutureWarning:keras"),
-    pytest.mark.filterwarnings(
-        r"ignore:\s*Warning. tf\.lite\.Interpreter is deprecated:UserWarning"
-    ),
-]
 
 
 def small():
@@ -117,92 +105,7 @@ def test_what_cannot_be_predicted_is_told(predictor, tmp_path):
         list(predict_files(predictor, tmp_path / "empty"))
 
 
-@pytest.mark.parametrize(
-    ("file_format", "with_preprocessing"),
-    [("onnx", True), *(pytest.param(f, False, marks=pytest.mark.slow) for f in export.FORMATS)],
-)
-def test_exports_say_what_keras_says(tmp_path, file_format, with_preprocessing):
-    Image.fromarray(photo()).save(tmp_path / "photo.png")
-    out = tmp_path / "deep" / "model.tflite"
-    found = export_model(small(), out, file_format, with_preprocessing, [tmp_path / "photo.png"])
-    assert set(found) == set(TASKS) and max(found.values()) < 1e-3
-    assert out.exists() and len(list(out.parent.iterdir())) == 1
-
-
-def test_a_file_that_says_something_else_is_not_written(tmp_path, monkeypatch):
-    right = export._RUNNERS["onnx"]
-
-    def wrong(path, image, tasks):
-        return {task: y + 0.5 * (task == "depth") for task, y in right(path, image, tasks).items()}
-
-    monkeypatch.setitem(export._RUNNERS, "onnx", wrong)
-    with pytest.raises(RuntimeError, match="depth differs"):
-        export_model(small(), tmp_path / "model.onnx")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("name", "file_format"),
-    [("a.onnx", "onnx"), ("a.tflite", "litert"), ("A.ONNX", "onnx"), ("folder", "savedmodel")],
-)
-def test_the_suffix_tells_the_format(tmp_path, monkeypatch, name, file_format):
-    runners = dict.fromkeys(export.FORMATS, lambda *_: pytest.fail("another format"))
-    monkeypatch.setattr(export, "_RUNNERS", runners | {file_format: lambda *_: {}})
-    made = []
-    differences = lambda model, run, *_: run(None, None) or {"depth": 0}  # noqa: E731
-    monkeypatch.setattr(export, "_differences", differences)
-    model = small()
-    monkeypatch.setattr(type(model), "export", lambda *_, **said: made.append(said["format"]))
-    monkeypatch.setattr("pathlib.Path.replace", lambda *_: None)
-    export_model(model, tmp_path / name)
-    assert made == [export.FORMATS[file_format]]
-
-
-def test_a_suffix_that_tells_no_format(tmp_path):
-    with pytest.raises(ValueError, match=r"suffix of model\.bin is no format.*--format"):
-        export_model(small(), tmp_path / "model.bin")
-
-
-@pytest.mark.parametrize("package", ["onnx", "tf2onnx", "onnxruntime"])
-def test_a_missing_package_is_named_with_its_extra(
-    tmp_path, monkeypatch, capsys, model_path, package
-):
-    monkeypatch.setitem(sys.modules, package, None)
-    assert cli.main(["export", str(model_path), str(tmp_path / "m.onnx")]) == 2
-    assert f'needs {package}: pip install "mtl-tf[export]"' in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
-def test_wrong_exports_are_told(tmp_path, model_path, capsys):
-    with pytest.raises(ValueError, match="file_format"):
-        export_model(small(), tmp_path / "x", "tar")
-    with pytest.raises(ValueError, match="is a folder"):
-        export_model(small(), tmp_path, "onnx")
-    with pytest.raises(DataError, match="photo"):
-        export_model(small(), tmp_path / "x", "onnx", photos=[tmp_path / "photo.jpg"])
-    assert cli.main(["export", str(tmp_path / "none.keras"), str(tmp_path / "x")]) == 2
-    assert "none.keras" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("file_format", ["onnx", pytest.param("litert", marks=pytest.mark.slow)])
-def test_the_examples(model_path, tmp_path, capsys, file_format):
-    Image.fromarray(photo()).save(tmp_path / "a.jpg")
-    runpy.run_path("examples/predict_photo.py")["main"](str(model_path), str(tmp_path / "a.jpg"))
-    assert np.load(tmp_path / "a_depth.npy").shape == (50, 70, 1)
-    assert (tmp_path / "a_semseg.png").is_file()
-    out = str(tmp_path / ("model.tflite" if file_format == "litert" else "model.onnx"))
-    export_model(small(), out, file_format, with_preprocessing=True)
-    capsys.readouterr()
-    runpy.run_path("examples/run_exported.py")["main"](out, str(tmp_path / "a.jpg"))
-    printed = capsys.readouterr().out
-    assert "normals: (1, 32, 64, 3)" in printed and "images per second" in printed
-
-
 def test_the_command_line(model_path, tmp_path, capsys):
-    keras.utils.clear_session()
-    assert cli.main(["export", str(model_path), str(tmp_path / "m.onnx")]) == 0
-    printed = capsys.readouterr().out
-    assert "depth" in printed and "differs from Keras by" in printed
     Image.fromarray(photo()).save(tmp_path / "a.jpg")
     out = tmp_path / "maps"
     arguments = ["predict", str(tmp_path / "a.jpg"), "--model", str(model_path), "--out", str(out)]

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtl_tf.deployment.half_precision import halve_weights
+from mtl_tf.deployment.export.comparison import Difference
+from mtl_tf.deployment.export.half_precision import halve_weights
 from mtl_tf.deployment.inputs import images_for, network_input
-from mtl_tf.deployment.predictor import with_stored_names
 from mtl_tf.deployment.presets import from_preset, model_file
+from mtl_tf.deployment.saved_models import with_names_beside
 from mtl_tf.training import MultiTaskTrainer
-from mtl_tf.training.preset import CARD_FILE, CLASSES_FILE, MODEL_FILE, further_sections
+from mtl_tf.training.preset import CARD_FILE, MODEL_FILE, further_sections
 
 _WEIGHTS = "Stored in half precision (float16), loaded as float32."
 
@@ -21,7 +22,7 @@ def export_preset(
     preset: str | os.PathLike[str],
     out: str | os.PathLike[str],
     photos: Sequence[str | os.PathLike[str]] = (),
-) -> dict[str, float]:
+) -> dict[str, Difference]:
     """Write a trained network as a preset to hand over, and compare its outputs.
 
     Its weights are stored as float16, an architecture of this library takes RGB images 0..255, and
@@ -47,8 +48,7 @@ def export_preset(
         raise ValueError(f"{out} exists: choose another name")
     source = model_file(preset)
     trainer = from_preset(source)
-    names = source.with_name(CLASSES_FILE)
-    tasks = with_stored_names(trainer.tasks, names) if names.is_file() else trainer.tasks
+    tasks = with_names_beside(source, trainer.tasks)
     images = images_for(trainer.network, photos)
     old_card = source.with_name(CARD_FILE)
     sections = further_sections(old_card.read_text("utf-8")) if old_card.is_file() else {}
@@ -68,15 +68,16 @@ def export_preset(
 
 def _differences(
     one: MultiTaskTrainer, other: MultiTaskTrainer, images: Sequence[np.ndarray]
-) -> dict[str, float]:
+) -> dict[str, Difference]:
     """Return the maximum difference of the raw predictions of each task."""
-    differences = dict.fromkeys((task.name for task in one.tasks), 0.0)
-    for image in images:
-        a, b = (
-            trainer.network(network_input(trainer.network, image), training=False)
-            for trainer in (one, other)
-        )
-        for task in differences:
-            difference = float(np.abs(np.asarray(a[task]) - np.asarray(b[task])).max())
-            differences[task] = max(differences[task], difference)
+    runs = [
+        [t.network(network_input(t.network, image), training=False) for image in images]
+        for t in (one, other)
+    ]
+    differences = {}
+    for task in one.tasks:
+        a, b = ([np.asarray(outputs[task.name]) for outputs in run] for run in runs)
+        largest = max(float(np.abs(x - y).max()) for x, y in zip(a, b, strict=True))
+        text = f"differs from Keras by {largest:.2g} at most"
+        differences[task.name] = Difference(largest, text)
     return differences

@@ -1,0 +1,93 @@
+"""Networks as LiteRT files (`.tflite`), in float32, float16 or int8, and run by its interpreter."""
+
+import importlib
+import pathlib
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+
+import numpy as np
+import tensorflow as tf
+
+from mtl_tf.deployment.export.description import KEY
+from mtl_tf.deployment.export.saved_model import ENDPOINT, Run
+from mtl_tf.deployment.export.serving import INPUT
+
+
+def write(
+    saved_model: pathlib.Path,
+    path: pathlib.Path,
+    precision: str = "float32",
+    calibration: Sequence[np.ndarray] = (),
+) -> None:
+    """Convert a SavedModel, with the signature `serve`.
+
+    Args:
+        saved_model: folder of the SavedModel.
+        path: of the file.
+        precision: of weights and computation; input and outputs stay float32. `"int8"` has a scale
+            for each channel of the weights.
+        calibration: inputs `[1, H, W, 3]` whose activations define the ranges of int8.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(saved_model), signature_keys=[ENDPOINT]
+    )
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.representative_dataset = lambda: ([image] for image in calibration)
+    path.write_bytes(converter.convert())
+
+
+def describe(path: pathlib.Path, description: str) -> None:
+    """Store a description in the metadata of a file."""
+    schema, buffers = _schema()
+    model = buffers.read_model(str(path))
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(description.encode(), np.uint8)
+    entry.name, entry.buffer = KEY, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    buffers.write_model(model, str(path))
+
+
+def read_description(path: pathlib.Path) -> str | None:
+    """Return the description in a file, if it has one."""
+    _, buffers = _schema()
+    model = buffers.read_model(str(path))
+    for entry in model.metadata or []:
+        if entry.name == KEY.encode():
+            return bytes(model.buffers[entry.buffer].data).decode()
+    return None
+
+
+def load(path: pathlib.Path, threads: int | None) -> tuple[tuple[int | None, ...], Run]:
+    """Return the shape of the input of a file, and a function that runs it."""
+    interpreter = _interpreter(path, threads)
+    runner = interpreter.get_signature_runner()
+    details = runner.get_input_details()[INPUT]
+    signature = details.get("shape_signature", details["shape"])
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        return runner(**{INPUT: images})
+
+    return tuple(int(n) if n > 0 else None for n in signature), run
+
+
+def _interpreter(path: pathlib.Path, threads: int | None) -> tf.lite.Interpreter:
+    """Return the interpreter of ai-edge-litert if it is installed, else that of TensorFlow."""
+    try:
+        module = importlib.import_module("ai_edge_litert.interpreter")
+        return module.Interpreter(str(path), num_threads=threads)
+    except ImportError:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"\s*Warning. tf\.lite\.Interpreter is deprecated")
+            return tf.lite.Interpreter(str(path), num_threads=threads)
+
+
+def _schema() -> tuple[ModuleType, ModuleType]:
+    """Return TensorFlow's modules of the file's format: its schema, and reading and writing."""
+    schema = importlib.import_module("tensorflow.lite.python.schema_py_generated")
+    return schema, importlib.import_module("tensorflow.lite.tools.flatbuffer_utils")
