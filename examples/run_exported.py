@@ -2,10 +2,10 @@
 
 Commands:
 
-    mtl-tf export runs/quick/model.keras model.onnx --with-preprocessing
+    mtl-tf export quick model.onnx --with-preprocessing --with-postprocessing
     python examples/run_exported.py model.onnx photo.jpg
 
-For LiteRT, use `--format litert` and `model.tflite`.
+For LiteRT, write `model.tflite`.
 """
 
 import sys
@@ -33,9 +33,9 @@ def onnx(path):
 
 def litert(path):
     """Return the same as `onnx`, for LiteRT."""
-    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
 
-    runner = tf.lite.Interpreter(path).get_signature_runner()
+    runner = Interpreter(path).get_signature_runner()
     ((name, image),) = runner.get_input_details().items()
     return *image["shape"][1:3], lambda x: runner(**{name: x})
 

@@ -9,6 +9,7 @@ _EXTRA = 'pip install "mtl-tf[{}]"'
 _PACKAGES = {  # module: (name of the package, command that installs it)
     "OpenEXR": ("OpenEXR", "pip install OpenEXR"),
     "PIL": ("pillow", _EXTRA.format("data")),
+    "ai_edge_litert": ("ai-edge-litert", _EXTRA.format("export")),
     "cv2": ("opencv-python-headless", _EXTRA.format("data")),
     "h5py": ("h5py", _EXTRA.format("data")),
     "jinja2": ("jinja2", _EXTRA.format("experiments")),

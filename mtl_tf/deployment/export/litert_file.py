@@ -12,6 +12,7 @@ import tensorflow as tf
 from mtl_tf.deployment.export.description import KEY
 from mtl_tf.deployment.export.saved_model import ENDPOINT, Run
 from mtl_tf.deployment.export.serving import INPUT
+from mtl_tf.optional_packages import optional_import
 
 
 def write(
@@ -79,12 +80,12 @@ def load(path: pathlib.Path, threads: int | None) -> tuple[tuple[int | None, ...
 def _interpreter(path: pathlib.Path, threads: int | None) -> tf.lite.Interpreter:
     """Return the interpreter of ai-edge-litert if it is installed, else that of TensorFlow."""
     try:
-        module = importlib.import_module("ai_edge_litert.interpreter")
-        return module.Interpreter(str(path), num_threads=threads)
+        package = optional_import("ai_edge_litert.interpreter", "Running a LiteRT file")
     except ImportError:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"\s*Warning. tf\.lite\.Interpreter is deprecated")
             return tf.lite.Interpreter(str(path), num_threads=threads)
+    return package.Interpreter(str(path), num_threads=threads)
 
 
 def _schema() -> tuple[ModuleType, ModuleType]:

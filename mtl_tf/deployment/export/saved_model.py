@@ -47,11 +47,11 @@ def write(network: keras.Model, path: pathlib.Path, batch: int | None = None) ->
     """
     archive = keras.export.ExportArchive()
     archive.track(network)
-    with ops.portable():
+    with ops.portable():  # the archive traces the endpoint when it is written
         archive.add_endpoint(
             ENDPOINT, forward(network), input_signature=[signature(network, batch)]
         )
-    archive.write_out(str(path), verbose=False)
+        archive.write_out(str(path), verbose=False)
 
 
 def describe(path: pathlib.Path, description: str) -> None:
