@@ -10,7 +10,12 @@ from typing import Any, Protocol, TypedDict
 import keras
 
 from mtl_tf import backbones, heads, ops
-from mtl_tf.architectures.backbone_layers import BackboneLayers, weighted_layers
+from mtl_tf.architectures.backbone_layers import (
+    BackboneLayers,
+    learning_rate_multipliers,
+    set_learning_rate_multipliers,
+    weighted_layers,
+)
 from mtl_tf.backbones.stage import Maps, Stage, after_each
 from mtl_tf.layers.preprocessing import Preprocessing
 from mtl_tf.layers.resize import resize_to
@@ -295,6 +300,9 @@ class Architecture(keras.Model, abc.ABC):
             config["freeze_backbone"] = True
         if self.metadata:
             config["metadata"] = dict(self.metadata)
+        multipliers = learning_rate_multipliers(self)
+        if multipliers:
+            config["learning_rate_multipliers"] = multipliers
         del config["dtype"]  # layers have the global policy
         arguments = dict(self.arguments)
         if isinstance(arguments["backbone"], keras.Model):
@@ -317,7 +325,9 @@ class Architecture(keras.Model, abc.ABC):
                 config["backbone"], custom_objects=custom_objects
             )
         metadata, is_frozen = config.pop("metadata", {}), config.pop("freeze_backbone", False)
+        multipliers = config.pop("learning_rate_multipliers", {})
         model = cls(**config)
+        set_learning_rate_multipliers(model, multipliers)
         model.add_metadata(**metadata)
         if is_frozen:
             model.backbone.trainable = False

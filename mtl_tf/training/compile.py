@@ -1,13 +1,16 @@
 """From the arguments of `MultiTaskTrainer.compile` to the plan of a step."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import keras
+import tensorflow as tf
 
 from mtl_tf import balancing as balancing_module
 from mtl_tf.balancing import Balancing, Scalarizer, Weighting
+from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task
 from mtl_tf.training.optimizer.asynchronous import AsynchronousUpdates
 from mtl_tf.training.optimizer.weight_average import WeightAverage
@@ -17,7 +20,11 @@ from mtl_tf.training.step.losses import symbolic_outputs
 from mtl_tf.training.step.masked_loss import as_loss
 from mtl_tf.training.step.metrics import TaskLogs
 from mtl_tf.training.step.plan import StepPlan, Strategy
-from mtl_tf.training.step.split_model import own_variables, split_at_last_shared
+from mtl_tf.training.step.split_model import (
+    has_shared_variables,
+    own_variables,
+    split_at_last_shared,
+)
 from mtl_tf.training.step.strategies import feature_gradients, parameter_gradients, summed_loss
 
 Level = Literal["parameters", "features"]
@@ -32,6 +39,7 @@ class CompileOptions:
     loss: Mapping[str, Any] | None
     metrics: Mapping[str, Any] | None
     loss_weights: Mapping[str, float] | None
+    ignore: int | Mapping[str, int] | None
     initial_weight: float
     gradient_penalties: Sequence[keras.layers.Layer]
     weight_own_variables: bool
@@ -100,6 +108,7 @@ def make_plan(
             "weight_own_variables is for weightings: a scalarizer always does that and an "
             f"aggregator has no weights. Received: balancing={type(method).__name__}"
         )
+    _warn_of_slow_or_idle(model, names, method, options.level)
     if not method.built:
         method.build((len(tasks),))
         method.built = True
@@ -124,6 +133,7 @@ def make_plan(
         balancing=method,
         loss_factors=tuple(float((options.loss_weights or {}).get(name, 1.0)) for name in names),
         loss_functions=loss_functions,
+        ignored=_ignored(options.ignore, tasks, loss_functions),
         initial_weight=float(options.initial_weight),
         outputs=outputs,
         logs=TaskLogs(tasks, options.metrics or {}, outputs, method, options.diagnostics),
@@ -138,6 +148,53 @@ def make_plan(
         diagnostics=options.diagnostics,
         strategy=gradients if needs_gradients else summed_loss,
     )
+
+
+def _ignored(
+    ignore: int | Mapping[str, int] | None,
+    tasks: Sequence[Task],
+    loss_functions: Mapping[str, keras.losses.Loss],
+) -> dict[str, int]:
+    """Return `{task: label}` of pixels without a label: as asked for, or as a Keras loss does."""
+    ignored = {
+        name: loss.original.ignore_class
+        for name, loss in loss_functions.items()
+        if getattr(getattr(loss, "original", None), "ignore_class", None) is not None
+    }
+    if ignore is None:
+        return ignored
+    if not isinstance(ignore, Mapping):
+        ignore = {task.name: ignore for task in tasks if task.kind is TargetKind.CLASSES}
+    names = [task.name for task in tasks]
+    if set(ignore) - set(names) or not all(type(label) is int for label in ignore.values()):
+        raise ValueError(
+            f"ignore must be a label such as 255, or {{task: label}} of {names}. "
+            f"Received: {ignore!r}"
+        )
+    return ignored | dict(ignore)
+
+
+def _warn_of_slow_or_idle(
+    model: keras.Model, tasks: Sequence[str], method: Balancing, level: Level
+) -> None:
+    """Warn of float16 without a GPU, and of a method without shared variables to balance."""
+    layers = [layer for layer in model._flatten_layers() if layer.weights]
+    if any(
+        layer.compute_dtype == "float16" for layer in layers
+    ) and not tf.config.get_visible_devices("GPU"):
+        warnings.warn(
+            "The network computes in float16 without a GPU, which is very slow: use the policy "
+            "mixed_bfloat16, or float32",
+            stacklevel=4,
+        )
+    is_balanced = level == "parameters" and not isinstance(method, Scalarizer)
+    if is_balanced and len(tasks) > 1 and has_shared_variables(model, tasks) is False:
+        warnings.warn(
+            f"No trainable variable of {model.name!r} is shared by two tasks: "
+            f"{type(method).__name__} has nothing to balance, and each task trains its own "
+            "variables by its own gradient. Is the backbone frozen?",
+            stacklevel=4,
+        )
 
 
 def _asynchronous(

@@ -105,6 +105,7 @@ class MultiTaskTrainer(ResumableTrainer):
         loss: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         loss_weights: Mapping[str, float] | None = None,
+        ignore: int | Mapping[str, int] | None = None,
         initial_weight: float = 1.0,
         gradient_penalties: Sequence[keras.layers.Layer] = (),
         weight_own_variables: bool = False,
@@ -128,6 +129,8 @@ class MultiTaskTrainer(ResumableTrainer):
             metrics: `{task: metric or list of metrics}` for tasks that are not to use their own.
             loss_weights: `{task: factor}` of the losses before balancing; 1 where missing. The
                 losses in the logs are without it.
+            ignore: label of pixels without a label, such as 255: of all tasks of class ids, or
+                `{task: label}`. The validity masks are set to 0 there.
             initial_weight: factor of the losses of deeply supervised outputs, `task/...`, in the
                 loss of their task.
             gradient_penalties: layers of `mtl_tf.training` that turn the task gradients of the last
@@ -162,6 +165,7 @@ class MultiTaskTrainer(ResumableTrainer):
             loss=_made(loss),
             metrics=metrics,
             loss_weights=loss_weights,
+            ignore=ignore,
             initial_weight=initial_weight,
             gradient_penalties=gradient_penalties,
             weight_own_variables=weight_own_variables,
@@ -285,7 +289,7 @@ class MultiTaskTrainer(ResumableTrainer):
     def _checked(self, data: tuple[Any, ...]) -> Batch:
         plan = self.plan
         image, targets, masks = keras.utils.unpack_x_y_sample_weight(data)
-        return checked_batch(image, targets, masks, self.tasks, plan.outputs, plan.loss_functions)
+        return checked_batch(image, targets, masks, self.tasks, plan.outputs, plan.ignored)
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Return the logs of the epoch so far."""

@@ -39,7 +39,7 @@ def checked_batch(
     masks: "Mapping[str, TensorLike] | None",
     tasks: Sequence[Task],
     outputs: Mapping[str, keras.KerasTensor] | None,
-    loss_functions: Mapping[str, keras.losses.Loss],
+    ignored: Mapping[str, int],
 ) -> Batch:
     """Return a batch of targets `[B, H, W, C]` or `[B, C]` and float32 masks `[B, H, W]` or `[B]`.
 
@@ -49,7 +49,7 @@ def checked_batch(
         masks: `{task: [B, H, W]}` of bool or 0 to 1, or `None`.
         tasks: the tasks.
         outputs: symbolic outputs of the model by name, `None` if it is not functional.
-        loss_functions: `{task: loss}`; an `ignore_class` of a Keras loss is invalid.
+        ignored: `{task: label}`; pixels with that label are invalid.
 
     Raises:
         ValueError: naming task, expected and received shape, and the remedy.
@@ -63,7 +63,7 @@ def checked_batch(
         target = _shaped_target(target, task, _rank(task.name, outputs))
         if mask is not None:
             mask = _shaped_mask(mask, target, task)
-        mask = _without_ignored(mask, target, loss_functions[task.name])
+        mask = _without_ignored(mask, target, ignored.get(task.name))
         faults[task.name], tests = _tests(task, target, mask)
         with tf.control_dependencies(tests):
             checked[task.name] = tf.identity(target)
@@ -130,14 +130,13 @@ def _shaped_mask(mask: TensorLike, target: tf.Tensor, task: Task) -> tf.Tensor:
 
 
 def _without_ignored(
-    mask: tf.Tensor | None, target: tf.Tensor, loss: keras.losses.Loss
+    mask: tf.Tensor | None, target: tf.Tensor, ignored: int | None
 ) -> tf.Tensor | None:
-    """Return the mask without pixels of the class that a Keras loss ignores."""
-    ignored = getattr(getattr(loss, "original", None), "ignore_class", None)
+    """Return the mask without pixels of the label that means no label."""
     if ignored is None:
         return mask
-    is_class = tf.cast(target[..., 0] != tf.cast(ignored, target.dtype), tf.float32)
-    return is_class if mask is None else mask * is_class
+    is_label = tf.cast(target[..., 0] != tf.cast(ignored, target.dtype), tf.float32)
+    return is_label if mask is None else mask * is_label
 
 
 def _tests(
@@ -159,6 +158,8 @@ def _tests(
     most, least = tf.reduce_max(outside), tf.reduce_min(outside)
     worst = tf.where(tf.abs(least) <= tf.abs(most), most, least)
     message = f"Task {task.name!r} {task.kind.message('{}', task.channels)}"
+    if task.kind is TargetKind.CLASSES:
+        message += ", or compile with ignore=LABEL"
     tests = [require(~is_wrong, ValueError, message, worst)]
     if mask is not None:
         message = (

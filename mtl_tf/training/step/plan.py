@@ -38,6 +38,7 @@ class StepPlan:
         balancing: the method.
         loss_factors: factors of the losses before balancing, K numbers.
         loss_functions: `{task: loss}`.
+        ignored: `{task: label}` of pixels without a label.
         initial_weight: factor of the losses of outputs `task/...`.
         outputs: symbolic outputs of the model; `None` of a subclassed one.
         logs: the metrics.
@@ -58,6 +59,7 @@ class StepPlan:
     balancing: Balancing
     loss_factors: tuple[float, ...]
     loss_functions: dict[str, keras.losses.Loss]
+    ignored: dict[str, int]
     initial_weight: float
     outputs: Mapping[str, keras.KerasTensor] | None
     logs: TaskLogs

@@ -97,6 +97,24 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[ke
         ValueError: if the model is not functional.
     """
     _check_that_functional(model, "update_every")
+    owned = _owners(model, tasks)
+    return {task: [v for v, owners in owned if owners == {task}] for task in tasks}
+
+
+def has_shared_variables(model: keras.Model, tasks: Sequence[str]) -> bool | None:
+    """Return whether two tasks depend on one trainable variable; `None` if that is unknown.
+
+    Args:
+        model: the model; of a subclassed one it is unknown.
+        tasks: names of the tasks.
+    """
+    if not _is_functional(model):
+        return None
+    return any(len(owners) > 1 for _, owners in _owners(model, tasks))
+
+
+def _owners(model: keras.Model, tasks: Sequence[str]) -> list[tuple[keras.Variable, set[str]]]:
+    """Return the trainable variables, each with the tasks whose outputs depend on it."""
     owners: dict[int, set[str]] = {}
     variables: dict[int, keras.Variable] = {}
     for task in tasks:
@@ -106,14 +124,16 @@ def own_variables(model: keras.Model, tasks: Sequence[str]) -> dict[str, list[ke
                 for variable in getattr(operation, "trainable_variables", ()):
                     variables[id(variable)] = variable
                     owners.setdefault(id(variable), set()).add(task)
-    return {task: [v for key, v in variables.items() if owners[key] == {task}] for task in tasks}
+    return [(variable, owners[key]) for key, variable in variables.items()]
+
+
+def _is_functional(model: keras.Model) -> bool:
+    outputs = symbolic_outputs(model)
+    return isinstance(outputs, Mapping) and all(map(is_symbolic, outputs.values()))
 
 
 def _check_that_functional(model: keras.Model, what: str) -> None:
-    outputs = symbolic_outputs(model)
-    if not isinstance(outputs, Mapping) or not all(
-        is_symbolic(tensor) for tensor in outputs.values()
-    ):
+    if not _is_functional(model):
         raise ValueError(
             f"{what} need a functional Keras model, whose layers are known: make it with "
             f"keras.Model(inputs, outputs). Received: {type(model).__name__}"

@@ -7,10 +7,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from mtl_tf.deployment.export.half_precision import halve_weights
 
 import mtl_tf as mtl
 from mtl_tf.deployment import export_preset
+from mtl_tf.deployment.export.half_precision import halve_weights
 from tests.helpers.inputs import tiny_backbone
 
 SIZE = (32, 48)
