@@ -2,8 +2,8 @@
 
 A line `<!-- table: MODULE -->` becomes what `python -m MODULE` prints, a line
 `<!-- reference: MODULE -->` an entry for every public name of the module, and a line
-`<!-- results: NAME -->` the results stored in `docs/results/NAME.json`. MkDocs calls
-`on_page_markdown` (`hooks` in `mkdocs.yml`).
+`<!-- results: NAME -->` or `<!-- latency: NAME -->` what `docs/results/NAME.json` holds. MkDocs
+calls `on_page_markdown` (`hooks` in `mkdocs.yml`).
 """
 
 import importlib
@@ -13,7 +13,7 @@ import re
 import types
 from typing import Any
 
-_MARKER = re.compile(r"^<!-- (table|reference|results): ([\w.]+) -->$", re.MULTILINE)
+_MARKER = re.compile(r"^<!-- (table|reference|results|latency): ([\w.]+) -->$", re.MULTILINE)
 _RESULTS = pathlib.Path(__file__).with_name("results")
 
 
@@ -36,6 +36,9 @@ def expand(markdown: str) -> str:
         if kind == "results":
             page = importlib.import_module("mtl_tf.experiments.results_page")
             return page.results_page(_RESULTS / f"{name}.json").rstrip()
+        if kind == "latency":
+            table = importlib.import_module("mtl_tf.deployment.latency.table")
+            return table.latency_table(_RESULTS / f"{name}.json").rstrip()
         module = importlib.import_module(name)
         return "\n\n".join(f"::: {name}.{public}" for public in public_names(module))
 

@@ -21,6 +21,7 @@ _PACKAGES = {  # module: (name of the package, command that installs it)
     "pydantic": ("pydantic", _EXTRA.format("data")),
     "safetensors": ("safetensors", _EXTRA.format("weights")),
     "scipy": ("SciPy", _EXTRA.format("data")),
+    "shtab": ("shtab", _EXTRA.format("experiments")),
     "skimage": ("scikit-image", _EXTRA.format("data")),
     "tensorboard": ("tensorboard", _EXTRA.format("experiments")),
     "tensorflow": ("TensorFlow", _EXTRA.format("cpu")),

@@ -7,11 +7,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mtl_tf.cli.options import Subparsers, split_list
+from mtl_tf.cli.options import Subparsers, add_json, split_list
 from mtl_tf.experiments.terminal import say
 
 if TYPE_CHECKING:
-    from mtl_tf.deployment.benchmark import Latency
+    from mtl_tf.deployment.latency import Latency
 
 _HEADINGS = ("runtime", "threads", "batch", "median", "p95", "images/s", "memory")
 
@@ -31,13 +31,13 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=float, default=3.0, help="for each measurement (default: 3)"
     )
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    add_json(parser)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the latency of a network in each runtime; return 1 if one could not be measured."""
-    from mtl_tf.deployment.benchmark import benchmark
+    from mtl_tf.deployment.latency import benchmark
 
     results = benchmark(
         options.model,

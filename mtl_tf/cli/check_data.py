@@ -1,5 +1,6 @@
 """Check of a whole data set: a list of damaged items and a contact sheet."""
 
+import dataclasses
 import io
 import os
 
@@ -10,7 +11,6 @@ from PIL import Image
 from mtl_tf import data, evaluation
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.data.sample import checked_sample
-from mtl_tf.experiments.terminal import say
 from mtl_tf.tasks import as_tasks
 from mtl_tf.text import shown
 
@@ -19,23 +19,49 @@ _CELL_WIDTH = 192
 _MAX_HEIGHT = 768
 
 
+@dataclasses.dataclass(frozen=True)
+class DataCheck:
+    """What `check_data` saw.
+
+    Attributes:
+        root: folder of the data set.
+        layout: class that reads it.
+        images: number of images.
+        tasks: `{task: (images that were read, share of their pixels that are valid)}`.
+        damaged: one line for each damaged item.
+        sheet: the contact sheet; `None` if there is nothing to draw.
+    """
+
+    root: str
+    layout: str
+    images: int
+    tasks: dict[str, tuple[int, float]]
+    damaged: list[str]
+    sheet: str | None
+
+    def __str__(self) -> str:
+        """Return the summary as text; the damaged items are only counted."""
+        lines = [f"{shown(self.root)}: {self.layout}, tasks {', '.join(self.tasks)}"]
+        for task, (images, share) in self.tasks.items():
+            lines.append(f"  {task:8} {images} images, {100 * share:.1f} % of pixels valid")
+        if self.sheet is not None:
+            lines.append(f"Contact sheet: {shown(self.sheet)}")
+        lines.append(f"{self.images} images, {len(self.damaged)} broken")
+        return "\n".join(lines)
+
+
 def check_data(
     dataset: data.DenseDataset, root: str | os.PathLike[str], sheet: str | os.PathLike[str]
-) -> list[str]:
+) -> DataCheck:
     """Load every image of a data set and draw some of them.
 
     Args:
         dataset: with all its tasks, opened without a check of its files.
         root: its folder.
         sheet: PNG file to write: a row for each of 12 images, with the targets of all tasks.
-
-    Returns:
-        One line for each damaged item; empty if all are valid. Prints a summary.
     """
-    layout = type(getattr(dataset, "layout", dataset)).__name__
-    say(f"{shown(root)}: {layout}, tasks {', '.join(dataset.tasks)}")
     is_packed = isinstance(dataset, data.PackedDataset)
-    problems = list(data.damaged_files(os.fspath(root))) if is_packed else []
+    damaged = list(data.damaged_files(os.fspath(root))) if is_packed else []
     rows: list[np.ndarray] = []
     ids = dataset.all_ids()
     step = max(1, len(ids) // _MAX_ROWS)
@@ -44,22 +70,27 @@ def check_data(
         try:
             sample = checked_sample(dataset.load(image_id), dataset.specs, image_id)
         except data.DataError as error:
-            problems.append(str(error))
+            damaged.append(str(error))
             continue
         for task in dataset.tasks:
             valid[task].append(float(sample.masks[task].mean()))
         if number % step == 0 and len(rows) < _MAX_ROWS:
             rows.append(_row(sample, dataset))
-    for task, shares in valid.items():
-        share = 100 * np.mean(shares) if shares else 0.0
-        say(f"  {task:8} {len(shares)} images, {share:.1f} % of pixels valid")
     if rows:
         buffer = io.BytesIO()
         Image.fromarray(np.concatenate(rows)).save(buffer, "PNG")
         write_atomically(sheet, buffer.getvalue())
-        say(f"Contact sheet: {shown(sheet)}")
-    say(f"{len(ids)} images, {len(problems)} broken")
-    return problems
+    return DataCheck(
+        root=os.fspath(root),
+        layout=type(getattr(dataset, "layout", dataset)).__name__,
+        images=len(ids),
+        tasks={
+            task: (len(shares), float(np.mean(shares)) if shares else 0.0)
+            for task, shares in valid.items()
+        },
+        damaged=damaged,
+        sheet=os.fspath(sheet) if rows else None,
+    )
 
 
 def _row(sample: data.Sample, dataset: data.DenseDataset) -> np.ndarray:

@@ -1,9 +1,11 @@
 """`mtl-tf compare`: two runs on the same images, with intervals."""
 
 import argparse
+import dataclasses
+import json
 import pathlib
 
-from mtl_tf.cli.options import Subparsers, split_list
+from mtl_tf.cli.options import Subparsers, add_json, split_list
 from mtl_tf.experiments.terminal import say
 
 
@@ -16,6 +18,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--tasks", help="custom tasks with custom metric classes, separated by commas; see train"
     )
+    add_json(parser)
     return parser
 
 
@@ -28,5 +31,9 @@ def run(options: argparse.Namespace) -> int:
         plugins.load_tasks(split_list(options.tasks))  # imports the classes of their metrics
     first, second = (ImageStates.load(path) for path in (options.first, options.second))
     differences = comparison.compare(first, second, options.resamples)
-    say(comparison.as_text(differences, len(first)))
+    if options.json:
+        rows = [{**dataclasses.asdict(row), "verdict": row.verdict} for row in differences]
+        say(json.dumps({"images": len(first), "differences": rows}))
+    else:
+        say(comparison.as_text(differences, len(first)))
     return 0

@@ -1,11 +1,13 @@
 """`mtl-tf data`: list, check, pack and unpack data sets."""
 
 import argparse
+import dataclasses
+import json
 import pathlib
 from typing import TYPE_CHECKING, Any
 
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.cli.options import Subparsers
+from mtl_tf.cli.options import Subparsers, add_json
 from mtl_tf.experiments.terminal import say
 from mtl_tf.text import shown
 
@@ -28,7 +30,13 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
     action = actions.add_parser("check", help="read a whole data set and show a contact sheet")
     _add_data_set(action, num_classes=13)
-    action.add_argument("--sheet", type=pathlib.Path, default=pathlib.Path("contact_sheet.png"))
+    action.add_argument(
+        "--sheet",
+        type=pathlib.Path,
+        default=pathlib.Path("contact_sheet.png"),
+        help="picture of some images and their labels to write (default: contact_sheet.png)",
+    )
+    add_json(action)
     action.set_defaults(action=_check)
 
     action = actions.add_parser("pack", help="write a data set as TFRecord files")
@@ -115,10 +123,14 @@ def _check(options: argparse.Namespace) -> int:
 
     all_images = {"skip_damaged": False}
     dataset = _open(options, all_images, input_shape=(1, 1, 3), check_files=False)
-    problems = check_data(dataset, options.root, options.sheet)
-    for problem in problems:
-        say(problem, error=True)
-    return 1 if problems else 0
+    found = check_data(dataset, options.root, options.sheet)
+    if options.json:
+        say(json.dumps(dataclasses.asdict(found)))
+    else:
+        say(found)
+        for line in found.damaged:
+            say(line, error=True)
+    return 1 if found.damaged else 0
 
 
 def _pack(options: argparse.Namespace) -> int:

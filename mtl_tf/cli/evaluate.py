@@ -5,7 +5,7 @@ import json
 import pathlib
 
 from mtl_tf.atomic_files import read_summary, write_atomically
-from mtl_tf.cli.options import Subparsers
+from mtl_tf.cli.options import Subparsers, add_json
 from mtl_tf.experiments.config import read_config
 from mtl_tf.experiments.terminal import say
 
@@ -28,6 +28,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "a share of the image diagonal (NYUD 0.011, others 0.0075)",
     )
     parser.add_argument("--workers", type=int, default=2, help="processes of that benchmark")
+    add_json(parser)
     return parser
 
 
@@ -55,5 +56,5 @@ def run(options: argparse.Namespace) -> int:
     results = evaluate(options.run, network, dataset, options.edge_tolerance, options.workers)
     if summary is not None:
         write_atomically(stored, json.dumps(summary | {"results": results}, indent=2))
-    say(json.dumps(results, indent=2))
+    say(json.dumps(results, indent=None if options.json else 2))
     return 0

@@ -3,8 +3,9 @@
 import argparse
 import json
 import pathlib
+from typing import Any
 
-from mtl_tf.cli.options import Subparsers
+from mtl_tf.cli.options import Subparsers, add_json
 from mtl_tf.experiments.terminal import say
 
 
@@ -34,7 +35,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         default="float32",
         help="of weights and computation (default: float32); int8 needs --calibrate",
     )
-    paths = {"type": pathlib.Path, "nargs": "*", "default": [], "metavar": "PATH"}
+    paths: dict[str, Any] = {"type": pathlib.Path, "nargs": "*", "default": [], "metavar": "PATH"}
     parser.add_argument(
         "--calibrate", help="images, and folders of them, that define the ranges of int8", **paths
     )
@@ -45,7 +46,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "--any-size", action="store_true", help="scale images of any size inside the file"
     )
     parser.add_argument("--photos", help="to compare on, images and folders", **paths)
-    parser.add_argument("--json", action="store_true", help="print the differences as JSON")
+    add_json(parser)
     return parser
 
 

@@ -53,6 +53,15 @@ def add_limits(parser: argparse.ArgumentParser, unit: str) -> None:
     parser.add_argument("--memory-limit-mib", type=float, default=16_384, help=f"of one {unit}")
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that prints the results as JSON, for other programs.
+
+    Args:
+        parser: of a command.
+    """
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
 def config_from(options: argparse.Namespace) -> tuple[str | None, Config]:
     """Return the name of the preset and the configuration of preset, file and flags.
 

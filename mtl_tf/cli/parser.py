@@ -13,6 +13,7 @@ from mtl_tf import __version__
 from mtl_tf.cli import (
     benchmark,
     compare,
+    completion,
     data,
     doctor,
     evaluate,
@@ -29,12 +30,24 @@ from mtl_tf.text import suggestion
 
 _MAX_NAMES = 12  # in an error with a suggestion
 _RESUMED = (train.run,)
-COMMANDS = (train, survey, tune, evaluate, compare, predict, export, benchmark, data, doctor)
+COMMANDS = (
+    train,
+    survey,
+    tune,
+    evaluate,
+    compare,
+    predict,
+    export,
+    benchmark,
+    data,
+    doctor,
+    completion,
+)
 
 
 def run_command(arguments: list[str] | None) -> int:
     """Run a command; see `mtl_tf.cli.main`."""
-    options = _parser().parse_args(arguments)
+    options = whole_parser().parse_args(arguments)
     try:
         with printable_warnings(), _terminated_like_interrupted():
             import_library(options.verbose)
@@ -110,7 +123,8 @@ class _Parser(argparse.ArgumentParser):
         return parsed
 
 
-def _parser() -> argparse.ArgumentParser:
+def whole_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = _Parser(prog="mtl-tf", description="Multi-task learning for dense prediction.")
     parser.add_argument("--version", action="version", version=f"mtl_tf {__version__}")
     parser.add_argument("--verbose", action="store_true", help="show TensorFlow's own log lines")

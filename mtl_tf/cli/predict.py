@@ -1,10 +1,11 @@
 """`mtl-tf predict`: write coloured maps of photographs and videos."""
 
 import argparse
+import json
 import pathlib
 from typing import Any
 
-from mtl_tf.cli.options import Subparsers, split_list
+from mtl_tf.cli.options import Subparsers, add_json, split_list
 from mtl_tf.experiments.terminal import say
 from mtl_tf.text import shown
 
@@ -35,6 +36,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         help="images of another size: keep the aspect, stretch, or predict in overlapping tiles",
     )
     parser.add_argument("--tasks", help="custom tasks of the model, separated by commas; see train")
+    add_json(parser)
     return parser
 
 
@@ -55,8 +57,13 @@ def run(options: argparse.Namespace) -> int:
     output = Output(options.out, options.raw, options.overlay, options.panel, scale)
     predictor = Predictor(options.model, fit=options.fit, **arguments)
     files = photographs(options.photos, predictor.model.output, options.out)
+    written = []
     for path in predict_all(predictor, files, output):
-        say(shown(path))
+        written.append(str(path))
+        if not options.json:
+            say(shown(path))
+    if options.json:
+        say(json.dumps({"images": len(files), "files": written}))
     return 0
 
 

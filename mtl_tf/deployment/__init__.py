@@ -16,8 +16,8 @@
 from mtl_tf.optional_packages import imports_of_extra
 
 with imports_of_extra(__name__, "experiments"):
-    from mtl_tf.deployment.benchmark import Latency, benchmark
     from mtl_tf.deployment.export import ExportedModel, export_model, export_preset
+    from mtl_tf.deployment.latency import Latency, benchmark
     from mtl_tf.deployment.predict import Output, predict_files
     from mtl_tf.deployment.prediction import Prediction
     from mtl_tf.deployment.predictor import Predictor

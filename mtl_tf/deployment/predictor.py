@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args, overload
 
 import keras
 import numpy as np
@@ -18,6 +18,9 @@ from mtl_tf.tasks import TASKS, Task, as_tasks
 from mtl_tf.text import shown
 
 Fit = Literal["letterbox", "stretch", "tiles"]
+Photo: TypeAlias = np.ndarray | str | os.PathLike[str]
+Photos: TypeAlias = list[Photo] | tuple[Photo, ...]
+_MAX_BATCH = 8  # images in a pass of the network
 _MAX_MAP_SIZE = 1 << 29  # numbers in the raw prediction of a task at the photograph's size
 
 
@@ -82,28 +85,33 @@ class Predictor:
         self.tasks = tuple(task for name, task in by_name.items() if name in maps)
         if path is not None:
             self.tasks = with_names_beside(path, self.tasks)
-        self._forward = tf.function(lambda image: self.model(image, training=False))
+        # One graph for every number of images.
+        images = tf.TensorSpec((None, *self.model.input_shape[1:]), tf.float32)
+        self._forward = tf.function(
+            lambda batch: self.model(batch, training=False), input_signature=[images]
+        )
 
-    def __call__(self, photo: np.ndarray | str | os.PathLike[str]) -> Prediction:
-        """Predict all tasks of an image.
+    @overload
+    def __call__(self, photo: Photo) -> Prediction: ...
+    @overload
+    def __call__(self, photo: Photos) -> list[Prediction]: ...
+    def __call__(self, photo: Photo | Photos) -> Prediction | list[Prediction]:
+        """Predict all tasks of an image, or of several in one pass of the network.
 
         Args:
-            photo: RGB `[H, W, 3]` uint8 of any size, or an image file.
+            photo: RGB `[H, W, 3]` uint8 of any size, or an image file; or a list of them, of any
+                sizes.
 
         Returns:
-            The prediction, at the size of the image.
+            The prediction, at the size of the image; a list of them for a list.
 
         Raises:
             ValueError: for an array that is no such image.
             DataError: for a file that is missing or damaged.
         """
-        image = as_photo(photo)
-        raw = self._raw_of_tiles(image) if self.fit == "tiles" else self._raw(image)
-        maps = {
-            task.name: np.asarray(task.activation(tf.constant(raw[task.name])))
-            for task in self.tasks
-        }
-        return Prediction(image, self.tasks, maps)
+        if isinstance(photo, list | tuple):
+            return self._predictions([as_photo(one) for one in photo])
+        return self._predictions([as_photo(photo)])[0]
 
     def frames(self, source: str | os.PathLike[str] | int) -> Iterator[Prediction]:
         """Predict the frames of a video, one after the other.
@@ -119,19 +127,42 @@ class Predictor:
         """
         return map(self, video_frames(source))
 
-    def _raw(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the raw predictions `[h, w, C]` of a whole image, up to its size."""
+    def _predictions(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+        raw = (
+            [self._raw_of_tiles(image) for image in images]
+            if self.fit == "tiles"
+            else self._raw(images)
+        )
+        predictions = []
+        for image, of_image in zip(images, raw, strict=True):
+            maps = {
+                task.name: np.asarray(task.activation(tf.constant(of_image[task.name])))
+                for task in self.tasks
+            }
+            predictions.append(Prediction(image, self.tasks, maps))
+        return predictions
+
+    def _raw(self, images: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """Return the raw predictions `[h, w, C]` of whole images, up to their sizes."""
         height, width = self.model.input_shape[1:3]
         if self.fit == "stretch":
-            canvas, box = resized(image, height, width), Box(0, 0, height, width)
+            whole = Box(0, 0, height, width)
+            fitted = [(resized(image, height, width), whole) for image in images]
         else:
-            canvas, box = letterboxed(image, height, width)
-        outputs = self._outputs(canvas)
-        raw = {}
-        for task in self.tasks:
-            inner = box.of(outputs[task.name])
-            size = _map_size(image, task.channels)
-            raw[task.name] = np.asarray(tf.image.resize(inner[None], size))[0]
+            fitted = [letterboxed(image, height, width) for image in images]
+        outputs = self._outputs([canvas for canvas, _ in fitted])
+        raw = []
+        for image, (_, box), of_image in zip(images, fitted, outputs, strict=True):
+            raw.append(
+                {
+                    task.name: np.asarray(
+                        tf.image.resize(
+                            box.of(of_image[task.name])[None], _map_size(image, task.channels)
+                        )
+                    )[0]
+                    for task in self.tasks
+                }
+            )
         return raw
 
     def _raw_of_tiles(self, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -148,22 +179,26 @@ class Predictor:
         weight = blending_weight(*tile)
         total = np.zeros((height, width, 1), np.float32)
         raw = {t.name: np.zeros((height, width, t.channels), np.float32) for t in self.tasks}
-        for top, left in tile_corners(height, width, tile, self.overlap):
-            box = Box(top, left, *tile)
-            outputs = self._outputs(box.of(enlarged))
+        boxes = [Box(*corner, *tile) for corner in tile_corners(height, width, tile, self.overlap)]
+        for box, outputs in zip(boxes, self._outputs([b.of(enlarged) for b in boxes]), strict=True):
             box.of(total)[...] += weight
             for name, values in raw.items():
                 box.of(values)[...] += weight * outputs[name]
         return {n: resized(values / total, *image.shape[:2]) for n, values in raw.items()}
 
-    def _outputs(self, canvas: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the raw predictions `[H, W, C]` of an image of the network's size."""
-        height, width = canvas.shape[:2]
-        outputs = self._forward(network_input(self.model, canvas))
-        return {
-            task.name: np.asarray(tf.image.resize(outputs[task.name], (height, width)))[0]
-            for task in self.tasks
-        }
+    def _outputs(self, canvases: Sequence[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the raw predictions `[H, W, C]` of images of the network's size, in order."""
+        for start in range(0, len(canvases), _MAX_BATCH):
+            batch = canvases[start : start + _MAX_BATCH]
+            inputs = np.concatenate([network_input(self.model, canvas) for canvas in batch])
+            outputs = self._forward(inputs)
+            size = batch[0].shape[:2]
+            full = {
+                task.name: np.asarray(tf.image.resize(outputs[task.name], size))
+                for task in self.tasks
+            }
+            for i in range(len(batch)):
+                yield {name: values[i] for name, values in full.items()}
 
 
 def _check_outputs(model_path: str | os.PathLike[str], saved: Saved, given: Sequence[Task]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf.deployment.windows import blending_weight, letterboxed, tile_corners
+from tests.helpers.inputs import tiny_backbone
 
 SIZE = (32, 48)
 CLASSES = 3
@@ -156,3 +157,26 @@ def test_bad_arguments(network):
         mtl.Predictor(network, fit="tiles", overlap=1.0)
     with pytest.raises(ValueError, match="must hold a network from images"):
         mtl.Predictor(keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)]))
+
+
+@pytest.mark.parametrize("fit", ["letterbox", "stretch", "tiles"])
+def test_a_list_of_images_is_predicted_as_each_alone(fit):
+    tasks = {"semseg": 3, "depth": 1}
+    network = mtl.architectures.SharedTrunk(
+        tiny_backbone(32, 64, seed=0), tasks, (32, 64, 3), head="conv"
+    )
+    predictor = mtl.Predictor(network, fit=fit)
+    rng = np.random.default_rng(0)
+    sizes = [(32, 64), (50, 40), (20, 90)] * 4
+    images = [rng.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    together = predictor(images)
+    assert [p.depth.shape for p in together] == sizes
+    for image, prediction in zip(images, together, strict=True):
+        alone = predictor(image)
+        np.testing.assert_allclose(prediction.depth, alone.depth, atol=1e-4)
+        np.testing.assert_allclose(
+            prediction.probabilities["semseg"], alone.probabilities["semseg"], atol=1e-4
+        )
+    assert predictor([]) == []
+    with pytest.raises(ValueError, match="RGB image"):
+        predictor([images[0], images[1] / 255])

@@ -70,7 +70,7 @@ def quantise(path: pathlib.Path, calibration: Sequence[np.ndarray]) -> None:
     shape_inference = optional_import("onnxruntime.quantization.shape_inference", _PURPOSE)
     remaining = iter(calibration)
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[name-defined,misc]
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[name-defined]
         def get_next(self) -> dict[str, np.ndarray] | None:
             image = next(remaining, None)
             return None if image is None else {INPUT: image}

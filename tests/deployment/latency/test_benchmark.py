@@ -8,8 +8,8 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf import cli
-from mtl_tf.deployment.benchmark import RUNTIMES, Latency, benchmark, latency
 from mtl_tf.deployment.export import export_model
+from mtl_tf.deployment.latency import RUNTIMES, Latency, benchmark, measurement
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_times_are_those_of_the_call():
         assert images.shape == (2, 8, 8, 3)
         time.sleep(0.02)
 
-    times = latency._times_ms(sleep, np.zeros((2, 8, 8, 3)), seconds=0.2)
+    times = measurement._times_ms(sleep, np.zeros((2, 8, 8, 3)), seconds=0.2)
     assert 5 <= len(times) <= 10 and 20 <= np.median(times) < 60
 
 

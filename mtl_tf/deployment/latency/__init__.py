@@ -1,4 +1,4 @@
-"""Benchmark: the latency of a network in the runtimes that can serve it.
+"""Latency: how long a network takes in the runtimes that can serve it.
 
 ==================== ==============================================================
 `benchmark`          measure all runtimes, each in a process of its own
@@ -6,7 +6,7 @@
 ==================== ==============================================================
 """
 
-from mtl_tf.deployment.benchmark.benchmark import RUNTIMES, benchmark
-from mtl_tf.deployment.benchmark.latency import Latency
+from mtl_tf.deployment.latency.measurement import Latency
+from mtl_tf.deployment.latency.runtimes import RUNTIMES, benchmark
 
 __all__ = ["RUNTIMES", "Latency", "benchmark"]

@@ -9,15 +9,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
-from mtl_tf.deployment.benchmark.latency import Job, Latency
 from mtl_tf.deployment.export import export_model
 from mtl_tf.deployment.export.formats import format_of, suffix_of
+from mtl_tf.deployment.latency.measurement import Job, Latency
 from mtl_tf.deployment.presets import model_file
 
 RUNTIMES = ("keras", "tf.function", "xla", "onnx", "litert")
 """Keras without a graph, as a graph, compiled by XLA; ONNX Runtime; LiteRT."""
 
-_MODULE = "mtl_tf.deployment.benchmark.latency"
+_MODULE = "mtl_tf.deployment.latency.measurement"
 
 
 def benchmark(

@@ -1,0 +1,58 @@
+"""Latency of every architecture with two backbones in three runtimes, stored as JSON.
+
+    python -m benchmarks.latency_of_architectures docs/results/latency.json
+
+Networks that the file has already are not measured again. The weights are random: they do not
+change the latency.
+"""
+
+import dataclasses
+import json
+import pathlib
+import sys
+import tempfile
+
+import keras
+
+import mtl_tf as mtl
+from mtl_tf.atomic_files import write_atomically
+from mtl_tf.deployment.latency.table import latency_table
+
+TASKS = {"semseg": 13, "depth": 1, "normals": 3, "edges": 1}
+SHAPE = (192, 256, 3)
+BACKBONES = ("resnet18", "efficientnet_lite0")
+OPTIONS = {"runtimes": ["tf.function", "onnx", "litert"], "threads": [2], "batches": [1]}
+
+
+def measured(architecture: str, backbone: str) -> dict[str, object]:
+    """Return the latencies of a network."""
+    keras.utils.clear_session()
+    network = mtl.architectures.TABLE[architecture].cls(backbone, TASKS, SHAPE, head="conv")
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "model.keras")
+        network.save(path)
+        latencies = mtl.deployment.benchmark(path, **OPTIONS, seconds=2.0)
+    return {
+        "architecture": architecture,
+        "backbone": backbone,
+        "parameters": network.count_params(),
+        "latencies": [dataclasses.asdict(latency) for latency in latencies],
+    }
+
+
+def main(out: pathlib.Path, machine: str) -> None:
+    """Measure what is missing, and print the table."""
+    stored = json.loads(out.read_text("utf-8")) if out.exists() else {"networks": []}
+    stored["machine"] = machine
+    known = {(n["architecture"], n["backbone"]) for n in stored["networks"]}
+    for architecture in mtl.architectures.TABLE:
+        for backbone in BACKBONES:
+            if (architecture, backbone) not in known:
+                stored["networks"].append(measured(architecture, backbone))
+                write_atomically(out, json.dumps(stored, indent=1))
+                print(architecture, backbone, stored["networks"][-1]["latencies"], flush=True)
+    print(latency_table(out))
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), sys.argv[2])
