@@ -1,8 +1,4 @@
-"""The command line `mtl-tf`: one module for each command, assembled in `parser`.
-
-Each module has two functions: `add_parser(subparsers)` returns the parser of its command, and
-`run(options)` runs the command and returns the exit code.
-"""
+"""The command line `mtl-tf`: its `commands`, assembled in `parser`."""
 
 import sys
 

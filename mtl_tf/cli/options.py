@@ -8,9 +8,8 @@ import types
 import typing
 from typing import Any
 
+from mtl_tf.cli.flags import split_list
 from mtl_tf.experiments.config import Config, make_config
-
-Subparsers: typing.TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _types_of(annotation: object) -> set[object]:
@@ -42,26 +41,6 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def add_limits(parser: argparse.ArgumentParser, unit: str) -> None:
-    """Add the flags that limit the processes of a survey or search.
-
-    Args:
-        parser: of a command.
-        unit: that runs in a process: `"cell"` or `"trial"`.
-    """
-    parser.add_argument("--time-limit-min", type=float, default=360, help=f"of one {unit}")
-    parser.add_argument("--memory-limit-mib", type=float, default=16_384, help=f"of one {unit}")
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that prints the results as JSON, for other programs.
-
-    Args:
-        parser: of a command.
-    """
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
-
-
 def config_from(options: argparse.Namespace) -> tuple[str | None, Config]:
     """Return the name of the preset and the configuration of preset, file and flags.
 
@@ -78,11 +57,6 @@ def config_from(options: argparse.Namespace) -> tuple[str | None, Config]:
             name = key.removeprefix("option_")
             values[name] = _value(name, text)
     return preset, make_config(preset, **values)
-
-
-def split_list(text: str) -> list[str]:
-    """Return the values of a list, separated by commas."""
-    return text.split(",")
 
 
 def _value(name: str, text: str) -> object:

@@ -1,16 +1,16 @@
-"""The parser of `mtl-tf`, its errors and exit codes."""
+"""The commands of `mtl-tf` in one parser, and their exit codes."""
 
-import argparse
 import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
 from mtl_tf import __version__
-from mtl_tf.cli import (
+from mtl_tf.cli.argument_parser import Parser
+from mtl_tf.cli.commands import (
     benchmark,
     compare,
     completion,
@@ -24,11 +24,9 @@ from mtl_tf.cli import (
     tune,
 )
 from mtl_tf.cli.tensorflow_log import import_library
-from mtl_tf.experiments.terminal import printable, printable_warnings, say
+from mtl_tf.experiments.terminal import printable_warnings, say
 from mtl_tf.stopped import Stopped
-from mtl_tf.text import suggestion
 
-_MAX_NAMES = 12  # in an error with a suggestion
 _RESUMED = (train.run,)
 COMMANDS = (
     train,
@@ -87,45 +85,9 @@ def _terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser with short, printable errors: what is wrong, and what was probably meant."""
-
-    def error(self, message: str) -> NoReturn:
-        name, _, known = message.partition("(choose from ")
-        if known:
-            wrong = name.rpartition("invalid choice: ")[2].strip(" '")
-            names = [choice.strip(" ')") for choice in known.split(",")]
-            hint = suggestion(wrong, names)
-            is_short = not hint or len(names) <= _MAX_NAMES
-            message = f"{name.strip()}.{hint}" + f" Known: {', '.join(names)}" * is_short
-        elif message.startswith("unrecognized arguments: "):
-            flags = [flag for action in self._actions for flag in action.option_strings]
-            wrong = message.partition(": ")[2].split()[0].partition("=")[0]
-            message += f".{suggestion(wrong, flags)}".removesuffix(".")
-        say(f"{self.prog}: {printable(message)}\nSee {self.prog} --help", error=True)
-        raise SystemExit(2)
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse, and store the innermost parser, that of the command or action, as `parser`."""
-        parsed, unknown = super().parse_known_args(args, namespace)
-        parsed.parser = getattr(parsed, "parser", self)
-        return parsed, unknown
-
-    def parse_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: None = None
-    ) -> argparse.Namespace:
-        """Parse, and name unknown options with the flags of their command."""
-        parsed, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return parsed
-
-
-def whole_parser() -> argparse.ArgumentParser:
+def whole_parser() -> Parser:
     """Return the parser of all commands."""
-    parser = _Parser(prog="mtl-tf", description="Multi-task learning for dense prediction.")
+    parser = Parser(prog="mtl-tf", description="Multi-task learning for dense prediction.")
     parser.add_argument("--version", action="version", version=f"mtl_tf {__version__}")
     parser.add_argument("--verbose", action="store_true", help="show TensorFlow's own log lines")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -20,11 +20,7 @@ from mtl_tf.training.step.losses import symbolic_outputs
 from mtl_tf.training.step.masked_loss import as_loss
 from mtl_tf.training.step.metrics import TaskLogs
 from mtl_tf.training.step.plan import StepPlan, Strategy
-from mtl_tf.training.step.split_model import (
-    has_shared_variables,
-    own_variables,
-    split_at_last_shared,
-)
+from mtl_tf.training.step.split_model import own_variables, split_at_last_shared
 from mtl_tf.training.step.strategies import feature_gradients, parameter_gradients, summed_loss
 
 Level = Literal["parameters", "features"]
@@ -108,7 +104,7 @@ def make_plan(
             "weight_own_variables is for weightings: a scalarizer always does that and an "
             f"aggregator has no weights. Received: balancing={type(method).__name__}"
         )
-    _warn_of_slow_or_idle(model, names, method, options.level)
+    _warn_of_float16(model)
     if not method.built:
         method.build((len(tasks),))
         method.built = True
@@ -174,25 +170,13 @@ def _ignored(
     return ignored | dict(ignore)
 
 
-def _warn_of_slow_or_idle(
-    model: keras.Model, tasks: Sequence[str], method: Balancing, level: Level
-) -> None:
-    """Warn of float16 without a GPU, and of a method without shared variables to balance."""
+def _warn_of_float16(model: keras.Model) -> None:
     layers = [layer for layer in model._flatten_layers() if layer.weights]
-    if any(
-        layer.compute_dtype == "float16" for layer in layers
-    ) and not tf.config.get_visible_devices("GPU"):
+    is_half = any(layer.compute_dtype == "float16" for layer in layers)
+    if is_half and not tf.config.get_visible_devices("GPU"):
         warnings.warn(
             "The network computes in float16 without a GPU, which is very slow: use the policy "
             "mixed_bfloat16, or float32",
-            stacklevel=4,
-        )
-    is_balanced = level == "parameters" and not isinstance(method, Scalarizer)
-    if is_balanced and len(tasks) > 1 and has_shared_variables(model, tasks) is False:
-        warnings.warn(
-            f"No trainable variable of {model.name!r} is shared by two tasks: "
-            f"{type(method).__name__} has nothing to balance, and each task trains its own "
-            "variables by its own gradient. Is the backbone frozen?",
             stacklevel=4,
         )
 

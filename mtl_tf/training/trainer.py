@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 import types
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from mtl_tf.task_config import task_config
 from mtl_tf.tasks import Task, TasksLike, as_tasks
 from mtl_tf.training.callbacks.end_of_epoch import AnnounceEpoch, EndOfEpoch, as_list
 from mtl_tf.training.compile import CompileOptions, Level, make_plan
+from mtl_tf.training.idle_training import warn_of_idle_training
 from mtl_tf.training.optimizer.frozen import build_for_frozen_backbone
 from mtl_tf.training.optimizer.l2 import with_l2
 from mtl_tf.training.optimizer.learning_rate_multipliers import apply_learning_rate_multipliers
@@ -363,8 +363,8 @@ class MultiTaskTrainer(ResumableTrainer):
             if self.network.trainable_variables and not self.optimizer.built:
                 # Variables made by the first step would make it trace twice.
                 self.optimizer.build(self.trainable_variables)
-        if not self.network.trainable_variables:
-            warnings.warn("The network has no trainable variable: fit only logs", stacklevel=2)
+        callbacks = as_list(callbacks)
+        warn_of_idle_training(self.plan, self.network, callbacks)
         announce = AnnounceEpoch(getattr(x, "set_epoch", None))  # after callbacks that skip steps
         average = self.plan.average
         validate = ValidateAverage(average)
@@ -376,7 +376,7 @@ class MultiTaskTrainer(ResumableTrainer):
                     batch_size,
                     epochs,
                     verbose,
-                    [EndOfEpoch(), validate, *as_list(callbacks), announce],
+                    [EndOfEpoch(), validate, *callbacks, announce],
                     validation_split,
                     without_autotuning(validation_data),
                     **kwargs,

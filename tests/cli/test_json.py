@@ -10,7 +10,7 @@ from PIL import Image
 
 import mtl_tf as mtl
 from mtl_tf import cli
-from mtl_tf.cli import doctor
+from mtl_tf.cli.commands import doctor
 from mtl_tf.evaluation import evaluate_images
 
 TASKS = {"semseg": 4, "depth": 1}

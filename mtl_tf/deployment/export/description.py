@@ -1,13 +1,13 @@
-"""What an exported file says of itself: input, outputs, classes and units, as JSON."""
+"""Description of an exported file: input, outputs, classes and units, as JSON."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
+from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from mtl_tf.deployment.export.serving import INPUT
 from mtl_tf.deployment.inputs import includes_preprocessing
-from mtl_tf.images import IMAGENET_MEAN, IMAGENET_STD
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task
 

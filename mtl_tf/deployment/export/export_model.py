@@ -28,7 +28,7 @@ _PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime")}
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """What is exported: the network, its tasks, and how."""
+    """An export: the network, its tasks, and the options."""
 
     network: keras.Model
     tasks: tuple[Task, ...]

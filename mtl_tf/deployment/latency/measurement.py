@@ -24,7 +24,7 @@ Run = Callable[[np.ndarray], object]
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a process measures.
+    """A measurement for a process of its own.
 
     Attributes:
         runtime: a name from `RUNTIMES`.
@@ -74,7 +74,7 @@ def measure(job: Job) -> list[Latency]:
     """Measure the latency of a network in this process.
 
     Args:
-        job: what to measure; its threads are those of TensorFlow too.
+        job: the measurement; its threads are those of TensorFlow too.
 
     Returns:
         One result by batch.

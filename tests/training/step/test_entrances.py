@@ -476,6 +476,7 @@ def test_a_frozen_network_logs_and_stays(options):
         np.testing.assert_array_equal(old, variable.numpy())
 
 
+@pytest.mark.filterwarnings("ignore:No trainable variable:UserWarning")
 @pytest.mark.parametrize("options", FROZEN, ids=str)
 def test_a_frozen_backbone_trains_its_heads(options):
     image, targets, masks = data()

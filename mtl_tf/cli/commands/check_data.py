@@ -21,7 +21,7 @@ _MAX_HEIGHT = 768
 
 @dataclasses.dataclass(frozen=True)
 class DataCheck:
-    """What `check_data` saw.
+    """Result of `check_data`.
 
     Attributes:
         root: folder of the data set.

@@ -4,7 +4,7 @@ import argparse
 import json
 import pathlib
 
-from mtl_tf.cli.options import Subparsers, add_config_options, config_from
+from mtl_tf.cli.flags import Subparsers, add_config_options_later
 from mtl_tf.experiments.presets import PRESETS
 from mtl_tf.experiments.terminal import say
 
@@ -31,12 +31,13 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", action="store_true", help="a JSON object for each epoch, and one for the results"
     )
-    add_config_options(parser)
+    add_config_options_later(parser)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, evaluate, report, and print the table."""
+    from mtl_tf.cli.options import config_from
     from mtl_tf.experiments.from_config import load_tasks
     from mtl_tf.experiments.progress import JsonLines, Rows, Silent, print_results
     from mtl_tf.experiments.run import run as run_experiment

@@ -1,14 +1,11 @@
 """`mtl-tf doctor`: versions, devices, native ops and optional packages of the installation."""
 
 import argparse
-import importlib.metadata
 import json
 import os
 import platform
-import shutil
-import subprocess
 
-from mtl_tf.cli.options import Subparsers, add_json
+from mtl_tf.cli.flags import Subparsers, add_json
 from mtl_tf.experiments.terminal import say
 
 _REQUIREMENTS = ("native", "gpu", "export", "weights", "tune", "hub")
@@ -99,6 +96,8 @@ def diagnosis() -> tuple[dict[str, str], dict[str, bool]]:
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Return `{package: version}`, empty texts where a package is missing."""
+    import importlib.metadata
+
     found = {}
     for name in packages:
         try:
@@ -119,6 +118,9 @@ def _described(gpu: object) -> str:
 
 def _driver() -> str:
     """Return the version of NVIDIA's driver."""
+    import shutil
+    import subprocess
+
     program = shutil.which("nvidia-smi")
     if program is None:
         return "none"

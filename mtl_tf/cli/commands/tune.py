@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-from mtl_tf.cli.options import Subparsers, add_config_options, add_limits, config_from, split_list
+from mtl_tf.cli.flags import Subparsers, add_config_options_later, add_limits, split_list
 from mtl_tf.experiments.presets import PRESETS
 from mtl_tf.experiments.terminal import say
 
@@ -24,13 +24,14 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "--baseline", type=pathlib.Path, nargs="*", default=[], metavar="RUN", help="see train"
     )
     add_limits(parser, "trial")
-    add_config_options(parser)
+    add_config_options_later(parser)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Search and print the trials."""
     from mtl_tf import surveys
+    from mtl_tf.cli.options import config_from
 
     _, config = config_from(options)
     surveys.tune(

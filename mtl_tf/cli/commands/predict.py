@@ -5,7 +5,7 @@ import json
 import pathlib
 from typing import Any
 
-from mtl_tf.cli.options import Subparsers, add_json, split_list
+from mtl_tf.cli.flags import Subparsers, add_json, split_list
 from mtl_tf.experiments.terminal import say
 from mtl_tf.text import shown
 

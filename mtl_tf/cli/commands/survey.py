@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-from mtl_tf.cli.options import Subparsers, add_limits, read_options, split_list
+from mtl_tf.cli.flags import Subparsers, add_limits, split_list
 from mtl_tf.experiments.presets import SURVEYS
 from mtl_tf.experiments.terminal import say
 
@@ -28,6 +28,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Train a grid and print its table; return 1 if a cell failed."""
     from mtl_tf import surveys
+    from mtl_tf.cli.options import read_options
 
     preset = SURVEYS.get(options.preset, {"base": {}, "rows": []})
     always = read_options(options.config)

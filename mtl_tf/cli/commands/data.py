@@ -7,7 +7,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.cli.options import Subparsers, add_json
+from mtl_tf.cli.flags import Subparsers, add_json
 from mtl_tf.experiments.terminal import say
 from mtl_tf.text import shown
 
@@ -119,7 +119,7 @@ def _open(
 
 def _check(options: argparse.Namespace) -> int:
     """Read a whole data set; return 1 if an item is damaged."""
-    from mtl_tf.cli.check_data import check_data
+    from mtl_tf.cli.commands.check_data import check_data
 
     all_images = {"skip_damaged": False}
     dataset = _open(options, all_images, input_shape=(1, 1, 3), check_files=False)

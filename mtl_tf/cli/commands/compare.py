@@ -5,7 +5,7 @@ import dataclasses
 import json
 import pathlib
 
-from mtl_tf.cli.options import Subparsers, add_json, split_list
+from mtl_tf.cli.flags import Subparsers, add_json, split_list
 from mtl_tf.experiments.terminal import say
 
 

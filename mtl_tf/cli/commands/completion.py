@@ -4,7 +4,8 @@ import argparse
 import pathlib
 from collections.abc import Iterator
 
-from mtl_tf.cli.options import Subparsers
+from mtl_tf.cli.argument_parser import Parser
+from mtl_tf.cli.flags import Subparsers
 from mtl_tf.optional_packages import optional_import
 
 
@@ -33,8 +34,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+def _actions(parser: Parser) -> Iterator[argparse.Action]:
     """Yield the arguments of a parser and of the parsers of its commands."""
+    parser.complete()
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):

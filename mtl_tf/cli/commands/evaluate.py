@@ -5,8 +5,7 @@ import json
 import pathlib
 
 from mtl_tf.atomic_files import read_summary, write_atomically
-from mtl_tf.cli.options import Subparsers, add_json
-from mtl_tf.experiments.config import read_config
+from mtl_tf.cli.flags import Subparsers, add_json
 from mtl_tf.experiments.terminal import say
 
 
@@ -35,6 +34,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Evaluate the model of a run again and print the results."""
     from mtl_tf.deployment import load_network
+    from mtl_tf.experiments.config import read_config
     from mtl_tf.experiments.from_config import load_data
     from mtl_tf.experiments.run import evaluate
 

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mtl_tf.cli.options import Subparsers, add_json, split_list
+from mtl_tf.cli.flags import Subparsers, add_json, split_list
 from mtl_tf.experiments.terminal import say
 
 if TYPE_CHECKING:
