@@ -1,4 +1,4 @@
-"""The command line `mtl-tf`: its `commands`, assembled in `parser`."""
+"""The command line `mtl-tf`: its `commands`, assembled in `program`."""
 
 import sys
 
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         with imports_of_extra("The command line", "experiments"):
-            from mtl_tf.cli.parser import run_command
+            from mtl_tf.cli.program import run_command
     except ImportError as error:
         print(f"mtl-tf: {error}", file=sys.stderr)
         return 2

@@ -3,7 +3,7 @@
 import argparse
 from typing import TypeAlias
 
-from mtl_tf.cli.argument_parser import Parser
+from mtl_tf.cli.parser import Parser
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 

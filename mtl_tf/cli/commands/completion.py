@@ -4,8 +4,8 @@ import argparse
 import pathlib
 from collections.abc import Iterator
 
-from mtl_tf.cli.argument_parser import Parser
 from mtl_tf.cli.flags import Subparsers
+from mtl_tf.cli.parser import Parser
 from mtl_tf.optional_packages import optional_import
 
 
@@ -23,7 +23,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Print the script for a shell."""
-    from mtl_tf.cli.parser import whole_parser
+    from mtl_tf.cli.program import whole_parser
 
     shtab = optional_import("shtab", "Shell completion")
     parser = whole_parser()

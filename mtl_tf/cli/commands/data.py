@@ -123,14 +123,14 @@ def _check(options: argparse.Namespace) -> int:
 
     all_images = {"skip_damaged": False}
     dataset = _open(options, all_images, input_shape=(1, 1, 3), check_files=False)
-    found = check_data(dataset, options.root, options.sheet)
+    checked = check_data(dataset, options.root, options.sheet)
     if options.json:
-        say(json.dumps(dataclasses.asdict(found)))
+        say(json.dumps(dataclasses.asdict(checked)))
     else:
-        say(found)
-        for line in found.damaged:
+        say(checked)
+        for line in checked.damaged:
             say(line, error=True)
-    return 1 if found.damaged else 0
+    return 1 if checked.damaged else 0
 
 
 def _pack(options: argparse.Namespace) -> int:

@@ -98,13 +98,13 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Return `{package: version}`, empty texts where a package is missing."""
     import importlib.metadata
 
-    found = {}
+    versions = {}
     for name in packages:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = ""
-    return found
+            versions[name] = ""
+    return versions
 
 
 def _described(gpu: object) -> str:

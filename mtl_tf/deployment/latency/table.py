@@ -28,12 +28,12 @@ def latency_table(path: pathlib.Path) -> str:
     for architecture in dict.fromkeys(network["architecture"] for network in networks):
         cells = []
         for backbone in backbones:
-            found = [
+            of_pair = [
                 network
                 for network in networks
                 if (network["architecture"], network["backbone"]) == (architecture, backbone)
             ]
-            cells += _cells(found[0]["latencies"] if found else [], runtimes)
+            cells += _cells(of_pair[0]["latencies"] if of_pair else [], runtimes)
         lines.append(f"| `{architecture}` | {' | '.join(cells)} |")
     return f"{stored['machine']}\n\n" + "\n".join(lines)
 
