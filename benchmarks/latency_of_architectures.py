@@ -24,10 +24,22 @@ BACKBONES = ("resnet18", "efficientnet_lite0")
 OPTIONS = {"runtimes": ["tf.function", "onnx", "litert"], "threads": [2], "batches": [1]}
 
 
+def built(architecture: str, backbone: str) -> keras.Model:
+    """Return a network for all tasks; of `single_task` one for each of them, side by side."""
+    cls = mtl.architectures.TABLE[architecture].cls
+    if architecture != "single_task":
+        return cls(backbone, TASKS, SHAPE, head="conv")
+    image = keras.Input(SHAPE)
+    outputs = {}
+    for task, channels in TASKS.items():
+        outputs |= cls(backbone, {task: channels}, SHAPE, head="conv", name=task)(image)
+    return keras.Model(image, outputs)
+
+
 def measured(architecture: str, backbone: str) -> dict[str, object]:
     """Return the latencies of a network."""
     keras.utils.clear_session()
-    network = mtl.architectures.TABLE[architecture].cls(backbone, TASKS, SHAPE, head="conv")
+    network = built(architecture, backbone)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "model.keras")
         network.save(path)

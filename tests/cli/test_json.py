@@ -94,8 +94,11 @@ def test_data_check(printed, tmp_path):
     assert code == 0 and found["images"] == 3 and found["damaged"] == []
     assert found["tasks"]["semseg"] == [3, 1.0] and found["sheet"] == str(sheet)
     (root / "labels/1.png").write_bytes(b"no image")
+    (root / "labels/2.png").unlink()
     code, found = printed("data", "check", root, "--sheet", sheet)
-    assert code == 1 and len(found["damaged"]) == 1 and "1.png" in found["damaged"][0]
+    missing, damaged = found["damaged"]
+    assert code == 1 and "labels/1.png is damaged" in damaged
+    assert "images/2.png has no semseg label" in missing and "missing: allow" in missing
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

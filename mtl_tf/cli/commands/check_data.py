@@ -28,7 +28,7 @@ class DataCheck:
         layout: class that reads it.
         images: number of images.
         tasks: `{task: (images that were read, share of their pixels that are valid)}`.
-        damaged: one line for each damaged item.
+        damaged: one line for each damaged item and each missing label.
         sheet: the contact sheet; `None` if there is nothing to draw.
     """
 
@@ -62,6 +62,8 @@ def check_data(
     """
     is_packed = isinstance(dataset, data.PackedDataset)
     damaged = list(data.damaged_files(os.fspath(root))) if is_packed else []
+    if isinstance(dataset, data.Folder):
+        damaged += dataset.missing_labels()
     rows: list[np.ndarray] = []
     ids = dataset.all_ids()
     step = max(1, len(ids) // _MAX_ROWS)

@@ -121,7 +121,7 @@ def _check(options: argparse.Namespace) -> int:
     """Read a whole data set; return 1 if an item is damaged."""
     from mtl_tf.cli.commands.check_data import check_data
 
-    all_images = {"skip_damaged": False}
+    all_images = {"skip_damaged": False, "require_labels": False}
     dataset = _open(options, all_images, input_shape=(1, 1, 3), check_files=False)
     checked = check_data(dataset, options.root, options.sheet)
     if options.json:

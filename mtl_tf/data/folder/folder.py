@@ -47,6 +47,8 @@ class Folder(DenseDataset):
         description: the content of `data.yaml`; by default the file is read.
         skip_damaged: read all files now, and leave out images that are damaged or have a damaged
             label, with a warning that counts them; by default as the description says.
+        require_labels: raise an error if an image lacks a label that the description requires; see
+            `missing_labels`.
         **options: `batch_size`, `augmentation` and other fields of `mtl_tf.data.options.Options`.
 
     Attributes:
@@ -80,6 +82,7 @@ class Folder(DenseDataset):
         input_shape: Sequence[int] | None = None,
         description: Mapping[str, Any] | None = None,
         skip_damaged: bool | None = None,
+        require_labels: bool = True,
         **options: Any,
     ) -> None:
         self.root = pathlib.Path(root).expanduser()
@@ -101,7 +104,8 @@ class Folder(DenseDataset):
             for name, of_task in self._labels.items()
         }
         self._listed.clear()
-        self._check_missing()
+        if require_labels:
+            self._check_missing()
         self.skipped: dict[str, str] = {}
         size = self.description.input_size
         if input_shape is None and size is not None:
@@ -123,6 +127,16 @@ class Folder(DenseDataset):
             for i, path in enumerate(of_task.get(image_id, ())):
                 paths[f"{task}/{i}" if i else task] = path
         return paths
+
+    def missing_labels(self) -> list[str]:
+        """Return a line for each label that the description requires and that is missing."""
+        return [
+            f"{shown(self._images[image_id].path)} has no {task} label. If that is right, write "
+            f"missing: allow for tasks.{task} in {FILE}"
+            for task, ids in self.without_label.items()
+            if self.description.tasks[task].missing == "error"
+            for image_id in ids
+        ]
 
     @functools.cached_property
     def specs(self) -> dict[str, TargetSpec]:

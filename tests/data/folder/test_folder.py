@@ -71,7 +71,11 @@ def test_labels_missing_for_some_images(cells):
     (cells / "distance" / "zelle 3.npy").unlink()
     with pytest.raises(DataError, match=r"1 of 8 images have no distance label, such as 'zelle 3'"):
         Folder(cells, description=DESCRIPTION)
+    unchecked = Folder(cells, description=DESCRIPTION, require_labels=False)
+    (line,) = unchecked.missing_labels()
+    assert "zelle 3.JPG has no distance label" in line and "missing: allow" in line
     data = Folder(cells, description=changed(distance={"missing": "allow"}))
+    assert data.missing_labels() == []
     sample = data.load("zelle 3")
     assert not sample.masks["distance"].any() and sample.masks["border"].all()
     assert data.without_label == {"cells": [], "distance": ["zelle 3"], "border": []}
