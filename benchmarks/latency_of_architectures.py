@@ -1,15 +1,16 @@
 """Latency of every architecture with two backbones in three runtimes, stored as JSON.
 
-    python -m benchmarks.latency_of_architectures docs/results/latency.json
+    python -m benchmarks.latency_of_architectures [docs/results/latency.json] [--machine TEXT]
 
-Networks that the file has already are not measured again. The weights are random: they do not
-change the latency.
+Networks that the file has already, without an error, are not measured again. The weights are
+random: they do not change the latency.
 """
 
+import argparse
 import dataclasses
 import json
 import pathlib
-import sys
+import platform
 import tempfile
 
 import keras
@@ -56,6 +57,9 @@ def main(out: pathlib.Path, machine: str) -> None:
     """Measure what is missing, and print the table."""
     stored = json.loads(out.read_text("utf-8")) if out.exists() else {"networks": []}
     stored["machine"] = machine
+    stored["networks"] = [
+        n for n in stored["networks"] if not any(latency["error"] for latency in n["latencies"])
+    ]
     known = {(n["architecture"], n["backbone"]) for n in stored["networks"]}
     for architecture in mtl.architectures.TABLE:
         for backbone in BACKBONES:
@@ -67,4 +71,8 @@ def main(out: pathlib.Path, machine: str) -> None:
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), sys.argv[2])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=pathlib.Path, nargs="?", default="docs/results/latency.json")
+    parser.add_argument("--machine", default=f"{platform.processor() or platform.machine()}")
+    options = parser.parse_args()
+    main(options.out, options.machine)

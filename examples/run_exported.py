@@ -28,7 +28,8 @@ def onnx(path):
     def run(x):
         return dict(zip(tasks, session.run(tasks, {image.name: x}), strict=True))
 
-    return *image.shape[1:3], run
+    height, width = (n if isinstance(n, int) else None for n in image.shape[1:3])
+    return height, width, run
 
 
 def litert(path):
@@ -44,7 +45,9 @@ def main(model_path: str, photo_path: str) -> None:
     """Print the range of each output and the number of images per second."""
     height, width, run = (onnx if model_path.endswith(".onnx") else litert)(model_path)
     with Image.open(photo_path) as photo:
-        picture = ImageOps.exif_transpose(photo).convert("RGB").resize((width, height))
+        picture = ImageOps.exif_transpose(photo).convert("RGB")
+    if height and width:  # else it takes images of any size
+        picture = picture.resize((width, height))
     image = np.asarray(picture, np.float32)[None]  # RGB, 0 to 255
     for task, raw in run(image).items():
         print(f"{task}: {raw.shape}, {raw.min():.3g} to {raw.max():.3g}")

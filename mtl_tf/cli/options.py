@@ -20,6 +20,8 @@ def _types_of(annotation: object) -> set[object]:
 
 _FIELDS = Config.model_fields
 _LISTS = {n for n, field in _FIELDS.items() if typing.get_origin(field.annotation) is tuple}
+_PATHS = {"root", "data", "weights"}
+"""Options that may be a path, which the shell completes."""
 _TEXTS = {n for n, field in _FIELDS.items() if _types_of(field.annotation) & {str, pathlib.Path}}
 """Options with text as value, also if it looks like a number: a folder may be called 795."""
 
@@ -36,9 +38,11 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         if not field.is_required():
             text += f" (default: {field.get_default(call_default_factory=True)})"
         flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(
+        action = parser.add_argument(
             flag, dest=f"option_{name}", metavar="VALUE", help=text.replace("%", "%%")
         )
+        is_path = name in _PATHS or pathlib.Path in _types_of(field.annotation)
+        setattr(action, "is_path", is_path)  # noqa: B010  # the shell completes it
 
 
 def config_from(options: argparse.Namespace) -> tuple[str | None, Config]:

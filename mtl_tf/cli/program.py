@@ -25,6 +25,7 @@ from mtl_tf.cli.commands import (
 from mtl_tf.cli.parser import Parser
 from mtl_tf.cli.tensorflow_log import import_library
 from mtl_tf.experiments.terminal import printable_warnings, say
+from mtl_tf.optional_packages import imports_of_extra
 from mtl_tf.stopped import Stopped
 
 _RESUMED = (train.run,)
@@ -45,7 +46,12 @@ COMMANDS = (
 
 def run_command(arguments: list[str] | None) -> int:
     """Run a command; see `mtl_tf.cli.main`."""
-    options = whole_parser().parse_args(arguments)
+    try:
+        with imports_of_extra("The command line", "experiments"):
+            options = whole_parser().parse_args(arguments)
+    except ImportError as error:
+        say(f"mtl-tf: {error}", error=True)
+        return 2
     try:
         with printable_warnings(), _terminated_like_interrupted():
             import_library(options.verbose)

@@ -2,7 +2,8 @@
 
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import cv2
 import keras
@@ -12,6 +13,9 @@ from mtl_tf.data import DataError, RenderedRooms, normalise
 from mtl_tf.data.files import read_image
 from mtl_tf.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from mtl_tf.text import shown
+
+Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""A file or folder, or several."""
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -72,9 +76,7 @@ def with_preprocessing(network: keras.Model) -> keras.Model:
     return keras.Model(image, network(x), name=network.name)
 
 
-def images_for(
-    network: keras.Model, photos: Sequence[str | os.PathLike[str]] = ()
-) -> list[np.ndarray]:
+def images_for(network: keras.Model, photos: Paths = ()) -> list[np.ndarray]:
     """Return images at the size of a network's input, to compare two of its forms on.
 
     Args:
@@ -94,7 +96,7 @@ def images_for(
     return [_resized(read_image(photo), height, width) for photo in image_files(photos)]
 
 
-def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[pathlib.Path]:
+def image_files(paths: Paths) -> list[pathlib.Path]:
     """Return image files, and those in folders, in order.
 
     Args:
@@ -104,7 +106,8 @@ def image_files(paths: Iterable[str | os.PathLike[str]]) -> list[pathlib.Path]:
         DataError: if a folder holds no image.
     """
     files: list[pathlib.Path] = []
-    for path in map(pathlib.Path, paths):
+    each = [paths] if isinstance(paths, str | os.PathLike) else paths
+    for path in map(pathlib.Path, each):
         of_path = [path]
         if path.is_dir():
             of_path = [p for p in sorted(path.iterdir()) if p.suffix.lower() in PHOTOS]

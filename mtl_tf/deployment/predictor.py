@@ -96,7 +96,7 @@ class Predictor:
     @overload
     def __call__(self, photo: Photos) -> list[Prediction]: ...
     def __call__(self, photo: Photo | Photos) -> Prediction | list[Prediction]:
-        """Predict all tasks of an image, or of several in one pass of the network.
+        """Predict all tasks of an image, or of several in passes of up to eight.
 
         Args:
             photo: RGB `[H, W, 3]` uint8 of any size, or an image file; or a list of them, of any
@@ -128,11 +128,7 @@ class Predictor:
         return map(self, video_frames(source))
 
     def _predictions(self, images: Sequence[np.ndarray]) -> list[Prediction]:
-        raw = (
-            [self._raw_of_tiles(image) for image in images]
-            if self.fit == "tiles"
-            else self._raw(images)
-        )
+        raw = map(self._raw_of_tiles, images) if self.fit == "tiles" else self._raw(images)
         predictions = []
         for image, of_image in zip(images, raw, strict=True):
             maps = {
@@ -142,8 +138,8 @@ class Predictor:
             predictions.append(Prediction(image, self.tasks, maps))
         return predictions
 
-    def _raw(self, images: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """Return the raw predictions `[h, w, C]` of whole images, up to their sizes."""
+    def _raw(self, images: Sequence[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the raw predictions `[h, w, C]` of whole images, up to their sizes."""
         height, width = self.model.input_shape[1:3]
         if self.fit == "stretch":
             whole = Box(0, 0, height, width)
@@ -151,19 +147,13 @@ class Predictor:
         else:
             fitted = [letterboxed(image, height, width) for image in images]
         outputs = self._outputs([canvas for canvas, _ in fitted])
-        raw = []
         for image, (_, box), of_image in zip(images, fitted, outputs, strict=True):
-            raw.append(
-                {
-                    task.name: np.asarray(
-                        tf.image.resize(
-                            box.of(of_image[task.name])[None], _map_size(image, task.channels)
-                        )
-                    )[0]
-                    for task in self.tasks
-                }
-            )
-        return raw
+            raw = {}
+            for task in self.tasks:
+                size = _map_size(image, task.channels)
+                inner = box.of(of_image[task.name])
+                raw[task.name] = np.asarray(tf.image.resize(inner[None], size))[0]
+            yield raw
 
     def _raw_of_tiles(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Return the raw predictions `[h, w, C]` of an image, blended where tiles overlap."""

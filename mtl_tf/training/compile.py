@@ -1,6 +1,7 @@
 """From the arguments of `MultiTaskTrainer.compile` to the plan of a step."""
 
 import dataclasses
+import numbers
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -161,13 +162,19 @@ def _ignored(
         return ignored
     if not isinstance(ignore, Mapping):
         ignore = {task.name: ignore for task in tasks if task.kind is TargetKind.CLASSES}
+        if not ignore:
+            raise ValueError("ignore: no task has class ids; give {task: label}, such as 255")
     names = [task.name for task in tasks]
-    if set(ignore) - set(names) or not all(type(label) is int for label in ignore.values()):
+    are_labels = all(
+        isinstance(label, numbers.Integral) and not isinstance(label, bool)
+        for label in ignore.values()
+    )
+    if set(ignore) - set(names) or not are_labels:
         raise ValueError(
             f"ignore must be a label such as 255, or {{task: label}} of {names}. "
             f"Received: {ignore!r}"
         )
-    return ignored | dict(ignore)
+    return ignored | {name: int(label) for name, label in ignore.items()}
 
 
 def _warn_of_float16(model: keras.Model) -> None:

@@ -3,9 +3,11 @@
 import json
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import mtl_tf as mtl
@@ -24,7 +26,7 @@ def printed(capsys):
         code = cli.main([*map(str, arguments), "--json"])
         out = capsys.readouterr().out
         assert out.count("\n") == 1
-        return code, json.loads(out)
+        return code, json.loads(out, parse_constant=pytest.fail)
 
     return run
 
@@ -37,8 +39,9 @@ def network():
 def test_doctor(printed, monkeypatch, capsys):
     code, found = printed("doctor")
     assert code == 0 and found["facts"]["mtl_tf"] == mtl.__version__
-    assert found["available"]["gpu"] is False and "nvidia driver" in found["facts"]
+    assert found["available"].keys() >= {"gpu", "native"} and "nvidia driver" in found["facts"]
     assert "onnxruntime" in found["facts"]["extra export"]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
     assert cli.main(["doctor", "--require", "gpu", "--require", "native"]) == 1
     assert "missing: gpu" in capsys.readouterr().err
     monkeypatch.setattr(doctor, "_versions", lambda names: dict.fromkeys(names, ""))
@@ -63,6 +66,10 @@ def test_predict(printed, network, tmp_path):
     code, found = printed(*arguments, "--out", tmp_path / "out")
     assert code == 0 and found["images"] == 1
     assert sorted(found["files"]) == sorted(map(str, (tmp_path / "out").iterdir()))
+    (tmp_path / "b.png").write_bytes(b"no image")
+    both = [tmp_path / "b.png", tmp_path / "a.png"]
+    code, found = printed("predict", *both, *arguments[2:], "--out", tmp_path / "again")
+    assert code == 1 and found["images"] == 2 and len(found["files"]) == 2
 
 
 def test_compare(printed, network, tmp_path):
@@ -132,3 +139,20 @@ def test_bash_completes_commands_options_and_files(capsys, tmp_path):
     assert completed("mtl-tf", "export", "--with-po") == ["--with-postprocessing"]
     assert completed("mtl-tf", "export", "--precision", "i") == ["int8"]
     assert completed("mtl-tf", "predict", "photo_") == ["photo_of_a_room.jpg"]
+    assert completed("mtl-tf", "train", "--root", "photo_") == ["photo_of_a_room.jpg"]
+
+
+def test_a_preset_has_no_options_of_other_formats(capsys, tmp_path):
+    arguments = ["export", "quick", str(tmp_path / "out"), "--format", "preset"]
+    assert cli.main([*arguments, "--precision", "int8", "--batch", "1"]) == 2
+    assert "--batch, --precision: no option of --format preset" in capsys.readouterr().err
+
+
+def test_a_command_without_its_packages():
+    program = (
+        "import sys; sys.modules['pydantic'] = None; from mtl_tf import cli; "
+        "sys.exit(cli.main(['train', '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert 'pip install "mtl-tf[' in done.stderr

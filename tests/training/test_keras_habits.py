@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import mtl_tf as mtl
 from tests.helpers.inputs import tiny_backbone
@@ -74,6 +75,8 @@ def test_an_ignored_binary_label():
     y = {"saliency": np.random.default_rng(0).integers(0, 2, (4, 16, 16)).astype(np.uint8)}
     y["saliency"][:, 3] = 255
     trainer = mtl.MultiTaskTrainer(model, tasks)
+    with pytest.raises(ValueError, match="no task has class ids"):
+        trainer.compile("adam", ignore=255)
     trainer.compile("adam", ignore={"saliency": 255})
     masked = trainer.evaluate(
         IMAGES, y, sample_weight={"saliency": y["saliency"] != 255}, return_dict=True, verbose=0
@@ -86,7 +89,8 @@ def test_other_labels_outside_the_classes_stay_an_error():
     y["semseg"][0, 0] = 7
     with pytest.raises(ValueError, match=r"'semseg' has the value 7.*or compile with ignore=LABEL"):
         logs(y, ignore=255)
-    for wrong in ({"sem": 255}, "255", 1.5):
+    assert logs(targets(), ignore=np.uint8(255))
+    for wrong in ({"sem": 255}, "255", 1.5, True):
         with pytest.raises(ValueError, match="ignore must be a label such as 255"):
             logs(y, ignore=wrong)
 
@@ -103,13 +107,14 @@ def test_a_frozen_backbone_leaves_nothing_to_balance():
         logs(targets(), balancing="mgda")
 
 
-def test_float16_without_a_gpu_is_slow():
+def test_float16_without_a_gpu_is_slow(monkeypatch):
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         trainer = mtl.MultiTaskTrainer(network(), TASKS)
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    with pytest.warns(UserWarning, match="float16 without a GPU.*mixed_bfloat16"):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: [])
+    with pytest.warns(UserWarning, match=r"float16 without a GPU.*mixed_bfloat16"):
         trainer.compile("adam")
 
 

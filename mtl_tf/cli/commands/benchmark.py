@@ -2,12 +2,12 @@
 
 import argparse
 import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mtl_tf.cli.flags import Subparsers, add_json, split_list
+from mtl_tf.cli.json_output import say_json
 from mtl_tf.experiments.terminal import say
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ _HEADINGS = ("runtime", "threads", "batch", "median", "p95", "images/s", "memory
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Add and return the parser of the command."""
     parser = subparsers.add_parser("benchmark", help="latency of a model in several runtimes")
-    parser.add_argument("model", help="folder of a run or preset, its name, or its model.keras")
+    parser.add_argument(
+        "model",
+        type=pathlib.Path,
+        help="folder of a run or preset, its name, or its model.keras; or an exported file",
+    )
     parser.add_argument("files", type=pathlib.Path, nargs="*", help="exported files to measure too")
     parser.add_argument(
         "--runtimes",
@@ -39,9 +43,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the latency of a network in each runtime; return 1 if one could not be measured."""
     from mtl_tf.deployment.latency import benchmark
 
+    is_file = (
+        options.model.suffix in (".onnx", ".tflite") or (options.model / "saved_model.pb").is_file()
+    )
     results = benchmark(
-        options.model,
-        options.files,
+        None if is_file else options.model,
+        [options.model] * is_file + options.files,
         runtimes=[name for name in split_list(options.runtimes) if name],
         threads=_numbers("--threads", options.threads),
         batches=_numbers("--batches", options.batches),
@@ -49,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         progress=lambda text: say(f"{text} ...", error=True),
     )
     if options.json:
-        say(json.dumps([dataclasses.asdict(result) for result in results]))
+        say_json([dataclasses.asdict(result) for result in results])
     else:
         say(_table(results))
     return int(any(result.error for result in results))

@@ -2,10 +2,10 @@
 
 import argparse
 import dataclasses
-import json
 import pathlib
 
 from mtl_tf.cli.flags import Subparsers, add_json, split_list
+from mtl_tf.cli.json_output import say_json
 from mtl_tf.experiments.terminal import say
 
 
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     differences = comparison.compare(first, second, options.resamples)
     if options.json:
         rows = [{**dataclasses.asdict(row), "verdict": row.verdict} for row in differences]
-        say(json.dumps({"images": len(first), "differences": rows}))
+        say_json({"images": len(first), "differences": rows})
     else:
         say(comparison.as_text(differences, len(first)))
     return 0

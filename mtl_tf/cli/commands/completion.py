@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     shtab = optional_import("shtab", "Shell completion")
     parser = whole_parser()
     for action in _actions(parser):
-        if action.type is pathlib.Path:
+        if action.type is pathlib.Path or getattr(action, "is_path", False):
             action.complete = shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(parser, shell=options.shell))
     return 0

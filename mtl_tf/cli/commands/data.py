@@ -2,12 +2,12 @@
 
 import argparse
 import dataclasses
-import json
 import pathlib
 from typing import TYPE_CHECKING, Any
 
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.cli.flags import Subparsers, add_json
+from mtl_tf.cli.json_output import say_json
 from mtl_tf.experiments.terminal import say
 from mtl_tf.text import shown
 
@@ -125,7 +125,7 @@ def _check(options: argparse.Namespace) -> int:
     dataset = _open(options, all_images, input_shape=(1, 1, 3), check_files=False)
     checked = check_data(dataset, options.root, options.sheet)
     if options.json:
-        say(json.dumps(dataclasses.asdict(checked)))
+        say_json(dataclasses.asdict(checked))
     else:
         say(checked)
         for line in checked.damaged:

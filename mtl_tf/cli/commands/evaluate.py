@@ -6,6 +6,7 @@ import pathlib
 
 from mtl_tf.atomic_files import read_summary, write_atomically
 from mtl_tf.cli.flags import Subparsers, add_json
+from mtl_tf.cli.json_output import say_json
 from mtl_tf.experiments.terminal import say
 
 
@@ -56,5 +57,8 @@ def run(options: argparse.Namespace) -> int:
     results = evaluate(options.run, network, dataset, options.edge_tolerance, options.workers)
     if summary is not None:
         write_atomically(stored, json.dumps(summary | {"results": results}, indent=2))
-    say(json.dumps(results, indent=None if options.json else 2))
+    if options.json:
+        say_json(results)
+    else:
+        say(json.dumps(results, indent=2))
     return 0

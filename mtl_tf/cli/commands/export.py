@@ -1,11 +1,11 @@
 """`mtl-tf export`: write a network for other programs and compare it with Keras."""
 
 import argparse
-import json
 import pathlib
 from typing import Any
 
 from mtl_tf.cli.flags import Subparsers, add_json
+from mtl_tf.cli.json_output import say_json
 from mtl_tf.experiments.terminal import say
 
 
@@ -18,6 +18,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument("out", type=pathlib.Path, help="file (savedmodel, preset: folder) to write")
     parser.add_argument(
         "--format",
+        choices=["savedmodel", "onnx", "litert", "preset"],
         help="savedmodel, onnx, litert or preset: a folder with the network in half precision, "
         "which takes RGB 0 to 255, and its model card (default: by suffix: none, .onnx, .tflite)",
     )
@@ -45,6 +46,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--any-size", action="store_true", help="scale images of any size inside the file"
     )
+    parser.add_argument("--tasks", help="custom tasks of the model, separated by commas; see train")
     parser.add_argument("--photos", help="to compare on, images and folders", **paths)
     add_json(parser)
     return parser
@@ -52,9 +54,11 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Write the model in another format and print its differences to Keras."""
+    from mtl_tf.cli.own_tasks import custom_tasks
     from mtl_tf.deployment import export_model, export_preset
 
     if options.format == "preset":
+        _check_preset(options)
         differences = export_preset(options.model, options.out, options.photos)
     else:
         differences = export_model(
@@ -70,11 +74,25 @@ def run(options: argparse.Namespace) -> int:
             height=options.height,
             width=options.width,
             any_size=options.any_size,
+            tasks=custom_tasks(options.tasks),
         )
     if options.json:
-        say(json.dumps({"file": str(options.out), "differences": differences}))
+        say_json({"file": str(options.out), "differences": differences})
         return 0
     for task, difference in differences.items():
         say(f"{task:20} {difference.text}")
     say(options.out)
     return 0
+
+
+def _check_preset(options: argparse.Namespace) -> None:
+    """Raise `ValueError` for an option that a preset does not have."""
+    flags = ("with_preprocessing", "with_postprocessing", "calibrate", "any_size", "tasks")
+    given = [name for name in (*flags, "batch", "height", "width") if getattr(options, name)]
+    given += ["precision"] * (options.precision != "float32")
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ValueError(
+            f"{names}: no option of --format preset, which holds weights in half precision for RGB "
+            "images as they are"
+        )

@@ -1,11 +1,10 @@
 """`mtl-tf predict`: write coloured maps of photographs and videos."""
 
 import argparse
-import json
 import pathlib
-from typing import Any
 
 from mtl_tf.cli.flags import Subparsers, add_json, split_list
+from mtl_tf.cli.json_output import say_json
 from mtl_tf.experiments.terminal import say
 from mtl_tf.text import shown
 
@@ -42,28 +41,25 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Write coloured maps and print their paths."""
+    from mtl_tf.cli.own_tasks import custom_tasks
     from mtl_tf.deployment.predict import Output, Predictor, photographs, predict_all
-    from mtl_tf.experiments import plugins
-    from mtl_tf.tasks import TASKS
 
     for photo in options.photos:
         if not photo.exists():
             raise FileNotFoundError(f"{photo} is missing")
-    arguments: dict[str, Any] = {}
-    custom = [text for text in split_list(options.tasks or "") if text and text not in TASKS]
-    if custom:  # the others are known, with the channels of the model
-        arguments["tasks"] = list(plugins.load_tasks(custom).values())
     scale = _depth_range(options.depth_range)
     output = Output(options.out, options.raw, options.overlay, options.panel, scale)
-    predictor = Predictor(options.model, fit=options.fit, **arguments)
+    predictor = Predictor(options.model, custom_tasks(options.tasks), fit=options.fit)
     files = photographs(options.photos, predictor.model.output, options.out)
     written = []
-    for path in predict_all(predictor, files, output):
-        written.append(str(path))
-        if not options.json:
-            say(shown(path))
-    if options.json:
-        say(json.dumps({"images": len(files), "files": written}))
+    try:
+        for path in predict_all(predictor, files, output):
+            written.append(str(path))
+            if not options.json:
+                say(shown(path))
+    finally:
+        if options.json:  # also of damaged photographs, whose error follows
+            say_json({"images": len(files), "files": written})
     return 0
 
 

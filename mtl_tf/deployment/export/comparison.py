@@ -8,7 +8,7 @@ from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task
 
 _TOLERANCE = 1e-3  # standard deviations
-_ROUNDING = 1e-6  # of the largest value
+_ROUNDING = 1e-4  # of the largest value, for outputs without a spread
 _OTHER_CLASSES = 1e-3  # share of the pixels, where two classes are equally likely
 
 
@@ -36,69 +36,86 @@ class Difference(float):
         return difference
 
 
-def largest_difference(
-    name: str, expected: Sequence[np.ndarray], received: Sequence[np.ndarray]
-) -> Difference:
+def rounding_difference(name: str, expected: np.ndarray, received: np.ndarray) -> float:
     """Return the maximum absolute difference of an output, of class ids the share that differs.
 
     Args:
         name: of the output, for the error.
-        expected: from Keras, one array by image.
+        expected: from Keras.
         received: from the file.
 
     Raises:
         RuntimeError: if it is too large for rounding.
     """
-    largest = 0.0
-    for one, other in zip(expected, received, strict=True):
-        if one.shape != other.shape:
-            raise RuntimeError(
-                f"{name} has the shape {other.shape} in the file and {one.shape} in Keras: nothing "
-                "was written"
-            )
-        if np.issubdtype(one.dtype, np.integer):
-            difference, limit = float(np.mean(one != other)), _OTHER_CLASSES
-            reason = f"at most {limit:.1%} of the pixels may have another class"
-        else:
-            difference = float(np.abs(other - one).max())
-            spread = float(np.std(one))
-            limit = _TOLERANCE * spread + _ROUNDING * float(np.abs(one).max())
-            reason = f"its standard deviation is {spread:g}"
-        if not difference <= limit:
-            raise RuntimeError(
-                f"{name} differs from Keras by {difference:g}, {reason}: nothing was written"
-            )
-        largest = max(largest, difference)
-    return Difference(largest, f"differs from Keras by {largest:.2g} at most")
+    _check_output(name, expected, received)
+    if np.issubdtype(expected.dtype, np.integer):
+        difference, limit = float(np.mean(expected != received)), _OTHER_CLASSES
+        reason = f"at most {limit:.1%} of the pixels may have another class"
+    else:
+        difference = float(np.abs(received - expected).max())
+        spread = float(np.std(expected))
+        limit = max(_TOLERANCE * spread, _ROUNDING * float(np.abs(expected).max()))
+        reason = f"its standard deviation is {spread:g}"
+    if not difference <= limit:
+        raise RuntimeError(
+            f"{name} differs from Keras by {difference:g}, {reason}: nothing was written"
+        )
+    return difference
 
 
-def mean_difference(
-    task: Task, expected: Sequence[np.ndarray], received: Sequence[np.ndarray]
-) -> Difference:
+def precision_difference(
+    name: str, task: Task | None, expected: np.ndarray, received: np.ndarray
+) -> float:
     """Return the mean difference of the numbers of a task.
 
     Args:
-        task: the task.
-        expected: its numbers, as `Prediction` has them, one array by image.
+        name: of the output, for the error.
+        task: the task; `None` if it is unknown.
+        expected: its numbers, as `Prediction` has them.
         received: likewise.
 
     Returns:
         Of class ids the share of the pixels with another, of unit vectors the angle in degrees,
         else the absolute difference.
+
+    Raises:
+        RuntimeError: if numbers are NaN or infinite.
     """
-    pairs = list(zip(expected, received, strict=True))
-    if task.kind is TargetKind.CLASSES:
-        share = float(np.mean([np.mean(one != other) for one, other in pairs]))
-        return Difference(share, f"{share:.2%} of the pixels have another class than in float32")
-    if task.kind is TargetKind.DIRECTION:
-        angle = float(np.mean([_angles_deg(one, other).mean() for one, other in pairs]))
-        return Difference(angle, f"differs from float32 by {angle:.2f}° in the mean")
-    mean = float(np.mean([np.abs(one - other).mean() for one, other in pairs]))
-    unit = " m" * (task.kind is TargetKind.DISTANCE)
-    return Difference(mean, f"differs from float32 by {mean:.4f}{unit} in the mean")
+    _check_output(name, expected, received)
+    if not np.isfinite(received).all():
+        raise RuntimeError(
+            f"{name} has NaN or infinity in this precision: nothing was written. Use float32"
+        )
+    if task is not None and task.kind is TargetKind.CLASSES:
+        return float(np.mean(expected != received))
+    if task is not None and task.kind is TargetKind.DIRECTION:
+        lengths = np.linalg.norm(expected, axis=-1) * np.linalg.norm(received, axis=-1)
+        cosines = (expected * received).sum(-1) / np.maximum(lengths, 1e-12)
+        return float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).mean())
+    return float(np.abs(expected - received).mean())
 
 
-def _angles_deg(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
-    cosines = (one * other).sum(-1) / np.maximum(lengths, 1e-12)
-    return np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+def _check_output(name: str, expected: np.ndarray, received: np.ndarray) -> None:
+    if received.shape != expected.shape:
+        raise RuntimeError(
+            f"{name} has the shape {received.shape} in the file and {expected.shape} in Keras: "
+            "nothing was written"
+        )
+
+
+def largest(differences: Sequence[float]) -> Difference:
+    """Return the largest of the differences of several images."""
+    value = max(differences)
+    return Difference(value, f"differs from Keras by {value:.2g} at most")
+
+
+def mean(differences: Sequence[float], task: Task | None) -> Difference:
+    """Return the mean of the differences of several images, in the unit of a task."""
+    value = float(np.mean(differences))
+    kind = None if task is None else task.kind
+    if kind is TargetKind.CLASSES:
+        return Difference(value, f"{value:.2%} of the pixels have another class than in float32")
+    if kind is TargetKind.DIRECTION:
+        return Difference(value, f"differs from float32 by {value:.2f}° in the mean")
+    unit = " m" * (kind is TargetKind.DISTANCE)
+    return Difference(value, f"differs from float32 by {value:.4f}{unit} in the mean")

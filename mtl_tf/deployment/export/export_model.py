@@ -5,24 +5,45 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from mtl_tf.data import normalise
 from mtl_tf.deployment.export import litert_file, onnx_file, saved_model
-from mtl_tf.deployment.export.comparison import Difference, largest_difference, mean_difference
+from mtl_tf.deployment.export.comparison import (
+    Difference,
+    largest,
+    mean,
+    precision_difference,
+    rounding_difference,
+)
 from mtl_tf.deployment.export.description import description
 from mtl_tf.deployment.export.exported_model import ExportedModel
 from mtl_tf.deployment.export.formats import FORMATS, PRECISIONS, Precision, format_of, suffix_of
-from mtl_tf.deployment.export.serving import Activated, resized_network, serving_network
-from mtl_tf.deployment.inputs import image_files, images_for, network_input
+from mtl_tf.deployment.export.serving import (
+    Activated,
+    in_float32,
+    resized_network,
+    served_outputs,
+    serving_network,
+)
+from mtl_tf.deployment.inputs import (
+    Paths,
+    image_files,
+    images_for,
+    includes_preprocessing,
+    network_input,
+)
 from mtl_tf.deployment.presets import model_file
 from mtl_tf.deployment.saved_models import Saved, load_saved, saved_of, with_names_beside
+from mtl_tf.deployment.windows import resized
 from mtl_tf.optional_packages import optional_import
-from mtl_tf.tasks import Task
+from mtl_tf.tasks import Task, as_tasks
 
+_MOST_COMPARED = 16  # images of the calibration
 _PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime")}
 
 
@@ -48,9 +69,16 @@ class _Job:
         )
 
     def input_of(self, image: np.ndarray) -> np.ndarray:
-        """Return an image of the network's size as the file takes it, in a full batch."""
+        """Return an image of the network's size as the file takes it, in a full batch.
+
+        Where any size is allowed, it has another size and another aspect.
+        """
+        if self.any_size:
+            height, width = image.shape[:2]
+            image = resized(image, height + height // 3, 2 * width + 1)
         raw = image[None].astype(np.float32)
-        one = raw if self.preprocessing else network_input(self.network, image)
+        takes_raw = self.preprocessing or includes_preprocessing(self.network)
+        one = raw if takes_raw else normalise(image)[None]
         return np.repeat(one, self.batch or 1, axis=0)
 
 
@@ -59,15 +87,16 @@ def export_model(
     out: str | os.PathLike[str],
     file_format: str | None = None,
     with_preprocessing: bool = False,
-    photos: Sequence[str | os.PathLike[str]] = (),
+    photos: Paths = (),
     *,
     with_postprocessing: bool = False,
     precision: Precision = "float32",
-    calibration: Sequence[str | os.PathLike[str]] = (),
+    calibration: Paths = (),
     batch: int | None = None,
     height: int | None = None,
     width: int | None = None,
     any_size: bool = False,
+    tasks: Iterable[Task] | None = None,
 ) -> dict[str, Difference]:
     """Export a network, run the exported file, and compare its outputs with Keras.
 
@@ -85,7 +114,8 @@ def export_model(
             it from the suffix of `out`: `.onnx`, `.tflite`, or none for a SavedModel.
         with_preprocessing: take RGB images `[B, H, W, 3]` of numbers 0 to 255 instead of normalised
             ones; a model that includes its preprocessing always does.
-        photos: image files to compare on; by default those of `calibration`, or a rendered room.
+        photos: image files, and folders of them, to compare on; by default the first 16 of
+            `calibration`, or a rendered room.
         with_postprocessing: return class ids `[B, H, W]` int32, metres and probabilities
             `[B, H, W]` and unit vectors `[B, H, W, C]` instead of raw predictions `[B, H, W, C]`.
         precision: of weights and computation, `"float32"`, `"float16"` or `"int8"`; input and
@@ -96,7 +126,9 @@ def export_model(
         height: of the images, for a network at another size than it was trained at.
         width: likewise.
         any_size: take images of any size; the file scales them to the network's and the outputs
-            back.
+            back. Only in float32.
+        tasks: `mtl_tf.Task` objects of outputs whose tasks neither the file nor the library knows;
+            they also replace known tasks of the same names.
 
     Returns:
         `{task: difference to Keras}` over the photos, floats with a `text`: the maximum in the unit
@@ -110,18 +142,23 @@ def export_model(
         ImportError: if the format needs a package that is not installed.
         FileNotFoundError: if `model` is a path and missing.
         DataError: if a photograph is missing or damaged.
-        RuntimeError: if float32 outputs differ by more than 1e-3 of their standard deviation;
-            nothing is written then.
+        RuntimeError: if the network cannot be converted, if float32 outputs differ by more than
+            1e-3 of their standard deviation, or if others are NaN; nothing is written then.
     """
     out = pathlib.Path(out)
     file_format = format_of(out) if file_format is None else file_format
-    _check(file_format, precision, batch, calibration, out)
+    _check(file_format, precision, batch, calibration, any_size, out)
     saved = saved_of(model) if isinstance(model, keras.Model) else _loaded(model)
+    saved = _with_tasks(saved, tasks)
     _check_tasks(saved, with_postprocessing)
     size = saved.network.input_shape[1:3]
-    network = resized_network(saved.network, height or size[0], width or size[1])
-    calibration_files = list(image_files(calibration))
-    images = images_for(network, photos or calibration_files[:8])
+    network = resized_network(
+        in_float32(saved.network),
+        size[0] if height is None else height,
+        size[1] if width is None else width,
+    )
+    calibration_files = image_files(calibration)
+    images = images_for(network, photos or calibration_files[:_MOST_COMPARED])
     job = _Job(
         network,
         saved.tasks,
@@ -135,8 +172,16 @@ def export_model(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         unfinished = pathlib.Path(folder, f"model{suffix_of(file_format)}")
-        _write(job, unfinished, calibration_files)
-        differences = _differences(job, ExportedModel(unfinished), images)
+        try:
+            _write(job, unfinished, calibration_files)
+            differences = _differences(job, ExportedModel(unfinished), images)
+        except (ValueError, RuntimeError, OSError, ImportError):
+            raise
+        except Exception as error:  # converters and runtimes raise their own
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise RuntimeError(
+                f"{network.name!r} cannot be exported to {file_format}: {reason}"
+            ) from error
         unfinished.replace(out)
     return differences
 
@@ -145,7 +190,8 @@ def _check(
     file_format: str,
     precision: str,
     batch: int | None,
-    calibration: Sequence[object],
+    calibration: object,
+    any_size: bool,
     out: pathlib.Path,
 ) -> None:
     if file_format not in FORMATS:
@@ -159,12 +205,19 @@ def _check(
             "int8 needs images like those of the service, that define the ranges of the "
             "activations: calibration=[folder] (--calibrate FOLDER)"
         )
+    if any_size and precision != "float32":
+        raise ValueError(
+            f"any_size needs float32: positions of pixels are no numbers for {precision}. Give "
+            "height and width instead"
+        )
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be at least 1, or None for any number. Received: {batch}")
     for package in _PACKAGES.get(file_format, ()):
         optional_import(package, f"Export to {file_format}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder that exists: choose another name")
+    if file_format == "savedmodel" and out.exists():
+        raise ValueError(f"{out} is a file, and a SavedModel is a folder: choose another name")
 
 
 def _loaded(model: str | os.PathLike[str]) -> Saved:
@@ -173,13 +226,27 @@ def _loaded(model: str | os.PathLike[str]) -> Saved:
     return saved._replace(tasks=with_names_beside(path, saved.tasks))
 
 
+def _with_tasks(saved: Saved, tasks: Iterable[Task] | None) -> Saved:
+    """Return a network with the tasks given, and those that it knows."""
+    given = as_tasks(tasks) if tasks is not None else ()
+    for task in given:
+        raw = saved.network.output.get(task.name)
+        if raw is None or raw.shape[-1] != task.channels:
+            raise ValueError(
+                f"The network has no output {task.name!r} of {task.channels} channels for the task "
+                f"in tasks. It has {list(saved.network.output)}"
+            )
+    by_name = {task.name: task for task in (*saved.tasks, *given)}
+    return saved._replace(tasks=tuple(by_name.values()))
+
+
 def _check_tasks(saved: Saved, postprocessing: bool) -> None:
     known = {task.name for task in saved.tasks}
-    unknown = [name for name in saved.network.output if name not in known]
+    unknown = [n for n in served_outputs(saved.network, saved.tasks) if n not in known]
     if postprocessing and unknown:
         raise ValueError(
             f"with_postprocessing needs the tasks of all outputs. Unknown: {unknown}. Save the "
-            "MultiTaskTrainer, not the network only"
+            "MultiTaskTrainer, not the network only, or give tasks=[mtl_tf.Task(...)] (--tasks)"
         )
 
 
@@ -197,10 +264,7 @@ def _write(job: _Job, path: pathlib.Path, calibration: Sequence[pathlib.Path]) -
         saved_model.write(network, path, job.batch)
         saved_model.describe(path, text)
     elif job.file_format == "litert":
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            source = pathlib.Path(folder, "saved_model")
-            saved_model.write(network, source, job.batch)
-            litert_file.write(source, path, job.precision, inputs)
+        litert_file.write(network, path, job.batch, job.precision, inputs)
         litert_file.describe(path, text)
     else:
         onnx_file.write(network, path, job.batch)
@@ -214,23 +278,38 @@ def _write(job: _Job, path: pathlib.Path, calibration: Sequence[pathlib.Path]) -
 def _differences(
     job: _Job, exported: ExportedModel, images: Iterable[np.ndarray]
 ) -> dict[str, Difference]:
-    """Return the difference of each output; of float32 raise `RuntimeError` if one is too large."""
-    network = job.serving()
-    inputs = [job.input_of(image) for image in images]
-    runs = [[network(x, training=False) for x in inputs], [exported(x) for x in inputs]]
+    """Return the difference of each output; raise `RuntimeError` if one is too large."""
+    reference = _reference(job)
+    by_name = {task.name: task for task in job.tasks}
+    differences: dict[str, list[float]] = {}
+    for image in images:
+        x = job.input_of(image)
+        received = exported(x)
+        for name, output in reference(image, x).items():
+            task = by_name.get(name)
+            one, other = np.asarray(output), received[name]
+            if job.precision == "float32":
+                difference = rounding_difference(name, one, other)
+            else:
+                if task is not None and not job.postprocessing:
+                    one, other = (np.asarray(Activated(task)(y)) for y in (one, other))
+                difference = precision_difference(name, task, one, other)
+            differences.setdefault(name, []).append(difference)
     if job.precision == "float32":
-        outputs = {
-            name: [[np.asarray(image[name]) for image in run] for run in runs]
-            for name in network.output
-        }
-        return {name: largest_difference(name, *pair) for name, pair in outputs.items()}
-    numbers = {
-        task: [[_numbers(job, task, image) for image in run] for run in runs] for task in job.tasks
-    }
-    return {task.name: mean_difference(task, *pair) for task, pair in numbers.items()}
+        return {name: largest(values) for name, values in differences.items()}
+    return {name: mean(values, by_name.get(name)) for name, values in differences.items()}
 
 
-def _numbers(job: _Job, task: Task, outputs: Mapping[str, Any]) -> np.ndarray:
-    """Return the numbers of a task, as `Prediction` has them, from the outputs of the network."""
-    output = outputs[task.name]
-    return np.asarray(output if job.postprocessing else Activated(task)(output))
+def _reference(job: _Job) -> Callable[[np.ndarray, np.ndarray], dict[str, tf.Tensor]]:
+    """Return a function of an image, and of the same as input of the file, to Keras' outputs."""
+    if job.postprocessing or job.any_size:
+        network = job.serving()
+        return lambda _image, x: network(x, training=False)
+    names = served_outputs(job.network, job.tasks)
+
+    def original(image: np.ndarray, x: np.ndarray) -> dict[str, tf.Tensor]:
+        one = network_input(job.network, image)
+        outputs = job.network(np.repeat(one, len(x), axis=0), training=False)
+        return {name: outputs[name] for name in names}
+
+    return original

@@ -9,7 +9,7 @@ import numpy as np
 
 from mtl_tf.deployment.export.comparison import Difference
 from mtl_tf.deployment.export.half_precision import halve_weights
-from mtl_tf.deployment.inputs import images_for, network_input
+from mtl_tf.deployment.inputs import Paths, images_for, network_input
 from mtl_tf.deployment.presets import from_preset, model_file
 from mtl_tf.deployment.saved_models import with_names_beside
 from mtl_tf.training import MultiTaskTrainer
@@ -19,9 +19,7 @@ _WEIGHTS = "Stored in half precision (float16), loaded as float32."
 
 
 def export_preset(
-    preset: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    photos: Sequence[str | os.PathLike[str]] = (),
+    preset: str | os.PathLike[str], out: str | os.PathLike[str], photos: Paths = ()
 ) -> dict[str, Difference]:
     """Write a trained network as a preset to hand over, and compare its outputs.
 

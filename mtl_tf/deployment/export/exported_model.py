@@ -1,5 +1,6 @@
 """Exported files, run in their own runtime."""
 
+import functools
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mtl_tf.deployment.export import litert_file, onnx_file, saved_model
-from mtl_tf.deployment.export.formats import format_of
+from mtl_tf.deployment.export.formats import format_of_existing
 from mtl_tf.text import shown
 
 _MODULES = {"savedmodel": saved_model, "onnx": onnx_file, "litert": litert_file}
@@ -36,8 +37,7 @@ class ExportedModel:
     Attributes:
         file_format: `"savedmodel"`, `"onnx"` or `"litert"`.
         input_shape: `(B, H, W, 3)`, `None` where any number is allowed.
-        description: input, outputs, classes and precision, see `docs/deploying.md`; empty for a
-            file that has none.
+        path: of the file.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -49,12 +49,10 @@ class ExportedModel:
         path = pathlib.Path(path)
         if not path.exists():
             raise FileNotFoundError(f"{shown(path)} is missing: give a file of mtl-tf export")
-        self.file_format = format_of(path)
-        module: Any = _MODULES[self.file_format]
+        self.path, self.file_format = path, format_of_existing(path)
+        self._module: Any = _MODULES[self.file_format]
         try:
-            self.input_shape, self._run = module.load(path, threads)
-            stored = module.read_description(path)
-            self.description: dict[str, Any] = json.loads(stored) if stored else {}
+            self.input_shape, self._run = self._module.load(path, threads)
         except ImportError:
             raise
         except Exception as error:  # runtimes raise many kinds
@@ -62,6 +60,12 @@ class ExportedModel:
             raise ValueError(
                 f"{shown(path)} cannot be loaded as {self.file_format}: {reason}"
             ) from error
+
+    @functools.cached_property
+    def description(self) -> dict[str, Any]:
+        """Input, outputs, classes and precision; empty for a file that does not say."""
+        stored = self._module.read_description(self.path)
+        return json.loads(stored) if stored else {}
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Run the network.

@@ -29,6 +29,23 @@ def format_of(path: pathlib.Path) -> str:
     return SUFFIXES[path.suffix.lower()]
 
 
+def format_of_existing(path: pathlib.Path) -> str:
+    """Return the format of a file by its content, and where that does not tell by its suffix.
+
+    Raises:
+        ValueError: if neither is that of a format.
+    """
+    if path.is_dir():
+        return "savedmodel"
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[4:] == b"TFL3":
+        return "litert"
+    if head[:1] == b"\x08":  # the version, the first entry of ONNX
+        return "onnx"
+    return format_of(path)
+
+
 def suffix_of(file_format: str) -> str:
     """Return the suffix of the files of a format."""
     return {name: suffix for suffix, name in SUFFIXES.items()}[file_format]

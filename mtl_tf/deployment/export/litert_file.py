@@ -6,33 +6,35 @@ import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from mtl_tf.deployment.export.description import KEY
-from mtl_tf.deployment.export.saved_model import ENDPOINT, Run
+from mtl_tf.deployment.export.saved_model import Run, frozen
 from mtl_tf.deployment.export.serving import INPUT
 from mtl_tf.optional_packages import optional_import
 
 
 def write(
-    saved_model: pathlib.Path,
+    network: keras.Model,
     path: pathlib.Path,
+    batch: int | None = None,
     precision: str = "float32",
     calibration: Sequence[np.ndarray] = (),
 ) -> None:
-    """Convert a SavedModel, with the signature `serve`.
+    """Write a network as a LiteRT file with one signature.
 
     Args:
-        saved_model: folder of the SavedModel.
+        network: as `serving_network` returns it.
         path: of the file.
+        batch: number of images; `None` for any number.
         precision: of weights and computation; input and outputs stay float32. `"int8"` has a scale
             for each channel of the weights.
         calibration: inputs `[1, H, W, 3]` whose activations define the ranges of int8.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(saved_model), signature_keys=[ENDPOINT]
-    )
+    forward = frozen(network, batch)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([forward], tf.Module())
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":

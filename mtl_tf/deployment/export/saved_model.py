@@ -6,6 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from mtl_tf import ops
 from mtl_tf.deployment.export.description import KEY
@@ -37,6 +38,27 @@ def forward(network: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]
     return predict
 
 
+def frozen(
+    network: keras.Model, batch: int | None = None
+) -> tf.types.experimental.ConcreteFunction:
+    """Return the forward pass with the weights as constants, without custom ops.
+
+    Args:
+        network: as `serving_network` returns it.
+        batch: number of images; `None` for any number.
+    """
+    spec = signature(network, batch)
+    with ops.portable():
+        traced = tf.function(forward(network), input_signature=[spec]).get_concrete_function()
+    constants = convert_variables_to_constants_v2(traced)
+    names = sorted(traced.structured_outputs)  # in the order of TensorFlow's flat outputs
+
+    def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(names, constants(image), strict=True))
+
+    return tf.function(predict, input_signature=[spec]).get_concrete_function()
+
+
 def write(network: keras.Model, path: pathlib.Path, batch: int | None = None) -> None:
     """Write a network as a SavedModel with the signature `serve`, without custom ops.
 
@@ -45,13 +67,7 @@ def write(network: keras.Model, path: pathlib.Path, batch: int | None = None) ->
         path: of the folder.
         batch: number of images; `None` for any number.
     """
-    archive = keras.export.ExportArchive()
-    archive.track(network)
-    with ops.portable():  # the archive traces the endpoint when it is written
-        archive.add_endpoint(
-            ENDPOINT, forward(network), input_signature=[signature(network, batch)]
-        )
-        archive.write_out(str(path), verbose=False)
+    tf.saved_model.save(tf.Module(), str(path), signatures={ENDPOINT: frozen(network, batch)})
 
 
 def describe(path: pathlib.Path, description: str) -> None:

@@ -40,6 +40,7 @@ def serving_network(
     image = keras.Input((*size, 3), name=INPUT)
     scaled = ScaleTo(height, width, name="scaled")(image) if any_size else image
     outputs = (with_preprocessing(network) if preprocessing else network)(scaled)
+    outputs = {name: outputs[name] for name in served_outputs(network, tasks or ())}
     if any_size:
         outputs = {
             name: ScaleLike(name=f"{name}.scaled")([raw, image]) if len(raw.shape) == 4 else raw
@@ -48,6 +49,43 @@ def serving_network(
     if tasks is not None:
         outputs = {task.name: Activated(task)(outputs[task.name]) for task in tasks}
     return keras.Model(image, outputs, name=network.name)
+
+
+def served_outputs(network: keras.Model, tasks: Sequence[Task]) -> list[str]:
+    """Return the names of the outputs that a file has: not those that only supervise training.
+
+    Args:
+        network: with outputs `task`, and `task/...` of deep supervision.
+        tasks: the known tasks.
+    """
+    names = {task.name for task in tasks}
+    return [name for name in network.output if name in names or "/" not in name]
+
+
+def in_float32(network: keras.Model) -> keras.Model:
+    """Return a network that computes in float32, with the same weights.
+
+    Args:
+        network: of mixed precision, or of float32, which is returned as it is.
+
+    Raises:
+        ValueError: if it is of mixed precision and no architecture of this library.
+    """
+    if all(
+        layer.compute_dtype == "float32" for layer in network._flatten_layers() if layer.weights
+    ):
+        return network
+    if not hasattr(network, "with_input_shape"):
+        raise ValueError(
+            f"{type(network).__name__} computes in half precision: build it in float32, and give "
+            "precision for the file"
+        )
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        return network.with_input_shape(network.input_shape[1:])
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def resized_network(network: keras.Model, height: int, width: int) -> keras.Model:

@@ -1,11 +1,10 @@
 """Latency of a network in one runtime, with one number of threads.
 
-Run as a program, with a `Job` as JSON in its argument, it prints a list of `Latency` as JSON: the
-threads of TensorFlow are fixed once it has computed anything, so each job needs a new process.
+The threads of TensorFlow are fixed once it has computed anything, so each job needs a new process:
+`python -m mtl_tf.deployment.latency JOB RESULT`.
 """
 
 import dataclasses
-import json
 import pathlib
 import resource
 import sys
@@ -52,7 +51,7 @@ class Latency:
         median_ms: median of the milliseconds of a batch.
         p95_ms: 95th percentile.
         images_per_s: images a second, at the median.
-        memory_mib: growth of the process from loading to running, MiB.
+        memory_mib: growth of the process from loading to its peak so far, MiB.
         error: why it cannot be measured; the numbers are NaN then.
 
     Examples:
@@ -77,20 +76,15 @@ def measure(job: Job) -> list[Latency]:
         job: the measurement; its threads are those of TensorFlow too.
 
     Returns:
-        One result by batch.
+        One result by batch; of a file with a fixed batch one for that.
     """
-    if job.runtime in _KERAS:
+    if job.runtime in (*_KERAS, "savedmodel"):
         tf.config.threading.set_intra_op_parallelism_threads(job.threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     before = _peak_memory_mib()
     shape, run = _loaded(job)
     results = []
-    for batch in job.batches:
-        fixed = shape[0]
-        if fixed not in (None, batch):
-            reason = f"its batch is fixed to {fixed}"
-            results.append(Latency(job.runtime, job.threads, batch, error=reason))
-            continue
+    for batch in job.batches if shape[0] is None else [shape[0]]:
         size = [n or 256 for n in shape[1:3]]
         images = np.random.default_rng(0).uniform(0, 255, (batch, *size, 3)).astype(np.float32)
         times = _times_ms(run, images, job.seconds)
@@ -156,10 +150,3 @@ def _peak_memory_mib() -> float:
         return int(line.split()[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / _MIB if sys.platform == "darwin" else peak * 1024 / _MIB
-
-
-if __name__ == "__main__":
-    asked = Job(**json.loads(sys.argv[1]))
-    pathlib.Path(sys.argv[2]).write_text(
-        json.dumps([dataclasses.asdict(result) for result in measure(asked)]), "utf-8"
-    )

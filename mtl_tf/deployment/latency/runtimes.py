@@ -7,17 +7,18 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mtl_tf.deployment.export import export_model
-from mtl_tf.deployment.export.formats import format_of, suffix_of
+from mtl_tf.deployment.export.formats import format_of_existing, suffix_of
 from mtl_tf.deployment.latency.measurement import Job, Latency
 from mtl_tf.deployment.presets import model_file
 
 RUNTIMES = ("keras", "tf.function", "xla", "onnx", "litert")
 """Keras without a graph, as a graph, compiled by XLA; ONNX Runtime; LiteRT."""
 
-_MODULE = "mtl_tf.deployment.latency.measurement"
+_MODULE = "mtl_tf.deployment.latency"
 
 
 def benchmark(
@@ -57,14 +58,21 @@ def benchmark(
         [Latency(runtime='onnx', threads=2, batch=1, median_ms=..., ...)]
     """
     _check(model, files, runtimes, threads, batches, seconds)
-    results = []
+    results: list[Latency] = []
     with tempfile.TemporaryDirectory() as folder:
-        made = [] if model is None else _prepared(model, runtimes, pathlib.Path(folder), progress)
-        for name, runtime, path in [*made, *_given(files)]:
-            for count in threads:
-                progress(f"{name}, {count} thread{'s' * (count > 1)}")
-                job = Job(runtime, str(path), count, tuple(batches), seconds)
-                results += [dataclasses.replace(r, runtime=name) for r in _measured(job)]
+        for name in runtimes:
+            if model is None:
+                break
+            source = model_file(model)
+            try:
+                path = _prepared(source, name, pathlib.Path(folder), progress)
+            except (ImportError, RuntimeError, ValueError) as error:
+                results += [Latency(name, n, b, error=str(error)) for n in threads for b in batches]
+                continue
+            results += _measured(name, name, path, threads, batches, seconds, progress)
+        for file in map(pathlib.Path, files):
+            of_file = format_of_existing(file)
+            results += _measured(file.name, of_file, file, threads, batches, seconds, progress)
     return results
 
 
@@ -84,43 +92,56 @@ def _check(
             "threads and batches must be numbers of at least 1, seconds above 0. Received: "
             f"{list(threads)}, {list(batches)}, {seconds}"
         )
-    if model is None and not files:
-        raise ValueError("Give a model or an exported file to measure")
+    if not files and (model is None or not runtimes):
+        raise ValueError("Give a model and runtimes, or an exported file, to measure")
     for file in map(pathlib.Path, files):
-        format_of(file)
         if not file.exists():
             raise FileNotFoundError(f"{file} is missing")
+        format_of_existing(file)
 
 
 def _prepared(
-    model: str | os.PathLike[str],
-    runtimes: Sequence[str],
-    folder: pathlib.Path,
+    source: pathlib.Path, runtime: str, folder: pathlib.Path, progress: Callable[[str], None]
+) -> pathlib.Path:
+    """Return the file of a network for a runtime."""
+    if runtime not in ("onnx", "litert"):
+        return source
+    progress(f"export to {runtime}")
+    path = folder / f"model{suffix_of(runtime)}"
+    export_model(source, path, runtime)
+    return path
+
+
+def _measured(
+    name: str,
+    runtime: str,
+    path: pathlib.Path,
+    threads: Sequence[int],
+    batches: Sequence[int],
+    seconds: float,
     progress: Callable[[str], None],
-) -> Iterator[tuple[str, str, pathlib.Path]]:
-    """Yield name, runtime and file of a network in each runtime."""
-    source = model_file(model)
-    for runtime in runtimes:
-        path = source
-        if runtime in ("onnx", "litert"):
-            progress(f"export to {runtime}")
-            path = folder / f"model{suffix_of(runtime)}"
-            export_model(source, path, runtime)
-        yield runtime, runtime, path
+) -> list[Latency]:
+    """Measure a file with each number of threads, in new processes."""
+    results: list[Latency] = []
+    for count in threads:
+        progress(f"{name}, {count} thread{'s' * (count > 1)}")
+        content = _run(Job(runtime, str(path), count, tuple(batches), seconds))
+        if isinstance(content, str):
+            results += [Latency(name, count, batch, error=content) for batch in batches]
+        else:
+            results += [Latency(**{**values, "runtime": name}) for values in content]
+    return results
 
 
-def _given(files: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, str, pathlib.Path]]:
-    for file in map(pathlib.Path, files):
-        yield file.name, format_of(file), file
-
-
-def _measured(job: Job) -> list[Latency]:
-    """Measure a job in a new process."""
+def _run(job: Job) -> list[dict[str, Any]] | str:
+    """Measure a job in a new process; return its results, or an error."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder, "latencies.json")
         command = [sys.executable, "-m", _MODULE, json.dumps(dataclasses.asdict(job)), str(out)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return [Latency(**values) for values in json.loads(out.read_text("utf-8"))]
-    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    return [Latency(job.runtime, job.threads, batch, error=lines[-1]) for batch in job.batches]
+        if out.is_file():
+            content = json.loads(out.read_text("utf-8"))
+            return content["error"] if isinstance(content, dict) else content
+    if done.returncode < 0:
+        return f"its process was killed by signal {-done.returncode}"
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

@@ -1,6 +1,7 @@
 """Latencies of a network in its runtimes."""
 
 import json
+import sys
 import time
 
 import numpy as np
@@ -30,12 +31,10 @@ def test_every_runtime_is_measured(files):
     results = benchmark(files / "model.keras", [files / "two.onnx"], **options)
     names = (*RUNTIMES, "two.onnx")
     assert [(r.runtime, r.threads, r.batch) for r in results] == [
-        (name, threads, batch) for name in names for threads in (1, 2) for batch in (1, 2)
+        *((name, threads, batch) for name in RUNTIMES for threads in (1, 2) for batch in (1, 2)),
+        *(("two.onnx", threads, 2) for threads in (1, 2)),
     ]
     for result in results:
-        if (result.runtime, result.batch) == ("two.onnx", 1):
-            assert result.error == "its batch is fixed to 2" and np.isnan(result.median_ms)
-            continue
         assert not result.error and 0 < result.median_ms <= result.p95_ms
         rate = 1000 * result.batch / result.median_ms
         assert result.images_per_s == pytest.approx(rate) and result.memory_mib > 0
@@ -58,9 +57,11 @@ def test_the_command_line(files, capsys):
     captured = capsys.readouterr()
     assert "failed" in captured.out and "cannot be loaded as litert" in captured.out
     assert "damaged.tflite, 1 thread ..." in captured.err
-    command[2] = str(files / "two.onnx")
-    flags[5] = "2"
-    assert cli.main([*command, *flags, "--json"]) == 0
+    json_lines = []
+    assert cli.main([*command, *flags, "--json"]) == 1
+    (failed,) = json.loads(capsys.readouterr().out, parse_constant=json_lines.append)
+    assert failed["median_ms"] is None and not json_lines
+    assert cli.main(["benchmark", str(files / "two.onnx"), *flags[2:], "--json"]) == 0
     (result,) = (Latency(**values) for values in json.loads(capsys.readouterr().out))
     assert result.runtime == "two.onnx" and result.batch == 2 and result.median_ms > 0
 
@@ -72,12 +73,19 @@ def test_the_command_line(files, capsys):
         ({"threads": [0]}, "at least 1"),
         ({"batches": []}, "at least 1"),
         ({"seconds": 0}, "above 0"),
-        ({"files": ["model.bin"]}, "suffix of model.bin"),
+        ({"runtimes": []}, "Give a model and runtimes"),
     ],
 )
 def test_wrong_options(files, options, message):
     with pytest.raises(ValueError, match=message):
         benchmark(files / "model.keras", **options)
+
+
+def test_an_export_that_fails_is_a_row(files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    options = {"runtimes": ["onnx"], "threads": [1], "batches": [1]}
+    (result,) = benchmark(files / "model.keras", **options)
+    assert "needs onnx" in result.error and np.isnan(result.median_ms)
 
 
 def test_what_is_missing(files, capsys):
