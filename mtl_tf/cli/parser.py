@@ -25,6 +25,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        options.setdefault("formatter_class", _Formatter)
         super().__init__(*arguments, **options)
         self._waiting: list[Callable[[Parser], object]] = []
 
@@ -82,3 +83,13 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         return parsed
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help whose first column has room for the names of the commands, which are indented twice."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Add an argument to the help."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
