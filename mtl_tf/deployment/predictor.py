@@ -27,7 +27,7 @@ _MAX_MAP_SIZE = 1 << 29  # numbers in the raw prediction of a task at the photog
 class Predictor:
     """All tasks of an image, a folder or a video, by one pass of a network.
 
-    >>> import mtl_tf, tempfile
+    >>> import mtl_tf, pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "model.keras")
     >>> tasks, size = {"depth": 1}, (64, 96, 3)
     >>> mtl_tf.architectures.SharedTrunk("resnet18", tasks, size, head="conv").save(path)

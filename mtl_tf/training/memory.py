@@ -24,9 +24,22 @@ def resident_mib(pid: int) -> float | None:
     Args:
         pid: of the process.
     """
+    return _of_status(pid, "VmRSS")
+
+
+def peak_resident_mib(pid: int) -> float | None:
+    """Return the peak resident memory of a process without its parent's, MiB; `None` if unknown.
+
+    Args:
+        pid: of the process.
+    """
+    return _of_status(pid, "VmHWM")
+
+
+def _of_status(pid: int, entry: str) -> float | None:
     try:
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return None
-    values = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]
+    values = [line.split()[1] for line in status.splitlines() if line.startswith(entry)]
     return int(values[0]) / 1024 if values else None

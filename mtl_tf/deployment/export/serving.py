@@ -125,8 +125,8 @@ class ScaleTo(keras.layers.Layer):
 
     Examples:
         >>> ScaleTo(2, 2)(tf.reshape(tf.range(16.0), (1, 4, 4, 1)))[0, :, :, 0].numpy().round(2)
-        array([[ 3.57,  5.29],
-               [ 9.71, 11.43]], dtype=float32)
+        array([[ 3.57,  5.14],
+               [ 9.86, 11.43]], dtype=float32)
     """
 
     def __init__(self, height: int, width: int, **options: Any) -> None:

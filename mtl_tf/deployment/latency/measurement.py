@@ -5,18 +5,17 @@ The threads of TensorFlow are fixed once it has computed anything, so each job n
 """
 
 import dataclasses
-import pathlib
-import resource
-import sys
+import os
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from mtl_tf.training.memory import peak_resident_mib
+
 _WARM_UP = 3
 _LEAST, _MOST = 5, 1000
-_MIB = 1 << 20
 
 Run = Callable[[np.ndarray], object]
 
@@ -144,9 +143,6 @@ def _wait(outputs: object) -> None:
 
 
 def _peak_memory_mib() -> float:
-    status = pathlib.Path("/proc/self/status")
-    if status.is_file():  # elsewhere the peak includes that of the parent process
-        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / _MIB if sys.platform == "darwin" else peak * 1024 / _MIB
+    """Return the peak memory of this process, MiB; NaN where the platform does not tell it."""
+    peak = peak_resident_mib(os.getpid())
+    return float("nan") if peak is None else peak
