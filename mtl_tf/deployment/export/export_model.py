@@ -42,6 +42,7 @@ from mtl_tf.deployment.saved_models import Saved, load_saved, saved_of, with_nam
 from mtl_tf.deployment.windows import resized
 from mtl_tf.optional_packages import optional_import
 from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.training.preset import MODEL_FILE
 
 _MOST_COMPARED = 16  # images of the calibration
 _PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime")}
@@ -221,9 +222,12 @@ def _check(
 
 
 def _loaded(model: str | os.PathLike[str]) -> Saved:
-    path = model_file(model)
+    path = pathlib.Path(model)
+    if not path.exists():  # an existing path is no name of a preset
+        path = model_file(model)
     saved = load_saved(path)
-    return saved._replace(tasks=with_names_beside(path, saved.tasks))
+    file = path / MODEL_FILE if path.is_dir() else path
+    return saved._replace(tasks=with_names_beside(file, saved.tasks))
 
 
 def _with_tasks(saved: Saved, tasks: Iterable[Task] | None) -> Saved:

@@ -1,12 +1,12 @@
 """Networks as TensorFlow SavedModels: for TF Serving, and as the source of the other formats."""
 
+import importlib
 import pathlib
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from mtl_tf import ops
 from mtl_tf.deployment.export.description import KEY
@@ -50,7 +50,8 @@ def frozen(
     spec = signature(network, batch)
     with ops.portable():
         traced = tf.function(forward(network), input_signature=[spec]).get_concrete_function()
-    constants = convert_variables_to_constants_v2(traced)
+    freezing = importlib.import_module("tensorflow.python.framework.convert_to_constants")
+    constants = freezing.convert_variables_to_constants_v2(traced)
     names = sorted(traced.structured_outputs)  # in the order of TensorFlow's flat outputs
 
     def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
