@@ -14,6 +14,18 @@ def shown(text: object, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in str(text))
 
 
+def first_line(error: Exception) -> str:
+    r"""Return the first line of an error, or its type: the next lines give advice or a trace.
+
+    >>> first_line(ValueError("no header\nTrust the file?"))
+    'no header'
+
+    Args:
+        error: of any package.
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'quick'?`, or an empty text if no name is close.
 

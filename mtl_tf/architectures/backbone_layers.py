@@ -72,24 +72,6 @@ class BackboneLayers:
                 variable.learning_rate_multiplier = factor * layer_decay**distance
 
 
-def learning_rate_multipliers(model: keras.Model) -> dict[str, float]:
-    """Return the learning-rate multipliers of a model's variables by path, where they are not 1."""
-    factors = {v.path: getattr(v, "learning_rate_multiplier", 1.0) for v in model.variables}
-    return {path: factor for path, factor in factors.items() if factor != 1.0}
-
-
-def set_learning_rate_multipliers(model: keras.Model, multipliers: Mapping[str, float]) -> None:
-    """Set the learning-rate multipliers of a model's variables.
-
-    Args:
-        model: the model.
-        multipliers: by path of the variable.
-    """
-    for variable in model.variables:
-        if variable.path in multipliers:
-            variable.learning_rate_multiplier = multipliers[variable.path]
-
-
 def weighted_layers(model: keras.Model, prefix: str = "") -> list[tuple[str, keras.layers.Layer]]:
     """Return the layers with weights by name; names in a nested model have its name as prefix."""
     named_layers = []

@@ -10,13 +10,12 @@ from typing import Any, Protocol, TypedDict
 import keras
 
 from mtl_tf import backbones, heads, ops
-from mtl_tf.architectures.backbone_layers import (
-    BackboneLayers,
+from mtl_tf.architectures.backbone_layers import BackboneLayers, weighted_layers
+from mtl_tf.backbones.stage import Maps, Stage, after_each
+from mtl_tf.layers.learning_rate_multipliers import (
     learning_rate_multipliers,
     set_learning_rate_multipliers,
-    weighted_layers,
 )
-from mtl_tf.backbones.stage import Maps, Stage, after_each
 from mtl_tf.layers.preprocessing import Preprocessing
 from mtl_tf.layers.resize import resize_to
 from mtl_tf.weights.pretrained import FUSION
@@ -300,7 +299,7 @@ class Architecture(keras.Model, abc.ABC):
             config["freeze_backbone"] = True
         if self.metadata:
             config["metadata"] = dict(self.metadata)
-        multipliers = learning_rate_multipliers(self)
+        multipliers = learning_rate_multipliers(self.variables)
         if multipliers:
             config["learning_rate_multipliers"] = multipliers
         del config["dtype"]  # layers have the global policy
@@ -327,7 +326,7 @@ class Architecture(keras.Model, abc.ABC):
         metadata, is_frozen = config.pop("metadata", {}), config.pop("freeze_backbone", False)
         multipliers = config.pop("learning_rate_multipliers", {})
         model = cls(**config)
-        set_learning_rate_multipliers(model, multipliers)
+        set_learning_rate_multipliers(model.variables, multipliers)
         model.add_metadata(**metadata)
         if is_frozen:
             model.backbone.trainable = False

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from mtl_tf.data.sample import DataError
 from mtl_tf.targets import LARGEST_DEPTH_M
-from mtl_tf.text import shown
+from mtl_tf.text import first_line, shown
 
 _FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "AVIF", "GIF", "PPM", "TIFF")
 _REFUSED = {
@@ -110,11 +110,6 @@ def leads_out(name: object) -> bool:
         return True
     parts = pathlib.PurePosixPath(name).parts
     return not parts or ".." in parts or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name)
-
-
-def _line(error: Exception) -> str:
-    """Return the first line of an error: the next ones of NumPy advise to trust the file."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def read_image(path: pathlib.Path, apply_orientation: bool = True) -> np.ndarray:
@@ -223,7 +218,7 @@ def _decoded(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name} is too large an image: {error} Scale it down") from error
     except Exception as error:  # Pillow raises many types
-        raise DataError(f"{name} is damaged or not an image: {_line(error)}") from error
+        raise DataError(f"{name} is damaged or not an image: {first_line(error)}") from error
 
 
 def read_array(path: pathlib.Path) -> np.ndarray:
@@ -233,7 +228,9 @@ def read_array(path: pathlib.Path) -> np.ndarray:
         with path.open("rb") as stream:
             array = decode_npy(stream, path.stat().st_size)
     except Exception as error:  # NumPy also raises TokenError, SyntaxError, MemoryError
-        raise DataError(f"{shown(path)} is damaged or not a NumPy array: {_line(error)}") from error
+        raise DataError(
+            f"{shown(path)} is damaged or not a NumPy array: {first_line(error)}"
+        ) from error
     return _numbers(array, path)
 
 
@@ -253,7 +250,7 @@ def read_archived_array(path: pathlib.Path) -> np.ndarray:
         array = decode_npy(content, size)
     except Exception as error:  # zlib, zipfile and NumPy raise many types
         raise DataError(
-            f"{shown(path)} is damaged or not a NumPy archive: {_line(error)}"
+            f"{shown(path)} is damaged or not a NumPy archive: {first_line(error)}"
         ) from error
     return _numbers(array, path)
 

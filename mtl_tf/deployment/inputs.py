@@ -31,7 +31,17 @@ def network_input(network: keras.Model, photo: np.ndarray) -> np.ndarray:
         `[1, H, W, 3]` float32.
     """
     image = _resized(photo, *network.input_shape[1:3])
-    return (image.astype(np.float32) if includes_preprocessing(network) else normalise(image))[None]
+    return as_batch(image, includes_preprocessing(network))
+
+
+def as_batch(image: np.ndarray, takes_rgb: bool) -> np.ndarray:
+    """Return an image `[H, W, 3]` uint8 as a batch `[1, H, W, 3]` float32.
+
+    Args:
+        image: RGB.
+        takes_rgb: whether the values stay 0 to 255; else they are normalised.
+    """
+    return (image.astype(np.float32) if takes_rgb else normalise(image))[None]
 
 
 def as_photo(photo: np.ndarray | str | os.PathLike[str]) -> np.ndarray:

@@ -11,10 +11,16 @@ import tensorflow as tf
 from mtl_tf.deployment.inputs import as_photo, network_input
 from mtl_tf.deployment.prediction import Prediction
 from mtl_tf.deployment.presets import model_file
-from mtl_tf.deployment.saved_models import Saved, load_saved, saved_of, with_names_beside
+from mtl_tf.deployment.saved_models import (
+    Saved,
+    load_saved,
+    saved_of,
+    with_given_tasks,
+    with_names_beside,
+)
 from mtl_tf.deployment.video import video_frames
 from mtl_tf.deployment.windows import Box, blending_weight, letterboxed, resized, tile_corners
-from mtl_tf.tasks import TASKS, Task, as_tasks
+from mtl_tf.tasks import TASKS, Task
 from mtl_tf.text import shown
 
 Fit = Literal["letterbox", "stretch", "tiles"]
@@ -78,11 +84,10 @@ class Predictor:
             path = model_file(model)
             saved, source = load_saved(path), str(path)
         self.model: keras.Model = saved.network
-        given = as_tasks(tasks) if tasks is not None else ()
-        _check_outputs(source, saved, given)
-        by_name = {task.name: task for task in (*saved.tasks, *given)}
+        saved = with_given_tasks(saved, tasks, shown(source))
+        _check_outputs(source, saved)
         maps = [name for name, raw in self.model.output.items() if len(raw.shape) == 4]
-        self.tasks = tuple(task for name, task in by_name.items() if name in maps)
+        self.tasks = tuple(task for task in saved.tasks if task.name in maps)
         if path is not None:
             self.tasks = with_names_beside(path, self.tasks)
         # One graph for every number of images.
@@ -191,18 +196,10 @@ class Predictor:
                 yield {name: values[i] for name, values in full.items()}
 
 
-def _check_outputs(model_path: str | os.PathLike[str], saved: Saved, given: Sequence[Task]) -> None:
-    """Raise `ValueError` for outputs without a task, and for given tasks without an output."""
+def _check_outputs(model_path: str | os.PathLike[str], saved: Saved) -> None:
+    """Raise `ValueError` for outputs without a task."""
     outputs = saved.network.output
-    for task in given:
-        channels = outputs[task.name].shape[-1] if task.name in outputs else None
-        if channels != task.channels:
-            shapes = {name: tuple(raw.shape[1:]) for name, raw in outputs.items()}
-            raise ValueError(
-                f"{shown(model_path)} has no output {task.name!r} of {task.channels} channels for "
-                f"the task in tasks. It has {shapes}"
-            )
-    names = {task.name for task in (*given, *saved.tasks)}
+    names = {task.name for task in saved.tasks}
     maps = [name for name, raw in outputs.items() if len(raw.shape) == 4]
     # "task/..." are deeply supervised predictions.
     unknown = [name for name in maps if name not in names and "/" not in name]

@@ -4,7 +4,7 @@ import os
 import pathlib
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -108,6 +108,33 @@ def saved_of(model: keras.Model, name: str = "The model") -> Saved:
     if tasks:
         return Saved(network, tasks, has_tasks=True)
     return Saved(network, as_tasks(known) if known else (), has_tasks=False)
+
+
+def with_given_tasks(
+    saved: Saved, tasks: Iterable[Task] | None, name: str = "The network"
+) -> Saved:
+    """Return a network with tasks that are given, which also replace its own of the same names.
+
+    Args:
+        saved: the network.
+        tasks: the tasks; `None` for none.
+        name: of the network, for the error.
+
+    Raises:
+        ValueError: if a task has no output with its number of channels.
+    """
+    given = as_tasks(tasks) if tasks is not None else ()
+    outputs = saved.network.output
+    for task in given:
+        channels = outputs[task.name].shape[-1] if task.name in outputs else None
+        if channels != task.channels:
+            shapes = {name: tuple(raw.shape[1:]) for name, raw in outputs.items()}
+            raise ValueError(
+                f"{name} has no output {task.name!r} of {task.channels} channels for the task in "
+                f"tasks. It has {shapes}"
+            )
+    by_name = {task.name: task for task in (*saved.tasks, *given)}
+    return saved._replace(tasks=tuple(by_name.values()))
 
 
 def with_names_beside(model_path: pathlib.Path, tasks: Sequence[Task]) -> tuple[Task, ...]:

@@ -8,6 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mtl_tf.layers.learning_rate_multipliers import (
+    learning_rate_multipliers,
+    set_learning_rate_multipliers,
+)
 from mtl_tf.task_config import known_classes, serialized, task_config, tasks_from_config
 from mtl_tf.tasks import Task
 from mtl_tf.training.optimizer.weight_decay import excluded_names
@@ -96,15 +100,10 @@ class ResumableTrainer(keras.Model, abc.ABC):
         """Return the arguments of `compile`, and learning-rate multipliers of single variables."""
         if not self._arguments:
             return {}
-        multipliers = {
-            variable.path: variable.learning_rate_multiplier
-            for variable in self.network.variables
-            if getattr(variable, "learning_rate_multiplier", 1.0) != 1.0
-        }
         return {
             **serialized(self._arguments),
             "optimizer": serialized(self.optimizer),  # with the scaling of losses it may have got
-            "learning_rate_multipliers": multipliers,
+            "learning_rate_multipliers": learning_rate_multipliers(self.network.variables),
             "names_without_weight_decay": excluded_names(self.optimizer),
             "optimizer_has_state": self.optimizer.built,
         }
@@ -131,9 +130,7 @@ class ResumableTrainer(keras.Model, abc.ABC):
         if excluded is not None:
             inner = getattr(arguments["optimizer"], "inner_optimizer", arguments["optimizer"])
             inner.exclude_from_weight_decay(var_names=[excluded])
-        for variable in self.network.variables:
-            if variable.path in multipliers:
-                variable.learning_rate_multiplier = multipliers[variable.path]
+        set_learning_rate_multipliers(self.network.variables, multipliers)
         self.compile(**arguments)
         if has_state and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)

@@ -74,12 +74,12 @@ def _numbers(flag: str, text: str) -> list[int]:
 def _table(results: Sequence["Latency"]) -> str:
     """Return the results as text, one row each."""
     rows = [_HEADINGS, *map(_cells, results)]
-    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(len(_HEADINGS))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [
             cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
     errors = {f"{r.runtime}: {r.error}" for r in results if r.error}

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mtl_tf.data import normalise
 from mtl_tf.deployment.export import litert_file, onnx_file, saved_model
 from mtl_tf.deployment.export.comparison import (
     Difference,
@@ -32,16 +31,24 @@ from mtl_tf.deployment.export.serving import (
 )
 from mtl_tf.deployment.inputs import (
     Paths,
+    as_batch,
     image_files,
     images_for,
     includes_preprocessing,
     network_input,
 )
 from mtl_tf.deployment.presets import model_file
-from mtl_tf.deployment.saved_models import Saved, load_saved, saved_of, with_names_beside
+from mtl_tf.deployment.saved_models import (
+    Saved,
+    load_saved,
+    saved_of,
+    with_given_tasks,
+    with_names_beside,
+)
 from mtl_tf.deployment.windows import resized
 from mtl_tf.optional_packages import optional_import
-from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.tasks import Task
+from mtl_tf.text import first_line
 from mtl_tf.training.preset import MODEL_FILE
 
 _MOST_COMPARED = 16  # images of the calibration
@@ -77,10 +84,8 @@ class _Job:
         if self.any_size:
             height, width = image.shape[:2]
             image = resized(image, height + height // 3, 2 * width + 1)
-        raw = image[None].astype(np.float32)
-        takes_raw = self.preprocessing or includes_preprocessing(self.network)
-        one = raw if takes_raw else normalise(image)[None]
-        return np.repeat(one, self.batch or 1, axis=0)
+        takes_rgb = self.preprocessing or includes_preprocessing(self.network)
+        return np.repeat(as_batch(image, takes_rgb), self.batch or 1, axis=0)
 
 
 def export_model(
@@ -150,7 +155,7 @@ def export_model(
     file_format = format_of(out) if file_format is None else file_format
     _check(file_format, precision, batch, calibration, any_size, out)
     saved = saved_of(model) if isinstance(model, keras.Model) else _loaded(model)
-    saved = _with_tasks(saved, tasks)
+    saved = with_given_tasks(saved, tasks)
     _check_tasks(saved, with_postprocessing)
     size = saved.network.input_shape[1:3]
     network = resized_network(
@@ -179,9 +184,8 @@ def export_model(
         except (ValueError, RuntimeError, OSError, ImportError):
             raise
         except Exception as error:  # converters and runtimes raise their own
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise RuntimeError(
-                f"{network.name!r} cannot be exported to {file_format}: {reason}"
+                f"{network.name!r} cannot be exported to {file_format}: {first_line(error)}"
             ) from error
         unfinished.replace(out)
     return differences
@@ -228,20 +232,6 @@ def _loaded(model: str | os.PathLike[str]) -> Saved:
     saved = load_saved(path)
     file = path / MODEL_FILE if path.is_dir() else path
     return saved._replace(tasks=with_names_beside(file, saved.tasks))
-
-
-def _with_tasks(saved: Saved, tasks: Iterable[Task] | None) -> Saved:
-    """Return a network with the tasks given, and those that it knows."""
-    given = as_tasks(tasks) if tasks is not None else ()
-    for task in given:
-        raw = saved.network.output.get(task.name)
-        if raw is None or raw.shape[-1] != task.channels:
-            raise ValueError(
-                f"The network has no output {task.name!r} of {task.channels} channels for the task "
-                f"in tasks. It has {list(saved.network.output)}"
-            )
-    by_name = {task.name: task for task in (*saved.tasks, *given)}
-    return saved._replace(tasks=tuple(by_name.values()))
 
 
 def _check_tasks(saved: Saved, postprocessing: bool) -> None:

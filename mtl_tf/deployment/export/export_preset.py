@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mtl_tf.deployment.export.comparison import Difference
+from mtl_tf.deployment.export.comparison import Difference, largest
 from mtl_tf.deployment.export.half_precision import halve_weights
 from mtl_tf.deployment.inputs import Paths, images_for, network_input
 from mtl_tf.deployment.presets import from_preset, model_file
@@ -75,7 +75,7 @@ def _differences(
     differences = {}
     for task in one.tasks:
         a, b = ([np.asarray(outputs[task.name]) for outputs in run] for run in runs)
-        largest = max(float(np.abs(x - y).max()) for x, y in zip(a, b, strict=True))
-        text = f"differs from Keras by {largest:.2g} at most"
-        differences[task.name] = Difference(largest, text)
+        differences[task.name] = largest(
+            [float(np.abs(x - y).max()) for x, y in zip(a, b, strict=True)]
+        )
     return differences

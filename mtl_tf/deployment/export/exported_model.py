@@ -10,7 +10,7 @@ import numpy as np
 
 from mtl_tf.deployment.export import litert_file, onnx_file, saved_model
 from mtl_tf.deployment.export.formats import format_of_existing
-from mtl_tf.text import shown
+from mtl_tf.text import first_line, shown
 
 _MODULES = {"savedmodel": saved_model, "onnx": onnx_file, "litert": litert_file}
 
@@ -56,9 +56,8 @@ class ExportedModel:
         except ImportError:
             raise
         except Exception as error:  # runtimes raise many kinds
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise ValueError(
-                f"{shown(path)} cannot be loaded as {self.file_format}: {reason}"
+                f"{shown(path)} cannot be loaded as {self.file_format}: {first_line(error)}"
             ) from error
 
     @functools.cached_property

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from mtl_tf.deployment.export.description import KEY
-from mtl_tf.deployment.export.saved_model import Run, frozen
 from mtl_tf.deployment.export.serving import INPUT
+from mtl_tf.deployment.export.traced import Run, frozen
 from mtl_tf.optional_packages import optional_import
 
 

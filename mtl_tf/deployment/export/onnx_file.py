@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from mtl_tf import ops
 from mtl_tf.deployment.export.description import KEY
-from mtl_tf.deployment.export.saved_model import Run, forward, signature
 from mtl_tf.deployment.export.serving import INPUT
+from mtl_tf.deployment.export.traced import Run, forward, signature
 from mtl_tf.optional_packages import optional_import
 
 _OPSET = 18

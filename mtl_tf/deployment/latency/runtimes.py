@@ -1,6 +1,7 @@
 """Latency of a network in all runtimes that can serve it."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -58,21 +59,22 @@ def benchmark(
         [Latency(runtime='onnx', threads=2, batch=1, median_ms=..., ...)]
     """
     _check(model, files, runtimes, threads, batches, seconds)
+    measured = functools.partial(
+        _measured, threads=threads, batches=batches, seconds=seconds, progress=progress
+    )
     results: list[Latency] = []
-    with tempfile.TemporaryDirectory() as folder:
+    if model is not None:
+        source = model_file(model)
         for name in runtimes:
-            if model is None:
-                break
-            source = model_file(model)
-            try:
-                path = _prepared(source, name, pathlib.Path(folder), progress)
-            except (ImportError, RuntimeError, ValueError) as error:
-                results += [Latency(name, n, b, error=str(error)) for n in threads for b in batches]
-                continue
-            results += _measured(name, name, path, threads, batches, seconds, progress)
-        for file in map(pathlib.Path, files):
-            of_file = format_of_existing(file)
-            results += _measured(file.name, of_file, file, threads, batches, seconds, progress)
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    path = _prepared(source, name, pathlib.Path(folder), progress)
+                except (ImportError, RuntimeError, ValueError) as error:
+                    results += _failed(name, threads, batches, str(error))
+                else:
+                    results += measured(name, name, path)
+    for file in map(pathlib.Path, files):
+        results += measured(file.name, format_of_existing(file), file)
     return results
 
 
@@ -127,10 +129,14 @@ def _measured(
         progress(f"{name}, {count} thread{'s' * (count > 1)}")
         content = _run(Job(runtime, str(path), count, tuple(batches), seconds))
         if isinstance(content, str):
-            results += [Latency(name, count, batch, error=content) for batch in batches]
+            results += _failed(name, [count], batches, content)
         else:
             results += [Latency(**{**values, "runtime": name}) for values in content]
     return results
+
+
+def _failed(name: str, threads: Sequence[int], batches: Sequence[int], error: str) -> list[Latency]:
+    return [Latency(name, count, batch, error=error) for count in threads for batch in batches]
 
 
 def _run(job: Job) -> list[dict[str, Any]] | str:

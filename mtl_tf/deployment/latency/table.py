@@ -25,15 +25,13 @@ def latency_table(path: pathlib.Path) -> str:
     runtimes = list(_HEADINGS)
     columns = [f"{_HEADINGS[name]}, {backbone}" for backbone in backbones for name in runtimes]
     lines = [f"| ms | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    latencies = {(n["architecture"], n["backbone"]): n["latencies"] for n in networks}
     for architecture in dict.fromkeys(network["architecture"] for network in networks):
-        cells = []
-        for backbone in backbones:
-            of_pair = [
-                network
-                for network in networks
-                if (network["architecture"], network["backbone"]) == (architecture, backbone)
-            ]
-            cells += _cells(of_pair[0]["latencies"] if of_pair else [], runtimes)
+        cells = [
+            cell
+            for backbone in backbones
+            for cell in _cells(latencies.get((architecture, backbone), []), runtimes)
+        ]
         lines.append(f"| `{architecture}` | {' | '.join(cells)} |")
     return f"{stored['machine']}\n\n" + "\n".join(lines)
 
