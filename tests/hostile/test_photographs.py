@@ -28,7 +28,7 @@ def _one_predictor_for_all(predictor, model_path, monkeypatch):
     """Loaded and compiled once."""
     monkeypatch.setattr(
         "mtl_tf.deployment.predict.Predictor",
-        lambda path, fit: predictor if path == model_path else Predictor(path),
+        lambda path, tasks, fit: predictor if path == model_path else Predictor(path, tasks),
     )
 
 

@@ -1,42 +1,18 @@
 """Export of networks to SavedModel, ONNX and LiteRT, each compared with Keras."""
 
-import dataclasses
-import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from mtl_tf.deployment.export import litert_file, onnx_file, saved_model
-from mtl_tf.deployment.export.comparison import (
-    Difference,
-    largest,
-    mean,
-    precision_difference,
-    rounding_difference,
-)
-from mtl_tf.deployment.export.description import description
+from mtl_tf.deployment.export.comparison import Difference
 from mtl_tf.deployment.export.exported_model import ExportedModel
 from mtl_tf.deployment.export.formats import FORMATS, PRECISIONS, Precision, format_of, suffix_of
-from mtl_tf.deployment.export.serving import (
-    Activated,
-    in_float32,
-    resized_network,
-    served_outputs,
-    serving_network,
-)
-from mtl_tf.deployment.inputs import (
-    Paths,
-    as_batch,
-    image_files,
-    images_for,
-    includes_preprocessing,
-    network_input,
-)
+from mtl_tf.deployment.export.job import Job, differences_to_keras, write
+from mtl_tf.deployment.export.serving import in_float32, resized_network, served_outputs
+from mtl_tf.deployment.inputs import Paths, image_files, images_for
 from mtl_tf.deployment.presets import model_file
 from mtl_tf.deployment.saved_models import (
     Saved,
@@ -45,7 +21,6 @@ from mtl_tf.deployment.saved_models import (
     with_given_tasks,
     with_names_beside,
 )
-from mtl_tf.deployment.windows import resized
 from mtl_tf.optional_packages import optional_import
 from mtl_tf.tasks import Task
 from mtl_tf.text import first_line
@@ -53,39 +28,6 @@ from mtl_tf.training.preset import MODEL_FILE
 
 _MOST_COMPARED = 16  # images of the calibration
 _PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime")}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """An export: the network, its tasks, and the options."""
-
-    network: keras.Model
-    tasks: tuple[Task, ...]
-    file_format: str
-    preprocessing: bool
-    postprocessing: bool
-    batch: int | None
-    any_size: bool
-    precision: Precision
-
-    def serving(self) -> keras.Model:
-        return serving_network(
-            self.network,
-            self.tasks if self.postprocessing else None,
-            preprocessing=self.preprocessing,
-            any_size=self.any_size,
-        )
-
-    def input_of(self, image: np.ndarray) -> np.ndarray:
-        """Return an image of the network's size as the file takes it, in a full batch.
-
-        Where any size is allowed, it has another size and another aspect.
-        """
-        if self.any_size:
-            height, width = image.shape[:2]
-            image = resized(image, height + height // 3, 2 * width + 1)
-        takes_rgb = self.preprocessing or includes_preprocessing(self.network)
-        return np.repeat(as_batch(image, takes_rgb), self.batch or 1, axis=0)
 
 
 def export_model(
@@ -165,7 +107,7 @@ def export_model(
     )
     calibration_files = image_files(calibration)
     images = images_for(network, photos or calibration_files[:_MOST_COMPARED])
-    job = _Job(
+    job = Job(
         network,
         saved.tasks,
         file_format,
@@ -179,8 +121,8 @@ def export_model(
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         unfinished = pathlib.Path(folder, f"model{suffix_of(file_format)}")
         try:
-            _write(job, unfinished, calibration_files)
-            differences = _differences(job, ExportedModel(unfinished), images)
+            write(job, unfinished, calibration_files)
+            differences = differences_to_keras(job, ExportedModel(unfinished), images)
         except (ValueError, RuntimeError, OSError, ImportError):
             raise
         except Exception as error:  # converters and runtimes raise their own
@@ -242,68 +184,3 @@ def _check_tasks(saved: Saved, postprocessing: bool) -> None:
             f"with_postprocessing needs the tasks of all outputs. Unknown: {unknown}. Save the "
             "MultiTaskTrainer, not the network only, or give tasks=[mtl_tf.Task(...)] (--tasks)"
         )
-
-
-def _write(job: _Job, path: pathlib.Path, calibration: Sequence[pathlib.Path]) -> None:
-    """Write the file with its description."""
-    network = job.serving()
-    inputs: list[np.ndarray] = []
-    if job.precision == "int8":
-        inputs = [job.input_of(image) for image in images_for(job.network, calibration)]
-    described = description(
-        job.network, job.tasks, job.precision, job.preprocessing, job.postprocessing, job.any_size
-    )
-    text = json.dumps(described, ensure_ascii=False)
-    if job.file_format == "savedmodel":
-        saved_model.write(network, path, job.batch)
-        saved_model.describe(path, text)
-    elif job.file_format == "litert":
-        litert_file.write(network, path, job.batch, job.precision, inputs)
-        litert_file.describe(path, text)
-    else:
-        onnx_file.write(network, path, job.batch)
-        if job.precision == "float16":
-            onnx_file.halve(path)
-        elif job.precision == "int8":
-            onnx_file.quantise(path, inputs)
-        onnx_file.describe(path, text)
-
-
-def _differences(
-    job: _Job, exported: ExportedModel, images: Iterable[np.ndarray]
-) -> dict[str, Difference]:
-    """Return the difference of each output; raise `RuntimeError` if one is too large."""
-    reference = _reference(job)
-    by_name = {task.name: task for task in job.tasks}
-    differences: dict[str, list[float]] = {}
-    for image in images:
-        x = job.input_of(image)
-        received = exported(x)
-        for name, output in reference(image, x).items():
-            task = by_name.get(name)
-            one, other = np.asarray(output), received[name]
-            if job.precision == "float32":
-                difference = rounding_difference(name, one, other)
-            else:
-                if task is not None and not job.postprocessing:
-                    one, other = (np.asarray(Activated(task)(y)) for y in (one, other))
-                difference = precision_difference(name, task, one, other)
-            differences.setdefault(name, []).append(difference)
-    if job.precision == "float32":
-        return {name: largest(values) for name, values in differences.items()}
-    return {name: mean(values, by_name.get(name)) for name, values in differences.items()}
-
-
-def _reference(job: _Job) -> Callable[[np.ndarray, np.ndarray], dict[str, tf.Tensor]]:
-    """Return a function of an image, and of the same as input of the file, to Keras' outputs."""
-    if job.postprocessing or job.any_size:
-        network = job.serving()
-        return lambda _image, x: network(x, training=False)
-    names = served_outputs(job.network, job.tasks)
-
-    def original(image: np.ndarray, x: np.ndarray) -> dict[str, tf.Tensor]:
-        one = network_input(job.network, image)
-        outputs = job.network(np.repeat(one, len(x), axis=0), training=False)
-        return {name: outputs[name] for name in names}
-
-    return original
