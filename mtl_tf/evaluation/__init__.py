@@ -6,7 +6,8 @@
 `compare`                 two models on the same images: differences, intervals, p-values
 `trivial_baseline`        results of per-pixel statistics of the training set, without a network
 `read_official_results`   result files of the survey's code; `write_official_results` writes them
-`write_report`            `results.json`, `report.md` and the self-contained `report.html`
+`Diagnostics`             where a model fails: classes, ranges of depth, thresholds, images
+`write_report`            `results.json`, tables, and the self-contained `report.html`
 `colourise`               predictions and targets as pictures in the usual colours
 ========================= =======================================================================
 """
@@ -16,6 +17,7 @@ from mtl_tf.optional_packages import imports_of_extra
 with imports_of_extra(__name__, "experiments"):
     from mtl_tf.evaluation.baselines import trivial_baseline
     from mtl_tf.evaluation.comparison import Comparison, compare
+    from mtl_tf.evaluation.diagnostics.collector import Diagnostics
     from mtl_tf.evaluation.evaluate import evaluate, evaluate_images
     from mtl_tf.evaluation.image_states import ImageStates
     from mtl_tf.evaluation.official_json import read_official_results, write_official_results
@@ -24,6 +26,7 @@ with imports_of_extra(__name__, "experiments"):
 
 __all__ = [
     "Comparison",
+    "Diagnostics",
     "ImageStates",
     "colourise",
     "compare",

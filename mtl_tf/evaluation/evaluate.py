@@ -19,6 +19,8 @@ from mtl_tf.tasks import Task, TasksLike, as_tasks
 from mtl_tf.typing import Predictions, TensorLike
 
 Predictor = Callable[[tf.Tensor], Predictions]
+Observer = Callable[[Task, np.ndarray, TensorLike, np.ndarray], None]
+"""Called with a task, its target, its raw prediction and its mask, of one image."""
 
 
 def evaluate(
@@ -62,6 +64,7 @@ def evaluate_images(
     tasks: TasksLike,
     edge_tolerance: float | None = None,
     num_workers: int = 1,
+    observe: Observer | None = None,
 ) -> ImageStates:
     """Evaluate a model and keep the sums of each image, for `compare`.
 
@@ -73,6 +76,8 @@ def evaluate_images(
         tasks: as for `evaluate`.
         edge_tolerance: as for `evaluate`.
         num_workers: as for `evaluate`.
+        observe: called for each image and task with the task, the target `[H, W, C]`, the raw
+            prediction `[H, W, C]` at its size, and the validity mask, bool `[H, W]`.
 
     Returns:
         The sums of each image; `.results()` is what `evaluate` returns.
@@ -85,7 +90,9 @@ def evaluate_images(
     def predict(image: tf.Tensor) -> Predictions:
         return model(image, training=False)
 
-    return evaluate_predictor(predict, dataset, as_tasks(tasks), edge_tolerance, num_workers)
+    return evaluate_predictor(
+        predict, dataset, as_tasks(tasks), edge_tolerance, num_workers, observe
+    )
 
 
 def evaluate_predictor(
@@ -94,6 +101,7 @@ def evaluate_predictor(
     tasks: tuple[Task, ...],
     edge_tolerance: float | None = None,
     num_workers: int = 1,
+    observe: Observer | None = None,
 ) -> ImageStates:
     """Evaluate any function from images to raw predictions, as `evaluate_images`."""
     sums: dict[str, ImageSums] = {}
@@ -113,6 +121,8 @@ def evaluate_predictor(
                 if task.name not in sums:
                     sums[task.name] = ImageSums(task)
                 sums[task.name].add(target, prediction, mask)
+                if observe is not None:
+                    observe(task, target, prediction, mask)
                 if edges is not None and task.kind is TargetKind.BOUNDARY:
                     scores = np.asarray(task.activation(prediction))[..., 0]
                     edges.put(scores, [target[..., 0] >= 0.5], mask)

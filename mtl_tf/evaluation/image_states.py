@@ -64,8 +64,7 @@ class ImageStates:
         Yields:
             `{task: {metric: value}}` of each selection.
         """
-        is_compiled = len(weights) > 1
-        functions = {name: _metrics_of_sums(t, is_compiled) for name, t in self.tasks.items()}
+        metrics_of = _metrics_of_sums(self.tasks, is_compiled=len(weights) > 1)
         for start in range(0, len(weights), _CHUNK):
             rows = weights[start : start + _CHUNK].astype(np.float64)
             totals = {
@@ -73,10 +72,12 @@ class ImageStates:
                 for task, sums in self.sums.items()
             }
             for i, row in enumerate(rows):
-                results: dict[str, dict[str, float]] = {}
+                of_tasks = {t: {name: x[i] for name, x in of.items()} for t, of in totals.items()}
+                results = {
+                    task: {name: float(value) for name, value in values.items()}
+                    for task, values in metrics_of(of_tasks).items()
+                }
                 for task, sums in self.sums.items():
-                    values = functions[task]({name: x[i] for name, x in totals[task].items()})
-                    results[task] = {name: float(value) for name, value in values.items()}
                     if EDGE_COUNTS in sums:
                         scores = edge_scores(sums[EDGE_COUNTS], row)
                         results[task] |= {name: scores[name] for name in ("ods_f", "ois_f", "ap")}
@@ -153,11 +154,15 @@ def _check(states: ImageStates) -> None:
 
 
 def _metrics_of_sums(
-    task: Task, is_compiled: bool
-) -> Callable[[dict[str, np.ndarray]], dict[str, tf.Tensor]]:
-    """Return a function from the sums of a task by name to its metrics."""
-    metrics = TaskMetrics(task)
-    return tf.function(metrics.of_sums, autograph=False) if is_compiled else metrics.of_sums
+    tasks: Mapping[str, Task], is_compiled: bool
+) -> Callable[[Sums], dict[str, dict[str, tf.Tensor]]]:
+    """Return a function from the sums of all tasks by name to their metrics."""
+    metrics = {name: TaskMetrics(task) for name, task in tasks.items()}
+
+    def metrics_of(sums: Sums) -> dict[str, dict[str, tf.Tensor]]:
+        return {task: metrics[task].of_sums(of_task) for task, of_task in sums.items()}
+
+    return tf.function(metrics_of, autograph=False) if is_compiled else metrics_of
 
 
 def _stored(task: Task) -> int | dict[str, Any]:

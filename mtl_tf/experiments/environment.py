@@ -16,6 +16,7 @@ import keras
 
 import mtl_tf
 from mtl_tf import architectures, ops
+from mtl_tf.experiments.hardware import gpu_names, processor_name
 
 _PACKAGES = ("numpy", "keras", "tensorflow", "tensorflow-cpu", "opencv-python-headless")
 
@@ -43,6 +44,8 @@ def environment(
         **({"peak_memory_mib": round(max(peaks))} if peaks else {}),
         **_costs(model),
         "processors": os.cpu_count(),
+        "processor": processor_name(),
+        **({"gpus": gpus} if (gpus := gpu_names()) else {}),
         "python": platform.python_version(),
         "mtl_tf": mtl_tf.__version__,
         **_versions(),

@@ -13,7 +13,7 @@ from mtl_tf import architectures, data, evaluation, training
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.class_names import class_names_config
 from mtl_tf.experiments import best_epoch, run_folder
-from mtl_tf.experiments.card import card_of_run
+from mtl_tf.experiments.card import card_of_run, command_of
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.from_config import (
@@ -24,15 +24,15 @@ from mtl_tf.experiments.from_config import (
 )
 from mtl_tf.experiments.progress import Progress, Rows
 from mtl_tf.experiments.published import published_beside
+from mtl_tf.experiments.report import write_run_report
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.optional_packages import optional_import
 from mtl_tf.tasks import as_tasks, num_classes
 from mtl_tf.training.preset import CARD_FILE, CLASSES_FILE, MODEL_FILE, model_card, save_network
-from mtl_tf.typing import Predictions, Results, Tensor
+from mtl_tf.typing import Results
 
 _BACKUP_MINUTES = 5.0  # within an epoch
 _TUNING_IMAGES = 50
-_PICTURES = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,19 @@ class Trained:
     baseline: Results
 
 
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """Outcome of the evaluation.
+
+    Attributes:
+        results: `{task: {metric: value}}`.
+        diagnostics: of `mtl_tf.evaluation.Diagnostics`.
+    """
+
+    results: Results
+    diagnostics: dict[str, Any]
+
+
 @as_python_errors()
 def run(
     config: Config,
@@ -85,7 +98,8 @@ def run(
     """Train, evaluate and report.
 
     Writes `config.json`, `backup/`, `best/`, `model.keras`, `classes.json`, `results.json`,
-    `images.npz`, `report.md`, `report.html` and `MODEL_CARD.md`; each file appears whole or not at
+    `images.npz`, `diagnostics.json`, `results.csv`, `results.tex`, `report.md`, `report.html` and
+    `MODEL_CARD.md`; each file appears whole or not at
     all. The folder is a preset: see `mtl_tf.from_preset`.
 
     Args:
@@ -113,12 +127,15 @@ def run(
     with run_folder.lock_folder(prepared.folder, config, prepared.fingerprint):
         trained = train(prepared, tensorboard, progress)
         with progress.stage("Evaluating"):
-            results = evaluate(
+            evaluated = evaluate(
                 prepared.folder, trained.network, prepared.dataset, config.edge_tolerance
             )
         with progress.stage("Writing the report"):
-            summary = collect(prepared, trained, results)
-            report(prepared, trained.network, summary)
+            summary = collect(prepared, trained, evaluated.results)
+            write_run_report(
+                prepared.folder, trained.network, prepared.dataset, summary, evaluated.diagnostics
+            )
+            _write_card(prepared, trained.network, summary)
     return summary
 
 
@@ -167,18 +184,23 @@ def evaluate(
     dataset: data.DenseDataset,
     edge_tolerance: float | None,
     num_workers: int = os.cpu_count() or 1,
-) -> Results:
-    """Evaluate on the test images and write the sums of each image, `images.npz`."""
+) -> Evaluated:
+    """Evaluate on the test images; write `images.npz` and `diagnostics.json`."""
+    diagnostics = evaluation.Diagnostics()
     images = evaluation.evaluate_images(
-        network, dataset.test(), dataset.tasks, edge_tolerance, num_workers
+        network, dataset.test(), dataset.tasks, edge_tolerance, num_workers, diagnostics
     )
     images.save(folder / "images.npz")
-    return images.results()
+    evaluated = Evaluated(images.results(), diagnostics.result(images))
+    write_atomically(folder / "diagnostics.json", json.dumps(evaluated.diagnostics))
+    return evaluated
 
 
 def collect(prepared: Prepared, trained: Trained, results: Results) -> dict[str, Any]:
     """Return the content of `results.json`."""
     published = published_beside(prepared.config)
+    dataset = prepared.dataset
+    images = {f"{split}_images": len(dataset.ids(split)) for split in ("train", "val", "test")}
     return {
         "results": results,
         "baseline": trained.baseline,
@@ -186,16 +208,17 @@ def collect(prepared: Prepared, trained: Trained, results: Results) -> dict[str,
         **({"published": published} if published else {}),
         "history": trained.history,
         "config": json.loads(prepared.config.to_json()),
-        "environment": environment(trained.network, prepared.fingerprint, trained.history),
+        "command": command_of(prepared.config),
+        "environment": {
+            **environment(trained.network, prepared.fingerprint, trained.history),
+            **images,
+        },
     }
 
 
-def report(prepared: Prepared, network: keras.Model, summary: dict[str, Any]) -> None:
-    """Write `results.json`, `report.md`, `report.html` and `MODEL_CARD.md`."""
-    dataset = prepared.dataset
-    pictures = _pictures(network, dataset)
-    evaluation.write_report(prepared.folder, summary, pictures, dataset.tasks)
-    tasks = predicted_tasks(prepared.config, dataset)
+def _write_card(prepared: Prepared, network: keras.Model, summary: dict[str, Any]) -> None:
+    """Write `MODEL_CARD.md`."""
+    tasks = predicted_tasks(prepared.config, prepared.dataset)
     card = model_card(network, tasks, prepared.folder, card_of_run(summary, tasks))
     write_atomically(prepared.folder / CARD_FILE, card)
 
@@ -243,27 +266,3 @@ def _fit(
             f"folder (--out) with a lower learning_rate (now {config.learning_rate:g})"
         )
     return backup.history
-
-
-def _pictures(network: keras.Model, dataset: data.DenseDataset) -> list[dict[str, Any]]:
-    """Return evenly spaced test images with outputs, targets and masks."""
-    step = max(1, len(dataset.ids("test")) // _PICTURES)
-    return [
-        _picture(network, batch)
-        for i, batch in enumerate(dataset.test())
-        if i % step == 0 and i // step < _PICTURES
-    ]
-
-
-def _picture(
-    network: keras.Model, batch: tuple[Tensor, Predictions, Predictions]
-) -> dict[str, Any]:
-    image, targets, masks = batch
-    outputs = network(image, training=False)
-    return {
-        "image": data.denormalise(image[0].numpy()),
-        **{
-            name: {task: x[task][0].numpy() for task in targets if task in outputs}
-            for name, x in (("outputs", outputs), ("targets", targets), ("masks", masks))
-        },
-    }

@@ -15,7 +15,7 @@ from mtl_tf.typing import TensorLike
 
 @dataclasses.dataclass(frozen=True)
 class MetricInfo:
-    """Direction, unit and digits of a metric result.
+    """Direction, unit, digits and label of a metric result.
 
     Source: this library.
 
@@ -23,16 +23,18 @@ class MetricInfo:
         higher_is_better: direction of improvement; `None` if unknown.
         unit: `"%"` for fractions that are reported in percent, `"m"`, `"°"`, or `""`.
         digits: decimal places of values without a unit or in metres.
+        label: name in tables and plots; by default that of the metric.
 
     Examples:
         >>> import mtl_tf as mtl
         >>> mtl.metrics.DepthMetrics.info["rmse"]
-        MetricInfo(higher_is_better=False, unit='m', digits=3)
+        MetricInfo(higher_is_better=False, unit='m', digits=3, label='RMSE')
     """
 
     higher_is_better: bool | None
     unit: str = ""
     digits: int = 3
+    label: str = ""
 
 
 class DenseMetric(keras.metrics.Metric, abc.ABC):
@@ -47,7 +49,7 @@ class DenseMetric(keras.metrics.Metric, abc.ABC):
     """
 
     info: ClassVar[Mapping[str, MetricInfo]] = {}
-    """Direction, unit and digits of each result, by name."""
+    """Direction, unit, digits and label of each result, by name."""
 
     kind: ClassVar[TargetKind | None] = None
     """Kind of the targets, if the metric is specific to one."""

@@ -45,11 +45,13 @@ class DepthMetrics(DenseMetric):
 
     kind = TargetKind.DISTANCE
     info: ClassVar[Mapping[str, MetricInfo]] = {
-        "rmse": MetricInfo(False, "m"),
-        "log_rmse": MetricInfo(False),
-        "abs_error": MetricInfo(False, "m"),
-        "abs_rel": MetricInfo(False, "%"),
-        **dict.fromkeys(("delta1", "delta2", "delta3"), MetricInfo(True, "%")),
+        "rmse": MetricInfo(False, "m", label="RMSE"),
+        "log_rmse": MetricInfo(False, label="RMSE of the logarithm"),
+        "abs_error": MetricInfo(False, "m", label="mean absolute error"),
+        "abs_rel": MetricInfo(False, "%", label="mean relative error"),
+        "delta1": MetricInfo(True, "%", label="δ < 1.25"),
+        "delta2": MetricInfo(True, "%", label="δ < 1.25²"),
+        "delta3": MetricInfo(True, "%", label="δ < 1.25³"),
     }
 
     def __init__(self, name: str = "depth_metrics") -> None:

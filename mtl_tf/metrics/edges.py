@@ -7,7 +7,8 @@ No thinning and no one-to-one matching: this is not the odsF of the benchmark ta
 """
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -73,9 +74,17 @@ class EdgeMetrics(DenseMetric):
     """
 
     kind = TargetKind.BOUNDARY
-    info = dict.fromkeys(
-        ("f", "precision", "recall", "ods_f", "ois_f", "ap"), MetricInfo(True, "%")
-    )
+    info: ClassVar[Mapping[str, MetricInfo]] = {
+        name: MetricInfo(True, "%", label=label)
+        for name, label in (
+            ("f", "F at a fixed threshold"),
+            ("precision", "precision"),
+            ("recall", "recall"),
+            ("ods_f", "ODS F"),
+            ("ois_f", "OIS F"),
+            ("ap", "average precision"),
+        )
+    }
 
     def __init__(
         self, threshold: float = 0.85, tolerance: float = 0.0025, name: str = "edge_metrics"

@@ -57,8 +57,13 @@ class NormalsMetrics(DenseMetric):
 
     kind = TargetKind.DIRECTION
     info: ClassVar[Mapping[str, MetricInfo]] = {
-        **dict.fromkeys(("mean", "median", "rmse"), MetricInfo(False, "°")),
-        **dict.fromkeys(("within_11_25", "within_22_5", "within_30"), MetricInfo(True, "%")),
+        "mean": MetricInfo(False, "°", label="mean angle"),
+        "median": MetricInfo(False, "°", label="median angle"),
+        "rmse": MetricInfo(False, "°", label="RMS angle"),
+        **{
+            name: MetricInfo(True, "%", label=f"within {degrees:g}°")
+            for name, degrees in _THRESHOLDS_DEG.items()
+        },
     }
 
     def __init__(self, name: str = "normals_metrics") -> None:

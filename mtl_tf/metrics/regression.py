@@ -3,7 +3,8 @@
 Pooled over all channels and all valid pixels of all images.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -34,7 +35,10 @@ class RegressionMetrics(DenseMetric):
         ['abs_error', 'rmse']
     """
 
-    info = dict.fromkeys(("abs_error", "rmse"), MetricInfo(False, digits=4))
+    info: ClassVar[Mapping[str, MetricInfo]] = {
+        "abs_error": MetricInfo(False, digits=4, label="mean absolute error"),
+        "rmse": MetricInfo(False, digits=4, label="RMSE"),
+    }
 
     def __init__(self, num_channels: int = 1, name: str = "regression_metrics") -> None:
         super().__init__(name=name)

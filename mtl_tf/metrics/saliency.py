@@ -9,6 +9,9 @@ ATRC and InvPT: 19 thresholds from 0.05 to 0.95, pixels of all images pooled, be
 `max_f_pooled` is much larger than `max_f`: the two are not comparable.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import keras
 import tensorflow as tf
 
@@ -47,7 +50,11 @@ class SaliencyMetrics(DenseMetric):
     """
 
     kind = TargetKind.BINARY
-    info = dict.fromkeys(("miou", "max_f", "max_f_pooled"), MetricInfo(True, "%"))
+    info: ClassVar[Mapping[str, MetricInfo]] = {
+        "miou": MetricInfo(True, "%", label="mean IoU"),
+        "max_f": MetricInfo(True, "%", label="maximum F"),
+        "max_f_pooled": MetricInfo(True, "%", label="maximum F, pooled"),
+    }
 
     def __init__(self, name: str = "saliency_metrics") -> None:
         super().__init__(name=name)

@@ -4,7 +4,8 @@ Pooled over all valid pixels of all images. The mean is over all classes, backgr
 class that is neither present nor predicted counts 0. No crop.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -51,7 +52,10 @@ class SegmentationMetrics(DenseMetric):
     """
 
     kind = TargetKind.CLASSES
-    info = dict.fromkeys(("miou", "pixel_accuracy"), MetricInfo(True, "%"))
+    info: ClassVar[Mapping[str, MetricInfo]] = {
+        "miou": MetricInfo(True, "%", label="mean IoU"),
+        "pixel_accuracy": MetricInfo(True, "%", label="pixel accuracy"),
+    }
 
     def __init__(
         self,

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mtl_tf.atomic_files import open_no_link, read_summary, write_atomically
 from mtl_tf.experiments.config import read_config
 from mtl_tf.experiments.terminal import say
-from mtl_tf.surveys.grid import Cell
+from mtl_tf.surveys.grid import SINGLE_TASK, Cell
 from mtl_tf.training.memory import resident_mib
 
 _POLL_S = 0.5
@@ -39,6 +39,15 @@ class Outcome:
     problem: str
 
 
+def first_of_rows(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return the first outcome of each row of multi-task networks."""
+    by_row: dict[tuple[str, str], Outcome] = {}
+    for outcome in outcomes:
+        if outcome.cell.row[0] != SINGLE_TASK:
+            by_row.setdefault(outcome.cell.row, outcome)
+    return list(by_row.values())
+
+
 @dataclasses.dataclass
 class _Running:
     cell: Cell
@@ -55,6 +64,7 @@ def run_cells(
     memory_limit_mib: float = 16_384,
     log: Callable[[str], None] = say,
     baselines: Sequence[pathlib.Path] = (),
+    ended: Callable[[list[Outcome]], None] = lambda outcomes: None,
 ) -> list[Outcome]:
     """Run cells in `out/cells/KEY`; skip those with `results.json` of their configuration.
 
@@ -70,6 +80,7 @@ def run_cells(
         memory_limit_mib: maximum resident memory of one cell.
         log: callback that receives a line for every event.
         baselines: folders of finished single-task runs, passed to every cell.
+        ended: called after each cell, while others are left, with the outcomes of the ended ones.
 
     Returns:
         The outcome of each cell, in order.
@@ -102,8 +113,7 @@ def run_cells(
     running: list[_Running] = []
     try:
         while waiting or running:
-            ended = outcomes.keys()
-            ready = [c for c in waiting if all(k in ended for k in c.baselines if k in keys)]
+            ready = [c for c in waiting if all(k in outcomes for k in c.baselines if k in keys)]
             for cell in ready[: workers - len(running)]:
                 waiting.remove(cell)
                 folder = out / "cells" / cell.key
@@ -131,6 +141,8 @@ def run_cells(
                 )
                 if problem:
                     log(problem)
+                if left:
+                    ended([outcomes[cell.key] for cell in cells if cell.key in outcomes])
     finally:
         for run in running:
             _stop(run)

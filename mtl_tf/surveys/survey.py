@@ -11,7 +11,7 @@ from mtl_tf.experiments.terminal import say
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.surveys import tables
 from mtl_tf.surveys.grid import Row, make_cells
-from mtl_tf.surveys.processes import run_cells
+from mtl_tf.surveys.processes import Outcome, run_cells
 from mtl_tf.surveys.survey_report import write_survey_report
 
 
@@ -31,7 +31,8 @@ def survey(
     """Train and evaluate every cell; write tables (Markdown, LaTeX, CSV) and `report.html`.
 
     A single-task network of every task comes first; Delta-m is relative to these. A repeated call
-    skips finished cells, which are recognised by their configuration.
+    skips finished cells, which are recognised by their configuration. `report.html` is also written
+    after each cell, with those that have ended.
 
     Source: Vandenhende et al., TPAMI 2021, tables 5 and 6.
 
@@ -61,7 +62,16 @@ def survey(
         for cell in cells
     ]
     write_atomically(folder / "survey.json", json.dumps(listed, indent=2))
-    outcomes = run_cells(cells, folder, workers, time_limit_s, memory_limit_mib, tell)
+
+    def write_partial(ended: list[Outcome]) -> None:
+        partial = tables.collect(ended)
+        if partial:
+            left = len(cells) - len(ended)
+            write_survey_report(folder / "report.html", ended, partial, left)
+
+    outcomes = run_cells(
+        cells, folder, workers, time_limit_s, memory_limit_mib, tell, ended=write_partial
+    )
     rows_of_table = tables.collect(outcomes)
     problems = [outcome.problem for outcome in outcomes if outcome.problem]
     numbers = tables.as_csv(rows_of_table)

@@ -1,14 +1,12 @@
 """Tables of a survey: metrics over seeds, Delta-m and costs, as Markdown, LaTeX and CSV."""
 
-import csv
 import dataclasses
-import io
-import re
 import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mtl_tf.atomic_files import read_summary
+from mtl_tf.evaluation.reporting.table_files import csv_table, in_latex, latex_table
 from mtl_tf.evaluation.reporting.tables import ARROWS, formatted, in_markdown, markdown_table
 from mtl_tf.experiments.from_config import load_tasks
 from mtl_tf.metrics import delta_m_of_seeds
@@ -23,27 +21,6 @@ COSTS = {
     "peak_memory_mib": "memory, MiB",
 }
 UNITS = {"parameters": 1e6, "multiply_adds": 1e9, "step_ms": 1.0, "peak_memory_mib": 1.0}
-
-_IN_LATEX = {
-    "%": r"\%",
-    "_": r"\_",
-    "±": r"$\pm$",
-    "Δm": r"$\Delta_m$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "°": r"$^\circ$",
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +45,11 @@ class Row:
     costs: Mapping[str, float]
     delta: Mapping[str, float]
     tasks: Mapping[str, Task] = dataclasses.field(default_factory=lambda: TASKS)
+
+    @property
+    def name(self) -> str:
+        """Architecture and method, as in `Cell.row`."""
+        return f"{self.architecture}, {self.balancing}"
 
 
 def collect(outcomes: Sequence[Outcome]) -> list[Row]:
@@ -195,45 +177,19 @@ def as_markdown(rows: Sequence[Row]) -> str:
 
 def as_latex(rows: Sequence[Row]) -> str:
     """Return a LaTeX `tabular` (booktabs), the best of each column in bold."""
-    special = re.compile("|".join(map(re.escape, _IN_LATEX)))
-
-    def escaped(text: str) -> str:
-        return special.sub(lambda match: _IN_LATEX[match[0]], " ".join(text.split()))
-
-    header, lines = _marked(rows, escaped, r"\textbf{{{}}}")
-    return "\n".join(
-        [
-            r"\begin{tabular}{ll" + "r" * (len(header) - 2) + "}",
-            r"\toprule",
-            " & ".join(map(escaped, header)) + r" \\",
-            r"\midrule",
-            *(" & ".join(line) + r" \\" for line in lines),
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    header, lines = _marked(rows, in_latex, r"\textbf{{{}}}")
+    return latex_table(header, lines, num_text_columns=2)
 
 
 def as_csv(rows: Sequence[Row]) -> str:
     """Return all metrics as CSV: a line for each row, seed, task and metric."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["architecture", "balancing", "seed", "task", "metric", "value"])
+    lines: list[list[object]] = []
     for row in rows:
-        names = (row.architecture, row.balancing)
+        names = [row.architecture, row.balancing]
         for seed, results in zip(row.seeds, row.results, strict=True):
             for task, metrics in results.items():
                 for metric, value in metrics.items():
-                    writer.writerow(
-                        [*map(_cell, names), seed, _cell(task), _cell(metric), repr(value)]
-                    )
+                    lines.append([*names, seed, task, metric, repr(value)])
         for cost, value in row.costs.items():
-            writer.writerow([*map(_cell, names), "", "all", cost, repr(value)])
-    return buffer.getvalue()
-
-
-def _cell(name: str) -> str:
-    """Return a name for a CSV file: one line, and no formula of a spreadsheet."""
-    plain = " ".join(name.split())
-    return f"'{plain}" if plain.startswith(("=", "+", "-", "@")) else plain
+            lines.append([*names, "", "all", cost, repr(value)])
+    return csv_table(["architecture", "balancing", "seed", "task", "metric", "value"], lines)

@@ -218,7 +218,7 @@ def test_report_of_own_tasks(states, baseline, tmp_path, data):
     for task in TASKS:
         assert task in page
         assert f"| {task} |" in table
-    assert "rmse ↓" in table
+    assert "RMSE ↓" in table
     assert "hits ↑" in table
     assert json.loads((tmp_path / "results.json").read_text())["results"] == summary["results"]
     assert page.count("data:image/webp") == 1 + 2 * len(MAPS)  # whole images have no picture

@@ -50,7 +50,7 @@ def rendered(tmp_path, config):
     }
     report.write_report(tmp_path, summary)
     page = (tmp_path / "report.html").read_text()
-    page = page[: page.index("<h2>Configuration")]
+    page = page[: page.index('<h2 id="run">')]
     return html.unescape(re.sub(r"<[^>]*>", " ", page)), (tmp_path / "report.md").read_text()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html.parser
 import io
+import pathlib
 import re
 import sys
 import warnings
@@ -16,6 +17,7 @@ import mtl_tf as mtl
 from mtl_tf.evaluation import comparison
 from mtl_tf.evaluation.reporting import plots as curves
 from mtl_tf.evaluation.reporting import run_report as report
+from mtl_tf.evaluation.reporting import pages
 from mtl_tf.evaluation.reporting.colours import class_colours
 from mtl_tf.experiments import make_config
 from mtl_tf.experiments.terminal import printable, printable_warnings, say
@@ -99,19 +101,23 @@ class Page(html.parser.HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.feed(text)
+        self.text = text
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
 
     def assert_harmless(self) -> None:
-        assert not {"script", "iframe", "object", "link", "base", "form"} & set(self.tags)
+        own = (pathlib.Path(pages.__file__).parent / "page" / "page.js").read_text()
+        assert self.tags.count("script") == 1 and f"<script>\n{own}</script>" in self.text
+        assert not {"iframe", "object", "link", "base", "form", "foreignobject"} & set(self.tags)
         for name, value in self.attributes:
             assert not name.startswith("on"), (name, value)
-            if name in ("src", "href"):
-                assert str(value).startswith("data:image/")
-            if name == "style":
-                assert re.fullmatch(r"background:(rgb\(\d+,\d+,\d+\)|#000)", str(value))
+            if name in ("src", "href", "xlink:href"):
+                is_inside = re.match(r"data:(image|text|application)/[\w+-]+;|#", str(value))
+                assert is_inside and "html" not in str(value)[:40], value
+            if name == "style":  # `url(#...)` names a part of the same drawing
+                assert re.fullmatch(r"(url\(#\w+\)|rgb\([\d,]+\)|[\w\s:;.,#'%-])*", str(value))
 
 
 NAMES = {

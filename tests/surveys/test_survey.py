@@ -127,7 +127,7 @@ def act(monkeypatch):
     monkeypatch.setattr(  # there is no network to show
         importlib.import_module("mtl_tf.surveys.survey"),
         "write_survey_report",
-        lambda path, outcomes, rows: path.write_text("page"),
+        lambda path, outcomes, rows, left=0: path.write_text(f"{left} left"),
     )
     set_action()
     return set_action
@@ -339,7 +339,9 @@ def test_real_cells(tmp_path):
     table = (tmp_path / "table.md").read_text()
     assert "shared_trunk" in table and "single_task" in table
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/webp") == 3 * (1 + 2 + 2 + 2)  # images, targets, two networks
-    assert page.count("data:image/svg") == 3 and "http" not in page.replace("http://www.w3", "")
+    assert page.count("data:image/webp") == 3 * 2 * (1 + 3)  # image, target, two networks
+    assert page.count("<svg") == 3 + 4  # gains; metric and loss of each task
+    assert "http" not in page.replace("http://www.w3", "").replace("http-equiv", "")
+    assert page.count('href="cells/') == 3
     assert survey(tmp_path, ROWS[:1], [0], base, tell=told.append) == []
     assert told[-1] == "3 cells, 3 of them finished before"

@@ -59,10 +59,11 @@ def diagnosis() -> tuple[dict[str, str], dict[str, bool]]:
     import tensorflow as tf
 
     import mtl_tf
+    from mtl_tf.experiments.hardware import gpu_names, processor_name
 
     status = mtl_tf.ops.native_status()
     devices = [device.name for device in tf.config.list_physical_devices()]
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = gpu_names()
     packages = {extra: _versions(names) for extra, names in _PACKAGES.items()}
     facts = {
         "mtl_tf": mtl_tf.__version__,
@@ -71,8 +72,8 @@ def diagnosis() -> tuple[dict[str, str], dict[str, bool]]:
         "keras": f"{keras.__version__} ({keras.backend.backend()} backend)",
         "numpy": np.__version__,
         "devices": ", ".join(devices),
-        "processors": str(os.cpu_count()),
-        "gpu": ", ".join(_described(gpu) for gpu in gpus) or "none that TensorFlow can use",
+        "processors": f"{os.cpu_count()} × {processor_name()}",
+        "gpu": ", ".join(gpus) or "none that TensorFlow can use",
         "nvidia driver": _driver(),
         "cuda of tensorflow": tf.sysconfig.get_build_info().get("cuda_version", "none"),
         "native ops": "available" if status.available else f"not available: {status.reason}",
@@ -106,15 +107,6 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = ""
     return versions
-
-
-def _described(gpu: object) -> str:
-    """Return name and compute capability of a GPU of TensorFlow."""
-    import tensorflow as tf
-
-    details = tf.config.experimental.get_device_details(gpu)
-    capability = ".".join(map(str, details.get("compute_capability", ())))
-    return f"{details.get('device_name', 'unknown')} (compute capability {capability})"
 
 
 def _driver() -> str:

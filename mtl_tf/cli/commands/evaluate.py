@@ -4,7 +4,7 @@ import argparse
 import json
 import pathlib
 
-from mtl_tf.atomic_files import read_summary, write_atomically
+from mtl_tf.atomic_files import read_summary
 from mtl_tf.cli.flags import Subparsers, add_json
 from mtl_tf.cli.json_output import say_json
 from mtl_tf.experiments.terminal import say
@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from mtl_tf.deployment import load_network
     from mtl_tf.experiments.config import read_config
     from mtl_tf.experiments.from_config import load_data
+    from mtl_tf.experiments.report import write_run_report
     from mtl_tf.experiments.run import evaluate
 
     config = read_config(options.run / "config.json")
@@ -54,9 +55,11 @@ def run(options: argparse.Namespace) -> int:
         )
     stored = options.run / "results.json"  # missing if the run was killed before its evaluation
     summary = read_summary(options.run) if stored.exists() else None
-    results = evaluate(options.run, network, dataset, options.edge_tolerance, options.workers)
+    evaluated = evaluate(options.run, network, dataset, options.edge_tolerance, options.workers)
+    results = evaluated.results
     if summary is not None:
-        write_atomically(stored, json.dumps(summary | {"results": results}, indent=2))
+        summary = summary | {"results": results}
+        write_run_report(options.run, network, dataset, summary, evaluated.diagnostics)
     if options.json:
         say_json(results)
     else:

@@ -6,6 +6,7 @@ import pathlib
 from mtl_tf.cli.flags import Subparsers, add_limits, split_list
 from mtl_tf.experiments.presets import SURVEYS
 from mtl_tf.experiments.terminal import say
+from mtl_tf.text import shown
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
@@ -59,4 +60,5 @@ def run(options: argparse.Namespace) -> int:
     )
     if (options.out / "table.md").is_file():
         say((options.out / "table.md").read_text())
+        say(shown(options.out / "report.html"))
     return 1 if problems else 0

@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image
 
 from mtl_tf.evaluation.reporting.colours import class_colours, colourise
+from mtl_tf.evaluation.reporting.error_maps import error_map
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task
 
-_MAX_WIDTH = 256
+_MAX_WIDTH = 320
 _DEFAULT_DEPTHS_M = (0.0, 10.0)
+_LARGEST_ERROR = 0.1  # of the largest depth
 
 
 class MapPictures:
@@ -26,12 +28,14 @@ class MapPictures:
 
     Attributes:
         depth_range_m: metres of the first and the last colour.
+        largest_error_m: metres of the last colour of errors of depth.
     """
 
     def __init__(self, tasks: Sequence[Task], examples: Sequence[Mapping[str, Any]]) -> None:
         self._tasks = {task.name: task for task in tasks}
         distances = [task.name for task in tasks if task.kind is TargetKind.DISTANCE]
         self.depth_range_m = _depth_range(examples, distances) if distances else _DEFAULT_DEPTHS_M
+        self.largest_error_m = _LARGEST_ERROR * self.depth_range_m[1]
 
     def prediction(self, task: str, raw: np.ndarray) -> str:
         """Draw a raw prediction `[H, W, C]`."""
@@ -41,6 +45,21 @@ class MapPictures:
     def target(self, task: str, target: np.ndarray, mask: np.ndarray) -> str:
         """Draw a target `[H, W, C]`, invalid pixels of the mask `[H, W]` in black."""
         return embedded(colourise(self._tasks[task], target, self.depth_range_m, mask))
+
+    def error(
+        self,
+        task: str,
+        raw: np.ndarray,
+        target: np.ndarray,
+        mask: np.ndarray,
+        threshold: float = 0.5,
+    ) -> str:
+        """Draw the error of a raw prediction, see `error_map`."""
+        of_task = self._tasks[task]
+        activated = np.asarray(of_task.activation(raw))
+        return embedded(
+            error_map(of_task, activated, target, mask, self.largest_error_m, threshold)
+        )
 
 
 def _depth_range(
@@ -79,7 +98,7 @@ def legends(tasks: Sequence[Task]) -> list[dict[str, Any]]:
 
 
 def embedded(picture: np.ndarray) -> str:
-    """Encode a picture as a data URI, at most 256 pixels wide.
+    """Encode a picture as a data URI, at most 320 pixels wide.
 
     Args:
         picture: RGB `[H, W, 3]` uint8.
@@ -89,5 +108,5 @@ def embedded(picture: np.ndarray) -> str:
         height = round(image.height * _MAX_WIDTH / image.width)
         image = image.resize((_MAX_WIDTH, height), Image.Resampling.BOX)
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=85)
+    image.save(buffer, "WEBP", quality=80)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Report of a run: results as JSON and Markdown, and one HTML page with curves and pictures."""
+"""Report of a run: results as JSON, Markdown, CSV and LaTeX, and one HTML page."""
 
 import json
 import os
@@ -6,17 +6,15 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from mtl_tf.atomic_files import write_atomically
-from mtl_tf.evaluation.reporting.pages import render_page
+from mtl_tf.evaluation.reporting import learning_curves
+from mtl_tf.evaluation.reporting.failures import failures
+from mtl_tf.evaluation.reporting.pages import download, render_page
 from mtl_tf.evaluation.reporting.pictures import MapPictures, embedded, legends
-from mtl_tf.evaluation.reporting.plots import curve, depth_bar
-from mtl_tf.evaluation.reporting.tables import (
-    ARROWS,
-    PUBLISHED_METRICS,
-    formatted,
-    in_markdown,
-    markdown_table,
-)
+from mtl_tf.evaluation.reporting.plots import depth_bar
+from mtl_tf.evaluation.reporting.result_rows import as_csv, as_latex, as_markdown, result_rows
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task, TasksLike, as_tasks
 
@@ -28,18 +26,26 @@ def write_report(
     summary: Mapping[str, Any],
     pictures: Sequence[Mapping[str, Any]] = (),
     tasks: TasksLike | None = None,
+    diagnostics: Mapping[str, Any] | None = None,
+    cases: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> pathlib.Path:
-    """Write `results.json`, `report.md` and the self-contained `report.html`.
+    """Write `results.json`, `report.md`, `results.csv`, `results.tex` and `report.html`.
+
+    The page is self-contained: it loads nothing from elsewhere.
 
     Args:
         folder: where to write; it must exist.
         summary: `results` and `baseline` (`{task: {metric: value}}`); optionally `history` (a
             dictionary of logs for each epoch), `config` and `environment` (flat dictionaries),
-            `kept` (`epoch`, `relative_to`) and `published` (`preset`, `results` by task, `delta_m`,
-            `source`, `differences`; `why_not` where the protocols do not allow a comparison).
-        pictures: of images: `image [H, W, 3]` uint8, raw `outputs`, `targets` and `masks` by task.
+            `command`, `kept` (`epoch`, `relative_to`) and `published` (`preset`, `results` by task,
+            `delta_m`, `source`, `differences`; `why_not` where the protocols do not allow a
+            comparison).
+        pictures: of images: `image [H, W, 3]` uint8, raw `outputs`, `targets` and `masks` by task,
+            and optionally a `name`. The first one leads the page.
         tasks: `{task: channels}`, names, or `mtl_tf.Task` objects, whose class names are in the
             legend; by default the tasks of the results, which must be known by name.
+        diagnostics: `{task: {name: diagnostic}}` of `mtl_tf.evaluation.Diagnostics`.
+        cases: `{task: {"best" | "median" | "worst": picture}}`, pictures as above with a `score`.
 
     Returns:
         Path of `report.html`.
@@ -47,77 +53,58 @@ def write_report(
     folder = pathlib.Path(folder)
     by_name = {t.name: t for t in as_tasks(list(summary["results"]) if tasks is None else tasks)}
     evaluated = [by_name[name] for name in summary["results"]]
-    rows = _rows(evaluated, summary["results"], summary["baseline"], summary.get("published"))
+    rows = result_rows(evaluated, summary["results"], summary["baseline"], summary.get("published"))
     note = published_note(summary.get("published"))
-    write_atomically(folder / "results.json", json.dumps(summary, indent=2))
-    write_atomically(folder / "report.md", _markdown(rows) + (f"\n{note}\n" if note else ""))
-    maps = MapPictures(evaluated, pictures)
-    has_distances = any(task.kind is TargetKind.DISTANCE for task in evaluated)
-    history = summary.get("history", [])
-    page = render_page(
-        _TEMPLATE,
-        summary={"config": {}, "environment": {}, "history": [], **summary},
-        rows=rows,
-        published_note=note,
-        has_published=any(row["published"] for row in rows),
-        better=sum(1 for row in rows if row["is_main"] and row["is_better"]),
-        tasks=[task.name for task in evaluated],
-        curves=_curves(history, [task.name for task in evaluated]),
-        pictures=[_embedded_pictures(picture, evaluated, maps) for picture in pictures],
-        depth_range=[f"{metres:g}" for metres in maps.depth_range_m],
-        legends=legends(evaluated),
-        depth_bar=depth_bar(*maps.depth_range_m) if has_distances else None,
-    )
+    files = {
+        "results.json": json.dumps(summary, indent=2),
+        "results.csv": as_csv(rows),
+        "results.tex": as_latex(rows),
+    }
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    write_atomically(folder / "report.md", as_markdown(rows) + (f"\n{note}\n" if note else ""))
+    page = _page(evaluated, summary, rows, pictures, diagnostics or {}, cases or {}, files)
     write_atomically(folder / "report.html", page)
     return folder / "report.html"
 
 
-# === Tables ===
-
-
-def _rows(
+def _page(
     tasks: Sequence[Task],
-    results: Mapping[str, Any],
-    baseline: Mapping[str, Any],
-    published: Mapping[str, Any] | None,
-) -> list[dict[str, Any]]:
-    """Return a row for each task and metric."""
-    rows = []
-    published_results = published["results"] if published else {}
-    for task in tasks:
-        name = task.name
-        for metric, value in results[name].items():
-            higher_is_better = task.metric_info[metric].higher_is_better
-            trivial = baseline[name][metric]
-            is_published = name in published_results and metric == PUBLISHED_METRICS[name]
-            rows.append(
-                {
-                    "task": name,
-                    "metric": metric,
-                    "direction": ARROWS[higher_is_better],
-                    "ours": formatted(metric, value, task),
-                    "baseline": formatted(metric, trivial, task),
-                    "published": (
-                        formatted(metric, published_results[name], task) if is_published else ""
-                    ),
-                    "is_main": metric == task.main_metric,
-                    "is_better": higher_is_better is not None
-                    and (value > trivial if higher_is_better else value < trivial),
-                }
-            )
-    return rows
-
-
-def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    has_published = any(row["published"] for row in rows)
-    header = ["task", "metric", "model", "trivial baseline"]
-    lines = []
-    for row in rows:
-        metric = f"{in_markdown(row['metric'])} {row['direction']}"
-        ours = f"**{row['ours']}**" if row["is_better"] else row["ours"]
-        line = [in_markdown(row["task"]), metric, ours, row["baseline"]]
-        lines.append([*line, row["published"]] if has_published else line)
-    return markdown_table([*header, "published"] if has_published else header, lines, 2)
+    summary: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Mapping[str, Any]],
+    diagnostics: Mapping[str, Any],
+    cases: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    files: Mapping[str, str],
+) -> str:
+    names = [task.name for task in tasks]
+    of_cases = [picture for case in cases.values() for picture in case.values()]
+    maps = MapPictures(tasks, [*pictures, *of_cases])
+    history = summary.get("history", [])
+    has_distances = any(task.kind is TargetKind.DISTANCE for task in tasks)
+    media = {"json": "application/json", "csv": "text/csv", "tex": "application/x-tex"}
+    return render_page(
+        _TEMPLATE,
+        summary={"config": {}, "environment": {}, "history": [], **summary},
+        options=_without_folders(summary.get("config", {})),
+        environment=_without_folders(summary.get("environment", {})),
+        rows=rows,
+        has_published=any(row["published"] for row in rows),
+        published_note=published_note(summary.get("published")),
+        better=sum(1 for row in rows if row["is_main"] and row["is_better"]),
+        tasks=names,
+        pictures=[_embedded_pictures(picture, tasks, maps) for picture in pictures],
+        legends=legends(tasks),
+        depth_bar=depth_bar(*maps.depth_range_m) if has_distances else None,
+        failures=failures(tasks, diagnostics, cases, maps),
+        metric_curves=learning_curves.metric_curves(history, tasks),
+        loss_curves=learning_curves.loss_curves(history, tasks),
+        balancing_curves=learning_curves.balancing_curves(history, names),
+        run=_facts(summary),
+        downloads={
+            name: download(content, media[name.split(".")[1]]) for name, content in files.items()
+        },
+    )
 
 
 def published_note(published: Mapping[str, Any] | None) -> str:
@@ -133,58 +120,54 @@ def published_note(published: Mapping[str, Any] | None) -> str:
     return f"Published: {preset}{gain}, {published['source']}. Here: {here}."
 
 
-# === Curves ===
+def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Return the known facts of a run that a reader asks for first."""
+    config, machine = summary.get("config", {}), summary.get("environment", {})
+    facts: dict[str, str] = {}
+
+    def fact(name: str, form: str, *values: Any) -> None:
+        if all(value is not None for value in values):
+            facts[name] = form.format(*values)
+
+    fact("network", "{} on {}", config.get("architecture"), config.get("backbone"))
+    fact("parameters", "{:,}", machine.get("parameters"))
+    fact("multiply-adds of an image", "{:,}", machine.get("multiply_adds"))
+    fact("balancing", "{}", config.get("balancing"))
+    fact("data", "{} at {}×{}", config.get("data"), config.get("height"), config.get("width"))
+    fact(
+        "images",
+        "{:,} for training, {:,} for evaluation",
+        machine.get("train_images"),
+        machine.get("test_images"),
+    )
+    fact("seed", "{}", config.get("seed"))
+    if machine.get("training_s") is not None:
+        epochs = len(summary.get("history", ()))
+        facts["training"] = f"{epochs} epochs in {machine['training_s'] / 60:.1f} minutes"
+    if machine.get("step_ms") and config.get("batch_size"):
+        per_second = 1000 * config["batch_size"] / machine["step_ms"]
+        facts["speed of training"] = f"{per_second:.1f} images per second"
+    fact("memory of training", "{:,} MiB", machine.get("peak_memory_mib"))
+    fact("hardware", "{} × {}", machine.get("processors"), machine.get("processor"))
+    if machine.get("gpus"):
+        facts["GPUs"] = ", ".join(machine["gpus"])
+    packages = ("mtl_tf", "tensorflow", "tensorflow-cpu", "keras", "numpy", "python")
+    versions = [f"{name} {machine[name]}" for name in packages if name in machine]
+    if versions:
+        facts["versions"] = ", ".join(versions)
+    return facts
 
 
-def _curves(history: Sequence[Mapping[str, float]], tasks: Sequence[str]) -> list[dict[str, str]]:
-    """Plot the logs over the epochs; plots without any log are left out."""
-
-    def series(suffix: str, prefix: str = "") -> dict[str, list[float]]:
-        return _series(history, {f"{prefix}{task}_{suffix}": task for task in tasks})
-
-    names = history[0] if history else ()
-    cosines = {n: n.removesuffix("_cosine") for n in names if n.endswith("_cosine")}
-    relative = "loss, each task relative to its first epoch"
-    curves = {
-        f"Training {relative}": _relative_to_first(series("loss")),
-        f"Validation {relative}": _relative_to_first(series("loss", "val_")),
-        "Weight of each task's gradient": series("weight"),
-        "Norm of each task's gradient": series("gradient_norm"),
-        "Cosine between the gradients of two tasks": _series(history, cosines),
-        "Share of task pairs in conflict": _series(history, {"conflicts": "conflicts"}),
-    }
-    return [
-        {
-            "title": title,
-            "source": curve(lines, log=title.startswith(("Weight", "Norm"))),
-            "alt": _alt_text(title, lines),
-        }
-        for title, lines in curves.items()
-        if lines
-    ]
-
-
-def _series(
-    history: Sequence[Mapping[str, float]], labels: Mapping[str, str]
-) -> dict[str, list[float]]:
-    """Return `{label: values of all epochs}` for `{log: label}`, without logs that are missing."""
+def _without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options without the folders of this machine: of paths the last part."""
     return {
-        label: [epoch.get(log, float("nan")) for epoch in history]
-        for log, label in labels.items()
-        if history and log in history[0]
+        name: _without_folders(value)
+        if isinstance(value, Mapping)
+        else pathlib.PurePath(value).name
+        if isinstance(value, str) and pathlib.PurePath(value).is_absolute()
+        else value
+        for name, value in values.items()
     }
-
-
-def _relative_to_first(lines: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    return {task: [v / (values[0] or 1.0) for v in values] for task, values in lines.items()}
-
-
-def _alt_text(title: str, lines: Mapping[str, Sequence[float]]) -> str:
-    ends = ", ".join(f"{task} {v[0]:.3g} to {v[-1]:.3g}" for task, v in lines.items())
-    return f"{title}: from the first to the last epoch {ends}"
-
-
-# === Pictures ===
 
 
 def _embedded_pictures(
@@ -192,8 +175,9 @@ def _embedded_pictures(
 ) -> dict[str, Any]:
     """Return the image and the maps of each task as data URIs; image-level tasks have no map."""
     targets, masks, outputs = picture["targets"], picture["masks"], picture["outputs"]
-    names = [task.name for task in tasks if targets[task.name].ndim == 3]
+    names = [task.name for task in tasks if np.ndim(targets[task.name]) == 3]
     return {
+        "name": picture.get("name", ""),
         "image": embedded(picture["image"]),
         "predicted": {name: maps.prediction(name, outputs[name]) for name in names},
         "target": {name: maps.target(name, targets[name], masks[name]) for name in names},

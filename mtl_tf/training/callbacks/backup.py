@@ -46,8 +46,9 @@ class Backup(keras.callbacks.Callback):
         step: number of finished steps of the epoch after those.
         history: list of the logs of the finished epochs, one dictionary each, with the seconds an
             epoch took as `epoch_s`, the median of its training steps as `step_ms`, the seconds
-            between the end of the epoch before and the first step as `between_epochs_s`, and the
-            largest resident memory of the process so far as `peak_memory_mib`.
+            between the end of the epoch before and the first step as `between_epochs_s`, the
+            largest resident memory of the process so far as `peak_memory_mib`, and the
+            `learning_rate` after its last step.
 
     Raises:
         ValueError: if the folder holds a backup whose metadata cannot be read, a period is not
@@ -166,6 +167,8 @@ class Backup(keras.callbacks.Callback):
         self.history = self.history[:epoch]
         entry["epoch_s"] = self._earlier_s + self._ended - self._begun
         entry["step_ms"] = 1000 * statistics.median(self._steps_s) if self._steps_s else 0.0
+        rate = getattr(self.model.optimizer, "learning_rate", None)  # some hold several
+        entry |= {} if rate is None else {"learning_rate": float(rate)}
         entry["between_epochs_s"] = self._between_s or 0.0
         memory = peak_memory_mib()
         entry |= {} if memory is None else {"peak_memory_mib": memory}

@@ -59,12 +59,13 @@ def test_results_are_the_summary(written):
 
 def test_page_is_self_contained_escaped_and_described(written):
     page = (written[0] / "report.html").read_text()
-    sources = re.findall(r'src="([^"]*)"', page)
-    assert len(sources) == 2 * 13 + 5 + 1
+    sources = re.findall(r' src="([^"]*)"', page)
+    assert len(sources) == 7 + 2 * 13  # the head, and two examples
+    assert page.count("<svg") == page.count('role="img" aria-label="') == 1 + 6 + 4
     for title in ("Norm of each", "Cosine between", "in conflict"):
         assert title in page
     assert all(source.startswith("data:image/") for source in sources)
-    assert not re.search(r'(href|src)="http', page)
+    assert not re.search(r' (href|src)="http', page)
     assert len(re.findall(r'<img [^>]*alt="[^"]+"', page)) == len(sources)
     assert "<rooms>" not in page
     assert "&lt;rooms&gt;" in page
@@ -76,7 +77,7 @@ def test_table_has_every_metric(written):
     table = (folder / "report.md").read_text()
     rows = sum(len(metrics) for metrics in summary["results"].values())
     assert len(table.strip().splitlines()) == rows + 2
-    assert "| depth | rmse ↓ | **0.000 m** | 0.500 m |" in table
+    assert "| depth | RMSE ↓ | **0.000 m** | 0.500 m |" in table
 
 
 @pytest.mark.parametrize(
