@@ -34,7 +34,7 @@ def expand(markdown: str) -> str:
         if kind == "table":
             return importlib.import_module(f"{name}.__main__").markdown().rstrip()
         if kind == "results":
-            page = importlib.import_module("mtl_tf.experiments.results_page")
+            page = importlib.import_module("mtl_tf.experiments.outputs.results_page")
             return page.results_page(_RESULTS / f"{name}.json").rstrip()
         if kind == "latency":
             table = importlib.import_module("mtl_tf.deployment.latency.table")

@@ -137,6 +137,15 @@ class Task:
         info[self.main_metric] = dataclasses.replace(main, higher_is_better=self.higher_is_better)
         return info
 
+    def label_of(self, metric: str) -> str:
+        """Return the name of a metric in tables and plots, such as `mean IoU`.
+
+        Args:
+            metric: name of a result.
+        """
+        info = self.metric_info.get(metric)
+        return (info and info.label) or metric.replace("_", " ")
+
 
 _OF_ONE_HOT = (
     keras.metrics.CategoricalAccuracy,

@@ -56,7 +56,12 @@ NAMES_OF_ONE_PLATFORM = {
     "uname",
     "wait4",
 }
-ALLOWED_IN = {"file_locks.py", "surveys/processes.py", "training/memory.py", "experiments/hardware.py"}
+ALLOWED_IN = {
+    "file_locks.py",
+    "surveys/processes.py",
+    "training/memory.py",
+    "experiments/hardware.py",
+}
 WINDOWS = """
 import sys
 import keras, tensorflow  # as these are on Windows, whatever they do there

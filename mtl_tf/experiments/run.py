@@ -13,7 +13,6 @@ from mtl_tf import architectures, data, evaluation, training
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.class_names import class_names_config
 from mtl_tf.experiments import best_epoch, run_folder
-from mtl_tf.experiments.card import card_of_run, command_of
 from mtl_tf.experiments.config import Config
 from mtl_tf.experiments.environment import environment
 from mtl_tf.experiments.from_config import (
@@ -22,9 +21,10 @@ from mtl_tf.experiments.from_config import (
     load_data,
     predicted_tasks,
 )
+from mtl_tf.experiments.outputs.card import card_of_run, command_of
+from mtl_tf.experiments.outputs.report import write_run_report
 from mtl_tf.experiments.progress import Progress, Rows
 from mtl_tf.experiments.published import published_beside
-from mtl_tf.experiments.report import write_run_report
 from mtl_tf.graph_errors import as_python_errors
 from mtl_tf.optional_packages import optional_import
 from mtl_tf.tasks import as_tasks, num_classes

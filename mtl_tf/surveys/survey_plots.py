@@ -70,7 +70,7 @@ def learning_plots(finished: Sequence[Outcome], tasks: Mapping[str, Task]) -> li
     colours, plots = method_colours_of(histories), []
     for name, task in tasks.items():
         info = task.metric_info[task.main_metric]
-        label = info.label or task.main_metric.replace("_", " ")
+        label = task.label_of(task.main_metric)
         scale = 100.0 if info.unit == "%" else 1.0
         unit = f", {info.unit}" if info.unit else ""
         for log, title, y_label, factor in (

@@ -80,7 +80,9 @@ def collect(outcomes: Sequence[Outcome]) -> list[Row]:
             continue
         results = [summary["results"] for summary in summaries.values()]
         tasks = [known[name] for name in results[0] if baselines and name in baselines[0]]
-        is_complete = len(tasks) == len(results[0])
+        is_complete = len(tasks) == len(results[0]) and all(
+            single[task.name][task.main_metric] for single in baselines for task in tasks
+        )  # a main metric of 0 has no relative change
         delta = delta_m_of_seeds(results, baselines, tasks) if is_complete else {}
         costs = _costs(summaries.values())
         rows.append(Row(architecture, balancing, results, list(summaries), costs, delta, known))
@@ -130,7 +132,7 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[
         values = [statistics.fmean(s) if s else None for s in seeds]
         texts = [_with_deviation(metric, s, known[task]) if s else "" for s in seeds]
         higher = known[task].higher_is_better
-        add(f"{task} {metric} {ARROWS[higher]}", values, texts, higher)
+        add(f"{task} {known[task].label_of(metric)} {ARROWS[higher]}", values, texts, higher)
     deltas = [row.delta.get("mean") for row in rows]
     add("Δm, % ↑", deltas, list(map(_delta_text, rows)), True)
     for cost, title in COSTS.items():
@@ -189,7 +191,7 @@ def as_csv(rows: Sequence[Row]) -> str:
         for seed, results in zip(row.seeds, row.results, strict=True):
             for task, metrics in results.items():
                 for metric, value in metrics.items():
-                    lines.append([*names, seed, task, metric, repr(value)])
+                    lines.append([*names, seed, task, metric, value])
         for cost, value in row.costs.items():
-            lines.append([*names, "", "all", cost, repr(value)])
+            lines.append([*names, "", "all", cost, value])
     return csv_table(["architecture", "balancing", "seed", "task", "metric", "value"], lines)

@@ -188,7 +188,7 @@ def test_survey_and_tune(tmp_path):
     ]
     assert cli.main([*survey, "--out", str(tmp_path / "survey")]) == 0
     table = (tmp_path / "survey" / "table.md").read_text()
-    assert "heat abs_error ↓" in table and "vehicle_parts miou ↑" in table
+    assert "heat mean absolute error ↓" in table and "vehicle_parts mean IoU ↑" in table
     assert "vehicle_parts" in (tmp_path / "survey" / "report.html").read_text()
     pytest.importorskip("optuna")
     tune = ["tune", *TINY[1:-1], "--epochs", "1", "--trials", "1", "--search", "loss_weights"]

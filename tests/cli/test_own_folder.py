@@ -121,7 +121,7 @@ def test_pack_survey_and_tune(cells, tmp_path):
         survey = ["survey", "--architectures", "shared_trunk", *data, "--tasks", "cells,distance"]
         assert cli.main([*survey, "--out", str(tmp_path / f"survey {name}")]) == 0
         table = (tmp_path / f"survey {name}" / "table.md").read_text()
-        assert "cells miou ↑" in table and "distance abs_error ↓" in table
+        assert "cells mean IoU ↑" in table and "distance mean absolute error ↓" in table
     pytest.importorskip("optuna")
     tune = ["tune", *data, "--tasks", "cells,distance", "--trials", "1", "--search", "loss_weights"]
     assert cli.main([*tune, "--out", str(tmp_path / "tune")]) == 0

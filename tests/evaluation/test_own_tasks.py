@@ -221,7 +221,7 @@ def test_report_of_own_tasks(states, baseline, tmp_path, data):
     assert "RMSE ↓" in table
     assert "hits ↑" in table
     assert json.loads((tmp_path / "results.json").read_text())["results"] == summary["results"]
-    assert page.count("data:image/webp") == 1 + 2 * len(MAPS)  # whole images have no picture
+    assert page.count("data:image/webp") == 2 + 3 * len(MAPS)  # whole images have no picture
 
 
 @pytest.mark.parametrize("task", MAPS)

@@ -15,9 +15,9 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf.evaluation import comparison
+from mtl_tf.evaluation.reporting import pages
 from mtl_tf.evaluation.reporting import plots as curves
 from mtl_tf.evaluation.reporting import run_report as report
-from mtl_tf.evaluation.reporting import pages
 from mtl_tf.evaluation.reporting.colours import class_colours
 from mtl_tf.experiments import make_config
 from mtl_tf.experiments.terminal import printable, printable_warnings, say
@@ -109,7 +109,7 @@ class Page(html.parser.HTMLParser):
 
     def assert_harmless(self) -> None:
         own = (pathlib.Path(pages.__file__).parent / "page" / "page.js").read_text()
-        assert self.tags.count("script") == 1 and f"<script>\n{own}</script>" in self.text
+        assert self.tags.count("script") == 1 and f"<script>\n{own.strip()}</script>" in self.text
         assert not {"iframe", "object", "link", "base", "form", "foreignobject"} & set(self.tags)
         for name, value in self.attributes:
             assert not name.startswith("on"), (name, value)
@@ -224,12 +224,14 @@ def test_names_in_a_comparison():
 @pytest.mark.parametrize("attack", NAMES)
 def test_names_in_plots(attack):
     name = NAMES[attack]
-    for uri in (
-        curves.curve({name: [1.0, 2.0], "b": [2.0, 3.0]}),
-        curves.bars({name: {name: 1.0}}, name),
-        curves.scatter({name: (1.0, 2.0)}, name, name),
+    for figure in (
+        curves.curve(name, {name: [1.0, 2.0], "b": [2.0, 3.0]}, name),
+        curves.bars(name, {name: {name: 1.0}}, name, {name: "#2f7fd6"}),
+        curves.scatter(name, {name: (1.0, 2.0)}, name, name, {name: "#2f7fd6"}),
     ):
-        assert uri.startswith("data:image/svg+xml;base64,")
+        page = Page(figure.svg)
+        assert set(page.tags) <= {"svg", "defs", "g", "path", "use", "text", "clippath", "rect"}
+        assert not any(attribute.startswith("on") for attribute, _ in page.attributes)
 
 
 @pytest.mark.parametrize("number", [1, 41, 300])

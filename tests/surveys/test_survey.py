@@ -281,7 +281,7 @@ def test_the_table_by_hand(tmp_path):
     survey(tmp_path, ROWS, [0, 1], BASE, tell=lambda line: None)
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert lines[0] == (
-        "| architecture | balancing | semseg miou ↑ | depth rmse ↓ | Δm, % ↑ | parameters, M | "
+        "| architecture | balancing | semseg mean IoU ↑ | depth RMSE ↓ | Δm, % ↑ | parameters, M | "
         "GMACs | step, ms | memory, MiB |"
     )
     assert lines[2].startswith(

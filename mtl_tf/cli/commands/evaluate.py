@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from mtl_tf.deployment import load_network
     from mtl_tf.experiments.config import read_config
     from mtl_tf.experiments.from_config import load_data
-    from mtl_tf.experiments.report import write_run_report
+    from mtl_tf.experiments.outputs.report import write_run_report
     from mtl_tf.experiments.run import evaluate
 
     config = read_config(options.run / "config.json")

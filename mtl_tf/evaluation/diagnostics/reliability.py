@@ -49,9 +49,9 @@ class Reliability:
         total = self._count.sum()
         bins = [
             {
-                "confidence": self._confidence[i] / self._count[i],
-                "accuracy": self._right[i] / self._count[i],
-                "share": self._count[i] / total,
+                "confidence": float(self._confidence[i] / self._count[i]),
+                "accuracy": float(self._right[i] / self._count[i]),
+                "share": float(self._count[i] / total),
             }
             for i in np.flatnonzero(self._count)
         ]

@@ -80,7 +80,7 @@ def _cases(
 ) -> list[dict[str, str]]:
     """Return image, target, prediction and error of the best, median and worst image."""
     threshold = diagnostic.get("thresholds", {}).get("best", {}).get("threshold", 0.5)
-    label = task.metric_info[task.main_metric].label or task.main_metric.replace("_", " ")
+    label = task.label_of(task.main_metric)
     drawn = []
     for place, picture in cases.items():
         raw, target = picture["outputs"][task.name], picture["targets"][task.name]

@@ -81,7 +81,8 @@ def finished(drawing: Canvas, title: str, alt: str) -> Figure:
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)  # would be no ids: each figure has the same ones
-    text = re.sub(r'(<svg [^>]*?)height="[^"]*"([^>]*?)width="[^"]*"', r"\1\2", text, count=1)
+    start, rest = text.split(">", 1)
+    text = re.sub(r' (width|height)="[^"]*"', "", start) + ">" + rest
     text = text.replace(_INK, "currentColor")
     width = round(_PIXELS_PER_INCH * drawing.get_size_inches()[0])
     label = f'<svg role="img" aria-label="{escape(alt)}" style="max-width:{width}px" '

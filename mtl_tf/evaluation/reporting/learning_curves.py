@@ -24,7 +24,7 @@ def metric_curves(history: History, tasks: Sequence[Task]) -> list[Figure]:
         values = _values(history, f"val_{task.name}_{task.main_metric}")
         if not values:
             continue
-        label = info.label or task.main_metric.replace("_", " ")
+        label = task.label_of(task.main_metric)
         lines = {"validation": [percent * value for value in values]}
         y_label = f"{label}, {info.unit}" if info.unit else label
         title = f"{task.name}: {label} of the validation images"

@@ -51,6 +51,7 @@ def method_colours_of(methods: Iterable[str]) -> dict[str, str]:
 
 def _assigned(names: Iterable[str], fixed: dict[str, str]) -> dict[str, str]:
     """Return fixed colours, and of other names the first free one from a checksum on."""
+    names = list(names)
     chosen = {name: fixed[name] for name in names if name in fixed}
     for name in names:
         if name in chosen:

@@ -42,7 +42,7 @@ def result_rows(
                 {
                     "task": name,
                     "metric": metric,
-                    "label": info.label or metric.replace("_", " "),
+                    "label": task.label_of(metric),
                     "direction": ARROWS[info.higher_is_better],
                     "ours": formatted(metric, value, task),
                     "baseline": formatted(metric, trivial, task),
@@ -72,9 +72,7 @@ def as_latex(rows: Sequence[Row]) -> str:
 def as_csv(rows: Sequence[Row]) -> str:
     """Return the values without rounding: fractions, metres, degrees."""
     header = ("task", "metric", "model", "trivial_baseline")
-    return csv_table(
-        header, ([r["task"], r["metric"], repr(r["value"]), repr(r["trivial"])] for r in rows)
-    )
+    return csv_table(header, ([r["task"], r["metric"], r["value"], r["trivial"]] for r in rows))
 
 
 def _cells(

@@ -30,7 +30,7 @@ def test_ranges_hold_a_tenth_of_the_pixels_and_their_errors(scale):
 def test_pixels_without_depth_do_not_count():
     ranges = DepthRanges()
     depth = np.array([[[0.0], [3.0], [3.0]]])
-    ranges.add(depth, depth + [[[9.0], [1.0], [7.0]]], np.array([[True, True, False]]))
+    ranges.add(depth, np.array([[[9.0], [4.0], [10.0]]]), np.array([[True, True, False]]))
     (row,) = ranges.result()["ranges"]
     assert (row["share"], row["mean_error"], row["rmse"]) == (1.0, 1.0, 1.0)
     assert DepthRanges().result() == {"ranges": []}

@@ -1,7 +1,7 @@
 """Results of runs as Markdown, for the docs.
 
-python -m mtl_tf.experiments.results_page RUN > docs/results/NAME.json    # what is stored
-python -m mtl_tf.experiments.results_page docs/results/NAME.json          # as Markdown
+python -m mtl_tf.experiments.outputs.results_page RUN > docs/results/NAME.json    # what is stored
+python -m mtl_tf.experiments.outputs.results_page docs/results/NAME.json          # as Markdown
 """
 
 import json
@@ -11,8 +11,8 @@ from typing import Any
 
 from mtl_tf.atomic_files import read_json, read_summary
 from mtl_tf.evaluation.reporting.tables import formatted, markdown_table
-from mtl_tf.experiments.card import command_of, metric_rows
 from mtl_tf.experiments.config import make_config
+from mtl_tf.experiments.outputs.card import command_of, metric_rows
 from mtl_tf.tasks import Task, as_tasks
 
 _STORED = ("results", "baseline", "kept", "history", "config", "environment")

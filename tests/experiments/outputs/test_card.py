@@ -7,7 +7,7 @@ import pytest
 
 from mtl_tf import experiments
 from mtl_tf.cli.options import add_config_options, config_from
-from mtl_tf.experiments.card import card_of_run, command_of
+from mtl_tf.experiments.outputs.card import card_of_run, command_of
 
 TASKS = {"semseg": 13, "depth": 1}
 

@@ -7,9 +7,9 @@ import pytest
 
 import mtl_tf as mtl
 from mtl_tf import experiments
-from mtl_tf.experiments.results_page import main, results_page, stored_results
+from mtl_tf.experiments.outputs.results_page import main, results_page, stored_results
 
-FOLDER = pathlib.Path(__file__).parents[2] / "docs" / "results"
+FOLDER = pathlib.Path(__file__).parents[3] / "docs" / "results"
 STORED = sorted(path for path in FOLDER.glob("*.json") if path.stem != "latency")  # runs
 
 
