@@ -1,8 +1,7 @@
-"""Every Python block of the documentation runs, page by page, on small data."""
+"""Every Python block of the documentation runs as pasted, page by page, on small data."""
 
 import pathlib
 import re
-import textwrap
 
 import pytest
 
@@ -25,49 +24,6 @@ SMALL = {
 }
 # Lines that fetch something from the network, which tests do not.
 FETCHES = ("mtl.backbones.load_pretrained", "keras_hub(")
-# What a page takes for granted.
-BEFORE = {
-    "architectures": """
-        import keras, mtl_tf as mtl
-        shape = (32, 64, 3)
-        data = mtl.data.RenderedRooms(tasks=("semseg", "depth"))
-        images = next(iter(data.train()))[0]
-        backbone = "resnet18"
-    """,
-    "balancing": """
-        import keras, mtl_tf as mtl, tensorflow as tf
-        tasks = {"depth": 1, "edges": 1}
-        model = mtl.architectures.SharedTrunk("resnet18", tasks, (96, 128, 3), head="conv")
-        trainer = mtl.MultiTaskTrainer(model, tasks)
-        optimizer = keras.optimizers.Adam()
-    """,
-    "data": """
-        import mtl_tf as mtl
-        nyud = mtl.data.RenderedRooms(tasks=("semseg", "depth"))
-        bsds_sod = mtl.data.RenderedRooms(tasks=("edges", "saliency"))
-        ccp = mtl.data.RenderedRooms(tasks=("human_parts",))
-    """,
-    "evaluation": """
-        import mtl_tf as mtl, numpy as np
-        data = mtl.data.RenderedRooms(tasks=("depth",))
-        model = mtl.architectures.SharedTrunk("resnet18", data.tasks, (96, 128, 3), head="conv")
-        images = [(np.eye(64), [np.eye(64, dtype=bool)], None)]
-    """,
-    "native_ops": """
-        import keras, mtl_tf as mtl, tensorflow as tf
-        image = keras.Input((32, 64, 3))
-        model = keras.Model(image, keras.layers.Conv2D(4, 3)(image))
-        batch = tf.random.normal((2, 32, 64, 3))
-        task_losses = [lambda m, b, k=k: tf.reduce_mean(m(b) ** k) for k in (2, 4)]
-        shared_variables, optimizer = model.trainable_variables, keras.optimizers.SGD()
-        x = tf.random.normal((1, 8, 8, 16))
-        features = [tf.random.normal((1, 8, 8, 256)) for _ in range(3)]
-    """,
-    "tasks": """
-        import mtl_tf as mtl
-        data = mtl.data.RenderedRooms(tasks=("semseg", "depth"))
-    """,
-}
 
 
 def small(code):
@@ -110,17 +66,17 @@ def test_blocks_run(page, with_files, monkeypatch):
 
     monkeypatch.setattr(mtl.architectures, "load_torch_checkpoint", lambda model, path: None)
     names = {"__name__": "__main__"}
-    exec(small(textwrap.dedent(BEFORE.get(page, ""))), names)
     for number, block in enumerate(PAGES[page]):
         exec(compile(small(block), f"{page}.md, block {number}", "exec"), names)
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in DOCS.glob("*.md"):
+    for page in DOCS.rglob("*.md"):
         for link in re.findall(r"\]\(((?!http)[^)#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 def test_every_page_is_in_the_menu():
     menu = (DOCS.parent / "mkdocs.yml").read_text()
-    assert all(page.name in menu for page in DOCS.glob("*.md"))
+    for page in DOCS.rglob("*.md"):
+        assert f" {page.relative_to(DOCS).as_posix()}\n" in menu, page

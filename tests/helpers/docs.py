@@ -10,5 +10,5 @@ _SPEC.loader.exec_module(generated)
 
 
 def page(name):
-    """Return the Markdown of a page with its markers replaced."""
+    """Return the Markdown of a page, by name or path, with its markers replaced."""
     return generated.expand((DOCS / name).read_text())
