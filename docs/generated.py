@@ -1,9 +1,13 @@
-"""What the pages take from the package: tables of methods, and the reference of public names.
+"""What the pages and the README take from the package and from stored results.
 
-A line `<!-- table: MODULE -->` becomes what `python -m MODULE` prints, a line
-`<!-- reference: MODULE -->` an entry for every public name of the module, and a line
-`<!-- results: NAME -->` or `<!-- latency: NAME -->` what `docs/results/NAME.json` holds. MkDocs
-calls `on_page_markdown` (`hooks` in `mkdocs.yml`).
+In a page, a line `<!-- table: MODULE -->` becomes what `python -m MODULE` prints, a line
+`<!-- reference: MODULE -->` an entry for every public name of the module, a line
+`<!-- results: NAME -->` or `<!-- latency: NAME -->` what `docs/results/NAME.json` holds, and a line
+`<!-- presets: NAME,NAME -->` a table of such runs. MkDocs calls `on_page_markdown` (`hooks` in
+`mkdocs.yml`).
+
+The README is read without MkDocs: `python docs/generated.py` writes its numbers between
+`<!-- generated: NAME -->` and `<!-- end -->`, and a test compares them with the stored ones.
 """
 
 import importlib
@@ -13,8 +17,15 @@ import re
 import types
 from typing import Any
 
-_MARKER = re.compile(r"^<!-- (table|reference|results|latency): ([\w.]+) -->$", re.MULTILINE)
+_MARKER = re.compile(
+    r"^<!-- (table|reference|results|latency|presets): ([\w.,]+) -->$", re.MULTILINE
+)
+_SPAN = re.compile(
+    r"(?<=^<!-- generated: )(\w+)( -->\n).*?(?=^<!-- end -->$)", re.MULTILINE | re.DOTALL
+)
 _RESULTS = pathlib.Path(__file__).with_name("results")
+_README = pathlib.Path(__file__).parent.parent / "README.md"
+_PRESETS = ("quick", "accurate", "realtime")
 
 
 def public_names(module: types.ModuleType) -> list[str]:
@@ -24,6 +35,18 @@ def public_names(module: types.ModuleType) -> list[str]:
     ]
     names = list(dict.fromkeys([*rows, *module.__all__]))
     return [name for name in names if not inspect.ismodule(getattr(module, name))]
+
+
+def presets(names: tuple[str, ...]) -> str:
+    """Return the main metrics of stored runs as a table; runs that are not stored are left out."""
+    page = importlib.import_module("mtl_tf.experiments.outputs.results_page")
+    return page.presets_table([path for n in names if (path := _RESULTS / f"{n}.json").exists()])
+
+
+def latency() -> str:
+    """Return the stored latencies of the preset `quick` as a table."""
+    table = importlib.import_module("mtl_tf.deployment.latency.table")
+    return table.runtimes_table(_RESULTS / "latency_quick.json")
 
 
 def expand(markdown: str) -> str:
@@ -36,15 +59,32 @@ def expand(markdown: str) -> str:
         if kind == "results":
             page = importlib.import_module("mtl_tf.experiments.outputs.results_page")
             return page.results_page(_RESULTS / f"{name}.json").rstrip()
+        if kind == "presets":
+            return presets(tuple(name.split(","))).rstrip()
         if kind == "latency":
             table = importlib.import_module("mtl_tf.deployment.latency.table")
-            return table.latency_table(_RESULTS / f"{name}.json").rstrip()
+            show = table.runtimes_table if name == "latency_quick" else table.latency_table
+            return show(_RESULTS / f"{name}.json").rstrip()
         module = importlib.import_module(name)
         return "\n\n".join(f"::: {name}.{public}" for public in public_names(module))
 
     return _MARKER.sub(replaced, markdown)
 
 
+def readme(text: str) -> str:
+    """Return the README with the stored numbers between its marks."""
+
+    def replaced(mark: re.Match[str]) -> str:
+        content = {"presets": lambda: presets(_PRESETS), "latency": latency}[mark[1]]()
+        return f"{mark[1]}{mark[2]}{content.rstrip()}\n"
+
+    return _SPAN.sub(replaced, text)
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Expand a page, as an event of MkDocs."""
     return expand(markdown)
+
+
+if __name__ == "__main__":
+    _README.write_text(readme(_README.read_text("utf-8")), "utf-8")

@@ -1,4 +1,4 @@
-"""Table of the latencies of many networks, stored as JSON and shown as Markdown."""
+"""Tables of stored latencies as Markdown: of many networks, or of one in every runtime."""
 
 import json
 import math
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _HEADINGS = {"tf.function": "`tf.function`", "onnx": "ONNX Runtime", "litert": "LiteRT"}
+_ALL_HEADINGS = {"keras": "Keras, without a graph", **_HEADINGS, "xla": "XLA"}
 
 
 def latency_table(path: pathlib.Path) -> str:
@@ -34,6 +35,32 @@ def latency_table(path: pathlib.Path) -> str:
         ]
         lines.append(f"| `{architecture}` | {' | '.join(cells)} |")
     return f"{stored['machine']}\n\n" + "\n".join(lines)
+
+
+def runtimes_table(path: pathlib.Path) -> str:
+    """Return the stored latencies of one network as a Markdown table: a row for each runtime.
+
+    Args:
+        path: of a JSON file: `caption` (a sentence), and `latencies`, a list of `Latency` as
+            dictionaries, as `mtl-tf benchmark --json` prints them.
+
+    Raises:
+        KeyError: if the file lacks an entry.
+    """
+    stored = json.loads(path.read_text("utf-8"))
+    latencies = [latency for latency in stored["latencies"] if not latency["error"]]
+    columns = sorted({(latency["threads"], latency["batch"]) for latency in latencies})
+    heads = [
+        f"{threads} thread{'s' * (threads > 1)}, {batch} image{'s' * (batch > 1)}"
+        for threads, batch in columns
+    ]
+    lines = [f"| ms | {' | '.join(heads)} |", f"|---|{'---:|' * len(columns)}"]
+    medians = {(x["runtime"], x["threads"], x["batch"]): x["median_ms"] for x in latencies}
+    for runtime in dict.fromkeys(latency["runtime"] for latency in latencies):
+        values = [medians.get((runtime, *column)) for column in columns]
+        cells = ["–" if value is None else f"{value:.0f}" for value in values]
+        lines.append(f"| {_ALL_HEADINGS.get(runtime, runtime)} | {' | '.join(cells)} |")
+    return f"{stored['caption']}\n\n" + "\n".join(lines)
 
 
 def _cells(latencies: Iterable[Mapping[str, Any]], runtimes: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ python -m mtl_tf.experiments.outputs.results_page docs/results/NAME.json        
 import json
 import pathlib
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from mtl_tf.atomic_files import read_json, read_summary
@@ -14,6 +15,7 @@ from mtl_tf.evaluation.reporting.tables import formatted, markdown_table
 from mtl_tf.experiments.config import make_config
 from mtl_tf.experiments.outputs.card import command_of, metric_rows
 from mtl_tf.tasks import Task, as_tasks
+from mtl_tf.typing import Results
 
 _STORED = ("results", "baseline", "kept", "history", "config", "environment")
 _PER_EPOCH = ("epoch_s", "step_ms")
@@ -65,6 +67,42 @@ def results_page(path: pathlib.Path) -> str:
         _epochs(stored["history"], tasks),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def presets_table(paths: Iterable[pathlib.Path]) -> str:
+    """Return stored runs as a Markdown table: size, time, and the main metric of each task.
+
+    Args:
+        paths: of files with `stored_results` of runs with the same tasks.
+    """
+    header: list[str] = []
+    rows: list[list[str]] = []
+    baseline: list[str] = []
+    for path in paths:
+        stored = read_json(path, "the stored results of a run")
+        environment, results = stored["environment"], stored["results"]
+        tasks = as_tasks(list(results))
+        header = [
+            "preset",
+            "parameters",
+            "training",
+            *(f"{task.name} {task.label_of(task.main_metric)}" for task in tasks),
+        ]
+        if not rows:
+            baseline = _main_metrics(tasks, stored["baseline"])
+        rows.append(
+            [
+                f"`{path.stem}`",
+                f"{environment['parameters'] / 1e6:.1f} M",
+                f"{environment['training_s'] / 60:.0f} minutes",
+                *_main_metrics(tasks, results),
+            ]
+        )
+    return markdown_table(header, [*rows, ["trivial baseline", "", "", *baseline]], 1)
+
+
+def _main_metrics(tasks: Iterable[Task], results: Results) -> list[str]:
+    return [formatted(t.main_metric, results[t.name][t.main_metric], t) for t in tasks]
 
 
 def _epochs(history: list[dict[str, float]], tasks: tuple[Task, ...]) -> str:
