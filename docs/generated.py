@@ -12,6 +12,7 @@ The README is read without MkDocs: `python docs/generated.py` writes its numbers
 
 import importlib
 import inspect
+import json
 import pathlib
 import re
 import types
@@ -23,6 +24,7 @@ _MARKER = re.compile(
 _SPAN = re.compile(
     r"(?<=^<!-- generated: )(\w+)( -->\n).*?(?=^<!-- end -->$)", re.MULTILINE | re.DOTALL
 )
+_PAPERS = pathlib.Path(__file__).with_name("papers.json")
 _RESULTS = pathlib.Path(__file__).with_name("results")
 _README = pathlib.Path(__file__).parent.parent / "README.md"
 _PRESETS = ("quick", "accurate", "realtime")
@@ -49,13 +51,20 @@ def latency() -> str:
     return table.runtimes_table(_RESULTS / "latency_quick.json")
 
 
+def linked(markdown: str) -> str:
+    """Return a table of methods with links to their papers on arXiv, where they are there."""
+    for paper, number in json.loads(_PAPERS.read_text("utf-8")).items():
+        markdown = markdown.replace(paper, f"[{paper}](https://arxiv.org/abs/{number})")
+    return markdown
+
+
 def expand(markdown: str) -> str:
     """Return a page with its markers replaced."""
 
     def replaced(marker: re.Match[str]) -> str:
         kind, name = marker.groups()
         if kind == "table":
-            return importlib.import_module(f"{name}.__main__").markdown().rstrip()
+            return linked(importlib.import_module(f"{name}.__main__").markdown().rstrip())
         if kind == "results":
             page = importlib.import_module("mtl_tf.experiments.outputs.results_page")
             return page.results_page(_RESULTS / f"{name}.json").rstrip()

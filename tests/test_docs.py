@@ -1,5 +1,6 @@
 """Every Python block of the documentation runs as pasted, page by page, on small data."""
 
+import json
 import pathlib
 import re
 
@@ -80,3 +81,13 @@ def test_every_page_is_in_the_menu():
     menu = (DOCS.parent / "mkdocs.yml").read_text()
     for page in DOCS.rglob("*.md"):
         assert f" {page.relative_to(DOCS).as_posix()}\n" in menu, page
+
+
+def test_every_paper_is_of_a_method():
+    import mtl_tf as mtl
+
+    tables = mtl.balancing.TABLE, mtl.architectures.TABLE
+    cited = {f"{row.paper} {row.year}" for table in tables for row in table.values()}
+    papers = json.loads((DOCS / "papers.json").read_text())
+    assert set(papers) <= cited and len(set(papers.values())) == len(papers)
+    assert len(cited - set(papers)) <= 6  # not on arXiv

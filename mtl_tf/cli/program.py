@@ -21,6 +21,7 @@ from mtl_tf.cli.commands import (
     survey,
     train,
     tune,
+    view,
 )
 from mtl_tf.cli.parser import Parser
 from mtl_tf.cli.tensorflow_log import import_library
@@ -35,6 +36,7 @@ COMMANDS = (
     tune,
     evaluate,
     compare,
+    view,
     predict,
     export,
     benchmark,

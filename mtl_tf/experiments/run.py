@@ -22,6 +22,7 @@ from mtl_tf.experiments.from_config import (
     predicted_tasks,
 )
 from mtl_tf.experiments.outputs.card import card_of_run, command_of
+from mtl_tf.experiments.outputs.epoch_pictures import EpochPictures
 from mtl_tf.experiments.outputs.report import write_run_report
 from mtl_tf.experiments.progress import Progress, Rows
 from mtl_tf.experiments.published import published_beside
@@ -98,8 +99,8 @@ def run(
     """Train, evaluate and report.
 
     Writes `config.json`, `backup/`, `best/`, `model.keras`, `classes.json`, `results.json`,
-    `images.npz`, `diagnostics.json`, `results.csv`, `results.tex`, `report.md`, `report.html` and
-    `MODEL_CARD.md`; each file appears whole or not at
+    `images.npz`, `diagnostics.json`, `results.csv`, `results.tex`, `report.md`, `report.html`,
+    `MODEL_CARD.md` and `epochs/`, pictures of each epoch; each file appears whole or not at
     all. The folder is a preset: see `mtl_tf.from_preset`.
 
     Args:
@@ -238,8 +239,10 @@ def _fit(
 ) -> list[dict[str, float]]:
     """Train and return the logs of all epochs, with those of the backup."""
     config, folder, trainer = prepared.config, prepared.folder, prepared.trainer
+    dataset = prepared.dataset
     backup = training.Backup(folder / "backup", every_minutes=_BACKUP_MINUTES)
-    callbacks = [best, backup, keras.callbacks.TerminateOnNaN()]
+    pictures = EpochPictures(folder, dataset)
+    callbacks = [best, backup, keras.callbacks.TerminateOnNaN(), pictures]
     if isinstance(trainer.network, architectures.LearnedBranching):
         callbacks.append(training.AnnealBranching(config.epochs))
     if config.freeze_epochs:  # before the backup, which restores the logs of an epoch
@@ -251,8 +254,8 @@ def _fit(
     with training.stop_on_signals(backup) as stop:
         try:
             trainer.fit(
-                prepared.dataset.train(),
-                validation_data=prepared.dataset.val(),
+                dataset.train(),
+                validation_data=dataset.val(),
                 epochs=config.epochs,
                 initial_epoch=backup.epoch,
                 callbacks=[*callbacks, rows, stop],

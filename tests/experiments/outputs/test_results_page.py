@@ -10,7 +10,9 @@ from mtl_tf import experiments
 from mtl_tf.experiments.outputs.results_page import main, results_page, stored_results
 
 FOLDER = pathlib.Path(__file__).parents[3] / "docs" / "results"
-STORED = sorted(path for path in FOLDER.glob("*.json") if not path.stem.startswith("latency"))  # runs
+STORED = sorted(
+    path for path in FOLDER.glob("*.json") if not path.stem.startswith("latency")
+)  # runs
 
 
 @pytest.fixture(scope="module")

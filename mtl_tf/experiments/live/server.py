@@ -1,0 +1,79 @@
+"""A small server of the live view, for this machine only."""
+
+import functools
+import http.server
+import pathlib
+import urllib.parse
+
+from mtl_tf.experiments.live.page import content, page
+from mtl_tf.experiments.live.runs import read_runs
+from mtl_tf.experiments.outputs.epoch_pictures import FOLDER
+
+HOST = "127.0.0.1"
+
+_TYPES = {".html": "text/html; charset=utf-8", ".webp": "image/webp"}
+
+
+def make_server(root: pathlib.Path, port: int = 0) -> http.server.ThreadingHTTPServer:
+    """Return a server of the runs below a folder; it answers in `serve_forever`.
+
+    It listens on 127.0.0.1 and reads: reports and pictures of runs, no other file.
+
+    Args:
+        root: folder of the runs.
+        port: 0 for a free one.
+
+    Raises:
+        ValueError: if there is no such folder, or the port is in use.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root} is no folder: give the folder of your runs, such as runs")
+    try:
+        return http.server.ThreadingHTTPServer((HOST, port), functools.partial(_Handler, root=root))
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"Port {port} cannot be used: {error}. Choose another --port") from error
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Answers GET: `/`, `/content?run=NAME&run=NAME`, and files of runs below `/runs/`."""
+
+    def __init__(self, *arguments: object, root: pathlib.Path) -> None:
+        self._root = root
+        super().__init__(*arguments)  # type: ignore[arg-type]  # answers the request
+
+    def do_GET(self) -> None:
+        """Answer a request."""
+        url = urllib.parse.urlsplit(self.path)
+        if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
+            self.send_error(403, "ask 127.0.0.1")  # a page of another site may ask in its name
+        elif url.path == "/":
+            self._answer(page(self._root).encode(), _TYPES[".html"])
+        elif url.path == "/content":
+            names = urllib.parse.parse_qs(url.query).get("run", [])
+            self._answer(content(self._root, names).encode(), _TYPES[".html"])
+        else:
+            path = self._file(urllib.parse.unquote(url.path))
+            if path is None:
+                self.send_error(404)
+            else:
+                self._answer(path.read_bytes(), _TYPES[path.suffix])
+
+    def _file(self, path: str) -> pathlib.Path | None:
+        """Return a report or a picture of a run; nothing else is served."""
+        for run in read_runs(self._root):
+            inside = path.removeprefix(f"/runs/{run.name}/")
+            allowed = ["report.html", *(f"{FOLDER}/{name}" for name in run.pictures)]
+            if inside in allowed and (run.folder / inside).is_file():
+                return run.folder / inside
+        return None
+
+    def _answer(self, body: bytes, content_type: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print no line for each request."""
