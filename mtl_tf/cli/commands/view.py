@@ -23,11 +23,10 @@ def run(options: argparse.Namespace) -> int:
     """Serve the runs until Ctrl-C."""
     import webbrowser
 
-    from mtl_tf.experiments.live.server import make_server
+    from mtl_tf.experiments.live.server import address_of, make_server
 
     with make_server(options.runs, options.port) as server:
-        host, port = server.server_address[:2]
-        address = f"http://{host!s}:{port}/"
+        address = address_of(server)
         say(f"{options.runs} at {address} (Ctrl-C ends it)")
         if options.open:
             webbrowser.open(address)

@@ -1,9 +1,12 @@
 """A small server of the live view, for this machine only."""
 
+import contextlib
 import functools
 import http.server
 import pathlib
+import threading
 import urllib.parse
+from collections.abc import Iterator
 
 from mtl_tf.experiments.live.page import content, page
 from mtl_tf.experiments.live.runs import read_runs
@@ -32,6 +35,28 @@ def make_server(root: pathlib.Path, port: int = 0) -> http.server.ThreadingHTTPS
         return http.server.ThreadingHTTPServer((HOST, port), functools.partial(_Handler, root=root))
     except (OSError, OverflowError) as error:
         raise ValueError(f"Port {port} cannot be used: {error}. Choose another --port") from error
+
+
+@contextlib.contextmanager
+def serving(root: pathlib.Path, port: int = 0) -> Iterator[str]:
+    """Serve the runs below a folder in the background; yield the address of the page.
+
+    Args:
+        root: as for `make_server`.
+        port: as for `make_server`.
+    """
+    with make_server(root, port) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield address_of(server)
+        finally:
+            server.shutdown()
+
+
+def address_of(server: http.server.HTTPServer) -> str:
+    """Return the address of the page, such as `http://127.0.0.1:8642/`."""
+    host, port = server.server_address[:2]
+    return f"http://{host!s}:{port}/"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -4,6 +4,8 @@ import http.client
 import json
 import re
 import threading
+import urllib.error
+import urllib.request
 
 import pytest
 from PIL import Image
@@ -110,3 +112,22 @@ def test_a_missing_folder_and_a_bad_port_are_named(tmp_path, capsys):
     assert "is no folder" in capsys.readouterr().err
     assert cli.main(["view", str(tmp_path), "--port", "99999"]) == 2
     assert "--port" in capsys.readouterr().err
+
+
+def test_train_opens_the_page_of_its_folder(tmp_path, monkeypatch):
+    pages = []
+
+    def look(address):
+        with urllib.request.urlopen(address) as answer:
+            pages.append((address, answer.read().decode()))
+
+    monkeypatch.setattr("webbrowser.open", look)
+    monkeypatch.setattr(
+        "mtl_tf.experiments.run.run", lambda *_, **__: (_ for _ in ()).throw(ValueError("enough"))
+    )
+    out = tmp_path / "runs" / "one"
+    assert cli.main(["train", "--preset", "demo", "--out", str(out), "--open"]) == 2
+    ((address, text),) = pages
+    assert address.startswith("http://127.0.0.1:") and "Runs in runs" in text
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address)  # it ends with the run
