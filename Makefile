@@ -67,6 +67,7 @@ endif
 
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html"
 
 clean:
 	rm -rf $(VENV) build dist site runs *.egg-info mtl_tf/ops/*.so
@@ -110,6 +111,7 @@ $(VENV)/.installed-peers: $(VENV)/.installed-dev
 	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,dev,peers]"
 	touch $@
 
-$(VENV)/.installed-docs: $(VENV)/.installed
+# The pages need no compiled ops.
+$(VENV)/.installed-docs: $(VENV)/.tools
 	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,docs]"
 	touch $@

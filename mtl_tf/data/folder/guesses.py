@@ -109,7 +109,7 @@ def _of_ids(name: str, values: np.ndarray, questions: list[str]) -> dict[str, An
         return {"encoding": "values"}
     questions.append(f"{name}: class ids up to {ids[-1]}; name the classes")
     is_sparse = ids[-1] >= 2 * len(ids) + _FEW
-    names = {int(i): f"class {i}" for i in (ids if is_sparse else range(int(ids[-1]) + 1))}
+    names = {int(i): f"class_{i}" for i in (ids if is_sparse else range(int(ids[-1]) + 1))}
     classes: Any = names if is_sparse else list(names.values())
     entry = {"encoding": "class ids", "classes": classes}
     return entry | ({"ignore": ignored} if ignored else {})
@@ -133,5 +133,5 @@ def _of_colours(
     questions.append(f"{name}: {len(colours)} colours; name the classes")
     return {
         "encoding": "class colours",
-        "classes": {f"class {i}": list(colour) for i, colour in enumerate(sorted(colours))},
+        "classes": {f"class_{i}": list(colour) for i, colour in enumerate(sorted(colours))},
     }

@@ -112,7 +112,7 @@ def test_sparse_ids_and_soft_masks(tmp_path):
         picture(tmp_path, f"objects/{i}.png", ids)
         picture(tmp_path, f"mask/{i}.jpg", (ids > 0).astype(np.uint8) * 255)
     values, _ = found(tmp_path)
-    assert values["tasks"]["objects"]["classes"] == {0: "class 0", 26: "class 26", 33: "class 33"}
+    assert values["tasks"]["objects"]["classes"] == {0: "class_0", 26: "class_26", 33: "class_33"}
     assert values["tasks"]["semseg"] == {
         "files": "mask/*.jpg", "encoding": "binary", "threshold": 128
     }  # fmt: skip
@@ -144,7 +144,7 @@ def test_normals_and_colours(tmp_path):
     values, questions = found(tmp_path)
     assert values["tasks"]["normals"]["encoding"] == "rgb normals"
     assert values["tasks"]["painted"]["classes"] == {
-        "class 0": [0, 0, 128], "class 1": [255, 0, 0]
+        "class_0": [0, 0, 128], "class_1": [255, 0, 0]
     }  # fmt: skip
     assert any("axes" in q for q in questions)
     Folder(tmp_path, description=values).load("1")
