@@ -8,6 +8,7 @@ random: they do not change the latency.
 
 import argparse
 import dataclasses
+import inspect
 import json
 import pathlib
 import platform
@@ -26,14 +27,18 @@ OPTIONS = {"runtimes": ["tf.function", "onnx", "litert"], "threads": [2], "batch
 
 
 def built(architecture: str, backbone: str) -> keras.Model:
-    """Return a network for all tasks; of `single_task` one for each of them, side by side."""
+    """Return a network: `single_task` is one for each task, `jtrl` takes the first two tasks."""
     cls = mtl.architectures.TABLE[architecture].cls
     if architecture != "single_task":
-        return cls(backbone, TASKS, SHAPE, head="conv")
+        tasks = {t: TASKS[t] for t in list(TASKS)[:2]} if architecture == "jtrl" else TASKS
+        head = {"head": "conv"} if "head" in inspect.signature(cls).parameters else {}
+        return cls(backbone, tasks, SHAPE, output_stride=32, **head)
     image = keras.Input(SHAPE)
     outputs = {}
     for task, channels in TASKS.items():
-        outputs |= cls(backbone, {task: channels}, SHAPE, head="conv", name=task)(image)
+        outputs |= cls(backbone, {task: channels}, SHAPE, head="conv", output_stride=32, name=task)(
+            image
+        )
     return keras.Model(image, outputs)
 
 

@@ -26,6 +26,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         options.setdefault("formatter_class", _Formatter)
+        options.setdefault("allow_abbrev", False)  # --epoch is no --epochs
         super().__init__(*arguments, **options)
         self._waiting: list[Callable[[Parser], object]] = []
 

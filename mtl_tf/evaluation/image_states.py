@@ -73,15 +73,25 @@ class ImageStates:
             }
             for i, row in enumerate(rows):
                 of_tasks = {t: {name: x[i] for name, x in of.items()} for t, of in totals.items()}
-                results = {
-                    task: {name: float(value) for name, value in values.items()}
-                    for task, values in metrics_of(of_tasks).items()
-                }
+                results = _as_floats(metrics_of(of_tasks))
                 for task, sums in self.sums.items():
                     if EDGE_COUNTS in sums:
-                        scores = edge_scores(sums[EDGE_COUNTS], row)
-                        results[task] |= {name: scores[name] for name in ("ods_f", "ois_f", "ap")}
+                        results[task] |= _edge_results(sums[EDGE_COUNTS], row)
                 yield results
+
+    def of_each_image(self) -> Iterator[dict[str, dict[str, float]]]:
+        """Yield the metrics of each image alone: `{task: {metric: value}}`."""
+        metrics_of = _metrics_of_sums(self.tasks, is_compiled=len(self) > 1)
+        for i in range(len(self)):
+            of_tasks = {
+                task: {n: np.asarray(x[i], np.float64) for n, x in sums.items() if n != EDGE_COUNTS}
+                for task, sums in self.sums.items()
+            }
+            results = _as_floats(metrics_of(of_tasks))
+            for task, sums in self.sums.items():
+                if EDGE_COUNTS in sums:
+                    results[task] |= _edge_results(sums[EDGE_COUNTS][i : i + 1], np.ones(1))
+            yield results
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one `.npz` file, atomically.
@@ -151,6 +161,16 @@ def _check(states: ImageStates) -> None:
                 f"task {name!r} must have sums of shapes {shapes} for each of {len(states)} "
                 f"images. Received: {received}"
             )
+
+
+def _as_floats(results: Mapping[str, Mapping[str, tf.Tensor]]) -> dict[str, dict[str, float]]:
+    return {task: {n: float(v) for n, v in values.items()} for task, values in results.items()}
+
+
+def _edge_results(counts: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Return the results of the boundary benchmark from the counts `[N, 99, 4]` of N images."""
+    scores = edge_scores(counts, weights)
+    return {name: scores[name] for name in ("ods_f", "ois_f", "ap")}
 
 
 def _metrics_of_sums(

@@ -133,10 +133,11 @@ def run(
             )
         with progress.stage("Writing the report"):
             summary = collect(prepared, trained, evaluated.results)
+            write_atomically(prepared.folder / "results.json", json.dumps(summary, indent=2))
+            _write_card(prepared, trained.network, summary)
             write_run_report(
                 prepared.folder, trained.network, prepared.dataset, summary, evaluated.diagnostics
             )
-            _write_card(prepared, trained.network, summary)
     return summary
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import pathlib
+import time
 from collections.abc import Iterator
+from typing import IO
 
 from mtl_tf.atomic_files import open_no_link, write_atomically
 from mtl_tf.experiments.config import Config, read_config
@@ -51,7 +53,7 @@ def lock_folder(folder: pathlib.Path, config: Config, fingerprint: str) -> Itera
         with _named_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(open(folder / ".lock", "w", opener=open_no_link))
-            if not try_lock(file):
+            if not _locked(file):
                 raise ValueError(f"Another process is running in {folder}: wait for it")
             stored = folder / "data.txt"
             if stored.exists() and stored.read_text() != fingerprint:
@@ -62,6 +64,15 @@ def lock_folder(folder: pathlib.Path, config: Config, fingerprint: str) -> Itera
             write_atomically(folder / "config.json", config.to_json())
             write_atomically(stored, fingerprint)
         yield
+
+
+def _locked(file: IO[str]) -> bool:
+    """Lock a file; wait a second for one who only looks, see `is_locked`."""
+    for _ in range(10):
+        if try_lock(file):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def is_locked(folder: pathlib.Path) -> bool:

@@ -29,6 +29,17 @@ def angle_deg(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.atan2(cross, dot) * (180.0 / 3.141592653589793)
 
 
+def angular_error_deg(predicted: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Return the angles `[...]` of predictions `[..., 3]`; one without direction is 90° off.
+
+    Args:
+        predicted: vectors of any length.
+        target: vectors of any length.
+    """
+    has_direction = tf.reduce_any(predicted != 0, axis=-1)
+    return tf.where(has_direction, angle_deg(predicted, target), 90.0)
+
+
 @keras.saving.register_keras_serializable(package="mtl_tf")
 class NormalsMetrics(DenseMetric):
     """Angles between predicted and target normals, in degrees.
@@ -83,8 +94,7 @@ class NormalsMetrics(DenseMetric):
         """Add a batch to the sums and the histogram."""
         target = tf.cast(y_true, tf.float32)
         valid &= tf.reduce_any(target != 0, axis=-1)
-        has_direction = tf.reduce_any(y_pred != 0, axis=-1)
-        angle = tf.where(has_direction, angle_deg(y_pred, target), 90.0)
+        angle = angular_error_deg(y_pred, target)
         bins = tf.where(valid, tf.cast(angle / _BIN_DEG, tf.int32), -1)
         counts = tf.math.unsorted_segment_sum(tf.ones_like(bins), bins, num_segments=_NUM_BINS)
         self.histogram.assign_add(tf.cast(counts, tf.float64))

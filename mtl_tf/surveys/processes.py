@@ -111,6 +111,7 @@ def run_cells(
     total, seconds = len(waiting), []
     log(f"{len(cells)} cells, {len(cells) - total} of them finished before")
     running: list[_Running] = []
+    is_news = False
     try:
         while waiting or running:
             ready = [c for c in waiting if all(k in outcomes for k in c.baselines if k in keys)]
@@ -124,6 +125,9 @@ def run_cells(
                     continue
                 running.append(_start(cell, out, [*baselines, *finished]))
                 log(f"started: {running[-1].cell.name}")
+            if is_news and (waiting or running):
+                ended([outcomes[cell.key] for cell in cells if cell.key in outcomes])
+            is_news = False
             time.sleep(_POLL_S)
             for run in list(running):
                 problem = _state(run, time_limit_s, memory_limit_mib)
@@ -141,8 +145,7 @@ def run_cells(
                 )
                 if problem:
                     log(problem)
-                if left:
-                    ended([outcomes[cell.key] for cell in cells if cell.key in outcomes])
+                is_news = True
     finally:
         for run in running:
             _stop(run)

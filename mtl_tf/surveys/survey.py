@@ -64,10 +64,14 @@ def survey(
     write_atomically(folder / "survey.json", json.dumps(listed, indent=2))
 
     def write_partial(ended: list[Outcome]) -> None:
-        partial = tables.collect(ended)
-        if partial:
-            left = len(cells) - len(ended)
-            write_survey_report(folder / "report.html", ended, partial, left)
+        (folder / "table.csv").unlink(missing_ok=True)  # the report is no longer complete
+        try:
+            partial = tables.collect(ended)
+            if partial:
+                left = len(cells) - len(ended)
+                write_survey_report(folder / "report.html", ended, partial, left)
+        except Exception as error:  # must not end the cells that are running
+            tell(f"report.html was not written, the cells go on: {error!r}")
 
     outcomes = run_cells(
         cells, folder, workers, time_limit_s, memory_limit_mib, tell, ended=write_partial

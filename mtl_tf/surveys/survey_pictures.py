@@ -40,11 +40,15 @@ def survey_pictures(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
     pictures: list[dict[str, Any]] = []
     for example in examples:
         targets, masks = example["targets"], example["masks"]
-        of_targets = {task: maps.target(task, targets[task], masks[task]) for task in targets}
+        of_targets = {
+            task: maps.target(task, target, masks[task])
+            for task, target in targets.items()
+            if target.ndim == 3  # whole images have no map
+        }
         pictures.append(
             {
                 "image": embedded(example["image"]),
-                "tasks": list(dataset.tasks),
+                "tasks": list(of_targets),
                 "lines": [{"name": "target", "maps": of_targets}],
             }
         )
@@ -57,7 +61,7 @@ def survey_pictures(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
             model = load_network(outcome.folder / "model.keras")
             for i, (image, _, _) in enumerate(batches):
                 outputs = model(image, training=False)
-                for task in outputs.keys() & dataset.tasks.keys():
+                for task in outputs.keys() & pictures[i]["lines"][0]["maps"].keys():
                     predictions[i][task] = maps.prediction(task, outputs[task][0])
         for picture, of_network in zip(pictures, predictions, strict=True):
             if of_network:

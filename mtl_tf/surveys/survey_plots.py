@@ -9,6 +9,7 @@ import numpy as np
 
 from mtl_tf.atomic_files import read_summary
 from mtl_tf.evaluation.reporting.figures import Figure
+from mtl_tf.evaluation.reporting.learning_curves import curves_of_runs
 from mtl_tf.evaluation.reporting.palette import method_colours_of, task_colours_of
 from mtl_tf.evaluation.reporting.plots import bars, curve, scatter
 from mtl_tf.metrics import task_deltas
@@ -67,25 +68,7 @@ def learning_plots(finished: Sequence[Outcome], tasks: Mapping[str, Task]) -> li
         ", ".join(outcome.cell.row): read_summary(outcome.folder).get("history", [])
         for outcome in first_of_rows(finished)
     }
-    colours, plots = method_colours_of(histories), []
-    for name, task in tasks.items():
-        info = task.metric_info[task.main_metric]
-        label = task.label_of(task.main_metric)
-        scale = 100.0 if info.unit == "%" else 1.0
-        unit = f", {info.unit}" if info.unit else ""
-        for log, title, y_label, factor in (
-            (f"val_{name}_{task.main_metric}", f"{label} of the validation images", label + unit,
-             scale),
-            (f"{name}_loss", "training loss", "loss", 1.0),
-        ):  # fmt: skip
-            lines = {
-                row: [factor * epoch[log] for epoch in history]
-                for row, history in histories.items()
-                if history and all(log in epoch for epoch in history)
-            }
-            if lines:
-                plots.append(curve(f"{name}: {title}", lines, y_label, colours))
-    return plots
+    return curves_of_runs(histories, list(tasks.values()), method_colours_of(histories))
 
 
 def balancing_plots(finished: Sequence[Outcome]) -> list[Figure]:

@@ -119,9 +119,9 @@ def _published(finished: Sequence[Outcome], rows: Sequence[tables.Row]) -> dict[
 
 def _pair(task: str, results: Sequence[Results], published: dict[str, float]) -> tuple[str, str]:
     """Format a task's mean result and the published one, if both have the published metric."""
-    metric = PUBLISHED_METRICS[task]
     if task not in published:
         return "", ""
+    metric = PUBLISHED_METRICS[task]
     known = [seed[task][metric] for seed in results if metric in seed.get(task, ())]
     ours = formatted(metric, statistics.fmean(known), task) if known else ""
     return ours, formatted(metric, published[task], task)
@@ -133,12 +133,15 @@ def _comparisons(finished: Sequence[Outcome]) -> list[dict[str, Any]]:
     comparisons = []
     for outcome in others:
         a, b = (evaluation.ImageStates.load(o.folder) for o in (outcome, first))
-        comparisons.append(
+        differences = evaluation.compare(a, b, _NUM_RESAMPLES)
+        comparisons += [
             {
                 "row": ", ".join(outcome.cell.row),
                 "against": ", ".join(first.cell.row),
                 "images": len(a),
-                "delta": evaluation.compare(a, b, _NUM_RESAMPLES)[-1],
+                "delta": delta,
             }
-        )
+            for delta in differences
+            if delta.metric == "delta_m"  # undefined where a metric is 0
+        ]
     return comparisons

@@ -118,12 +118,15 @@ def cells_of(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[set[
     columns: list[list[str]] = [[r.architecture for r in rows], [r.balancing for r in rows]]
     best: list[set[int]] = [set(), set()]
 
-    def add(title: str, values: Sequence[float | None], texts: list[str], higher: bool) -> None:
+    def add(
+        title: str, values: Sequence[float | None], texts: list[str], higher: bool | None
+    ) -> None:
         header.append(title)
         columns.append(texts)
         known = {i: value for i, value in enumerate(values) if value is not None}
         top = (max if higher else min)(known.values(), default=None)
-        best.append({i for i, value in known.items() if value == top})
+        is_ranked = higher is not None
+        best.append({i for i, value in known.items() if is_ranked and value == top})
 
     known = {name: task for row in rows for name, task in row.tasks.items()}
     for task in tasks:

@@ -35,6 +35,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Evaluate the model of a run again and print the results."""
     from mtl_tf.deployment import load_network
+    from mtl_tf.experiments import run_folder
     from mtl_tf.experiments.config import read_config
     from mtl_tf.experiments.from_config import load_data
     from mtl_tf.experiments.outputs.report import write_run_report
@@ -43,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     config = read_config(options.run / "config.json")
     if options.root is not None:
         config = config.model_copy(update={"root": options.root})
+    if run_folder.is_locked(options.run):
+        raise ValueError(f"Another process is running in {options.run}: wait for it")
     dataset = load_data(config)
     path = options.run / "model.keras"
     if not path.is_file():

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mtl_tf.metrics.normals import angle_deg
+from mtl_tf.metrics.normals import angular_error_deg
 
 _BIN_DEG = 5.0
 _NUM_BINS = 36
@@ -36,7 +36,7 @@ class Angles:
         """
         valid = valid & (target != 0).any(-1)
         predicted, true = (x[valid].astype(np.float32) for x in (prediction, target))
-        angle = np.asarray(angle_deg(predicted, true))
+        angle = np.nan_to_num(np.asarray(angular_error_deg(predicted, true)), nan=180.0)
         self._counts += np.bincount(
             np.minimum((angle / _BIN_DEG).astype(int), _NUM_BINS - 1), minlength=_NUM_BINS
         )

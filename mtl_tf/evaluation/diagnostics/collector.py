@@ -1,6 +1,5 @@
 """Diagnostics of all tasks, gathered image by image while a network is evaluated."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,23 +16,24 @@ from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task
 from mtl_tf.typing import TensorLike
 
+_NAMES = {
+    TargetKind.CLASSES: "reliability",
+    TargetKind.DISTANCE: "depth_ranges",
+    TargetKind.DIRECTION: "angles",
+    TargetKind.BINARY: "thresholds",
+    TargetKind.BOUNDARY: "thresholds",
+}
+
 
 class _Diagnostic(Protocol):
     def add(self, target: np.ndarray, prediction: np.ndarray, valid: np.ndarray) -> None: ...
     def result(self) -> dict[str, Any]: ...
 
 
-_BY_KIND: dict[TargetKind, tuple[str, Callable[[], _Diagnostic]]] = {
-    TargetKind.CLASSES: ("reliability", Reliability),
-    TargetKind.DISTANCE: ("depth_ranges", DepthRanges),
-    TargetKind.DIRECTION: ("angles", Angles),
-    TargetKind.BINARY: ("thresholds", Thresholds),
-    TargetKind.BOUNDARY: ("thresholds", lambda: Thresholds(EdgeMetrics().tolerance)),
-}
-
-
 class Diagnostics:
     """Gathers the diagnostics of all tasks; call it for each task of each image.
+
+    Source: this library.
 
     Examples:
         >>> from mtl_tf.tasks import TASKS
@@ -44,8 +44,7 @@ class Diagnostics:
     """
 
     def __init__(self) -> None:
-        self._of_tasks: dict[str, _Diagnostic] = {}
-        self._names: dict[str, str] = {}
+        self._of_tasks: dict[str, tuple[Task, _Diagnostic | None]] = {}
 
     def __call__(
         self, task: Task, target: np.ndarray, prediction: TensorLike, mask: np.ndarray
@@ -58,12 +57,14 @@ class Diagnostics:
             prediction: raw, `[H, W, C]`.
             mask: bool `[H, W]`.
         """
-        if target.ndim != 3 or task.kind not in _BY_KIND:
+        if target.ndim != 3 or task.kind not in _NAMES:
             return
+        activated = np.asarray(task.activation(prediction))
         if task.name not in self._of_tasks:
-            self._names[task.name], make = _BY_KIND[task.kind]
-            self._of_tasks[task.name] = make()
-        self._of_tasks[task.name].add(target, np.asarray(task.activation(prediction)), mask)
+            self._of_tasks[task.name] = (task, _new(task, activated))
+        _, diagnostic = self._of_tasks[task.name]
+        if diagnostic is not None and not (_skips_background(task) and not target[mask].any()):
+            diagnostic.add(target, activated, mask)
 
     def result(self, states: ImageStates | None = None) -> dict[str, dict[str, Any]]:
         """Return all diagnostics as JSON.
@@ -75,7 +76,8 @@ class Diagnostics:
             `{task: {name: diagnostic}}` with the names of the modules of this package.
         """
         results: dict[str, dict[str, Any]] = {
-            t: {self._names[t]: d.result()} for t, d in self._of_tasks.items()
+            name: {} if diagnostic is None else {_NAMES[task.kind]: diagnostic.result()}
+            for name, (task, diagnostic) in self._of_tasks.items()
         }
         if states is None:
             return results
@@ -88,3 +90,27 @@ class Diagnostics:
                 results[name]["classes"] = class_scores(confusion, task.class_names)
                 results[name]["confusion"] = confusion_shares(confusion).round(4).tolist()
         return results
+
+
+def _new(task: Task, activated: np.ndarray) -> _Diagnostic | None:
+    """Return an empty diagnostic that follows the rules of the task's metric, if one fits."""
+    if task.kind is TargetKind.CLASSES:
+        is_probability = np.allclose(activated.sum(-1), 1.0, atol=1e-3)
+        return Reliability() if is_probability else None
+    if task.kind is TargetKind.DIRECTION:
+        return Angles()
+    if task.channels > 1:
+        return None
+    if task.kind is TargetKind.DISTANCE:
+        return DepthRanges()
+    if task.kind is TargetKind.BINARY:
+        return Thresholds()
+    edges = [metric for metric in task.new_metrics() if isinstance(metric, EdgeMetrics)]
+    return Thresholds((edges or [EdgeMetrics()])[0].tolerance)
+
+
+def _skips_background(task: Task) -> bool:
+    """Return whether images without any class above 0 do not count."""
+    if task.kind is not TargetKind.CLASSES:
+        return False
+    return any(getattr(m, "skip_background_images", False) for m in task.new_metrics())

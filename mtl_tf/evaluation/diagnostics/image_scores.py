@@ -16,7 +16,7 @@ CONFUSION = "confusion"
 def image_scores(states: ImageStates) -> dict[str, np.ndarray]:
     """Return the main metric of each image.
 
-    Of class ids it is the mean IoU over the classes that the image or its prediction holds.
+    A mean IoU is that over the classes that the image or its prediction holds.
 
     Args:
         states: of an evaluation.
@@ -24,11 +24,11 @@ def image_scores(states: ImageStates) -> dict[str, np.ndarray]:
     Returns:
         `{task: [N]}`; NaN for images without a valid pixel of the task.
     """
-    of_each = list(states.resampled(np.eye(len(states))))
+    of_each = list(states.of_each_image())
     scores = {}
     for name, task in states.tasks.items():
         sums = states.sums[name]
-        if task.kind is TargetKind.CLASSES and CONFUSION in sums:
+        if _is_of_present_classes(task) and CONFUSION in sums:
             values = [_present_iou(confusion) for confusion in sums[CONFUSION]]
         else:
             values = [results[name].get(task.main_metric, np.nan) for results in of_each]
@@ -61,6 +61,16 @@ def best_median_worst(scores: np.ndarray, task: Task) -> Mapping[str, int]:
         if int(order[place]) not in chosen.values():
             chosen[name] = int(order[place])
     return chosen
+
+
+def score_label(task: Task) -> str:
+    """Return the name of the scores of `image_scores`."""
+    label = task.label_of(task.main_metric)
+    return f"{label} of the classes in the image" if _is_of_present_classes(task) else label
+
+
+def _is_of_present_classes(task: Task) -> bool:
+    return task.kind is TargetKind.CLASSES and task.main_metric == "miou"
 
 
 def _present_iou(confusion: np.ndarray) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from mtl_tf.evaluation.reporting.figures import Figure, canvas, finished, label, styled
 
 _MOST_NUMBERED = 15  # classes whose confusion has numbers in its cells
+_MOST_NAMED = 80  # and names beside them
 
 
 @styled
@@ -27,13 +28,13 @@ def confusion(task: str, shares: Sequence[Sequence[float]], names: Sequence[str]
         "", [(0.18, 0.5, 0.84, 0.0), (0.18, 0.5, 0.84, 1.0)]
     )
     axes.grid(visible=False)
-    axes.pcolormesh(values, cmap=clear_to_full, vmin=0.0, vmax=1.0)
-    axes.set_aspect("equal")
-    axes.invert_yaxis()
+    extent = (0, count, count, 0)
+    axes.imshow(values, clear_to_full, vmin=0, vmax=1, extent=extent, interpolation="nearest")
     short = [label(name)[:16] for name in names]
     size = 8 if count <= _MOST_NUMBERED else 6
-    axes.set_xticks(np.arange(count) + 0.5, short, rotation=90, fontsize=size)
-    axes.set_yticks(np.arange(count) + 0.5, short, fontsize=size)
+    if count <= _MOST_NAMED:
+        axes.set_xticks(np.arange(count) + 0.5, short, rotation=90, fontsize=size)
+        axes.set_yticks(np.arange(count) + 0.5, short, fontsize=size)
     axes.tick_params(length=0)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -102,7 +103,7 @@ def depth_ranges(task: str, diagnostic: Mapping[str, Any], colour: str) -> Figur
         f"{row['mean_error']:+.2f} m"
         for row in ranges
     )
-    return finished(drawing, f"{task}: error by true depth, a tenth of the pixels each", alt)
+    return finished(drawing, f"{task}: error by true depth, about a tenth of the pixels each", alt)
 
 
 @styled

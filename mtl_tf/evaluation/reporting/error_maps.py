@@ -17,7 +17,7 @@ import matplotlib
 import numpy as np
 
 from mtl_tf.evaluation.reporting.colours import INVALID
-from mtl_tf.metrics.normals import angle_deg
+from mtl_tf.metrics.normals import angular_error_deg
 from mtl_tf.targets import TargetKind
 from mtl_tf.tasks import Task
 
@@ -49,6 +49,7 @@ def error_map(
     Returns:
         RGB `[H, W, 3]` uint8.
     """
+    is_valid = _is_valid(task, target, mask)
     if task.kind is TargetKind.CLASSES:
         is_right = prediction.argmax(-1) == target[..., 0]
         picture = np.where(is_right[..., None], _RIGHT, _WRONG)
@@ -60,13 +61,13 @@ def error_map(
         share = (prediction - target)[..., 0] / (2 * largest_error_m) + 0.5
         picture = matplotlib.colormaps["coolwarm"](np.clip(share, 0, 1))[..., :3] * 255
     elif task.kind is TargetKind.DIRECTION:
-        angle = np.asarray(angle_deg(*(x.astype(np.float32) for x in (prediction, target))))
+        angle = np.asarray(angular_error_deg(*(np.float32(x) for x in (prediction, target))))
         picture = _heat(angle / LARGEST_ANGLE_DEG)
     else:
         error = np.abs(prediction - target).mean(-1)
-        picture = _heat(error / max(float(error.max(initial=0.0)), 1e-9))
-    picture = np.rint(picture).astype(np.uint8)
-    return np.where(np.asarray(mask)[..., None] > 0, picture, np.array(INVALID, np.uint8))
+        picture = _heat(error / max(float(error[is_valid].max(initial=0.0)), 1e-9))
+    picture = np.rint(np.nan_to_num(picture)).astype(np.uint8)
+    return np.where(is_valid[..., None], picture, np.array(INVALID, np.uint8))
 
 
 def error_legend(task: Task, largest_error_m: float = 1.0) -> str:
@@ -85,6 +86,16 @@ def error_legend(task: Task, largest_error_m: float = 1.0) -> str:
         TargetKind.DIRECTION: f"dark: 0°, yellow: {LARGEST_ANGLE_DEG:g}° or more",
         TargetKind.VALUES: "dark: right, yellow: the largest error",
     }[task.kind]
+
+
+def _is_valid(task: Task, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the pixels `[H, W]` that the metrics of the task count."""
+    is_valid = np.asarray(mask) > 0
+    if task.kind is TargetKind.DISTANCE:
+        return is_valid & (target[..., 0] > 0)
+    if task.kind is TargetKind.DIRECTION:
+        return is_valid & (target != 0).any(-1)
+    return is_valid
 
 
 def _heat(share: np.ndarray) -> np.ndarray:

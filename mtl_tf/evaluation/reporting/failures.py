@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mtl_tf.evaluation.diagnostics.image_scores import score_label
 from mtl_tf.evaluation.reporting import diagnostic_plots as plots
 from mtl_tf.evaluation.reporting.error_maps import error_legend
 from mtl_tf.evaluation.reporting.figures import Figure
@@ -80,7 +81,7 @@ def _cases(
 ) -> list[dict[str, str]]:
     """Return image, target, prediction and error of the best, median and worst image."""
     threshold = diagnostic.get("thresholds", {}).get("best", {}).get("threshold", 0.5)
-    label = task.label_of(task.main_metric)
+    label = score_label(task)
     drawn = []
     for place, picture in cases.items():
         raw, target = picture["outputs"][task.name], picture["targets"][task.name]

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import io
 import re
+import threading
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -24,6 +25,7 @@ _STYLE = {
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
     ),
 }
+_DRAWING = threading.Lock()  # the style of Matplotlib is one for all threads
 _Arguments = ParamSpec("_Arguments")
 
 
@@ -51,7 +53,7 @@ def styled(draw: Callable[_Arguments, Figure]) -> Callable[_Arguments, Figure]:
 
     @functools.wraps(draw)
     def drawn(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Figure:
-        with matplotlib.rc_context(_STYLE):
+        with _DRAWING, matplotlib.rc_context(_STYLE):
             return draw(*args, **kwargs)
 
     return drawn

@@ -17,20 +17,68 @@ def metric_curves(history: History, tasks: Sequence[Task]) -> list[Figure]:
         history: logs of each epoch.
         tasks: the tasks.
     """
-    colours, figures = task_colours_of([task.name for task in tasks]), []
+    colours = task_colours_of([task.name for task in tasks])
+    figures = [
+        _metric_curve({"validation": history}, task, {"validation": colours[task.name]})
+        for task in tasks
+    ]
+    return [figure for figure in figures if figure is not None]
+
+
+def curves_of_runs(
+    histories: Mapping[str, History], tasks: Sequence[Task], colours: Mapping[str, str]
+) -> list[Figure]:
+    """Plot the main metric and the training loss of each task, a line for each run.
+
+    Args:
+        histories: logs of each epoch, by the name of the run.
+        tasks: the tasks.
+        colours: `{name of the run: colour}`.
+    """
+    figures = []
     for task in tasks:
-        info = task.metric_info[task.main_metric]
-        percent = 100.0 if info.unit == "%" else 1.0
-        values = _values(history, f"val_{task.name}_{task.main_metric}")
-        if not values:
-            continue
-        label = task.label_of(task.main_metric)
-        lines = {"validation": [percent * value for value in values]}
-        y_label = f"{label}, {info.unit}" if info.unit else label
-        title = f"{task.name}: {label} of the validation images"
-        colour = dict.fromkeys(lines, colours[task.name])
-        figures.append(curve(title, lines, y_label, colour))
-    return figures
+        figures.append(_metric_curve(histories, task, colours))
+        title = f"{task.name}: training loss"
+        figures.append(curve_of_runs(histories, f"{task.name}_loss", title, colours, "loss"))
+    return [figure for figure in figures if figure is not None]
+
+
+def curve_of_runs(
+    histories: Mapping[str, History],
+    log: str,
+    title: str,
+    colours: Mapping[str, str],
+    y_label: str = "",
+    scale: float = 1.0,
+) -> Figure | None:
+    """Plot a log, a line for each run that has it; `None` without a run.
+
+    Args:
+        histories: logs of each epoch, by the name of the run.
+        log: name of the log.
+        title: caption.
+        colours: `{name of the run: colour}`.
+        y_label: label of the values.
+        scale: factor of the values.
+    """
+    lines = {name: _values(history, log) for name, history in histories.items()}
+    lines = {name: [scale * v for v in values] for name, values in lines.items() if values}
+    return curve(title, lines, y_label, colours) if lines else None
+
+
+def _metric_curve(
+    histories: Mapping[str, History], task: Task, colours: Mapping[str, str]
+) -> Figure | None:
+    unit = task.metric_info[task.main_metric].unit
+    label = task.label_of(task.main_metric)
+    return curve_of_runs(
+        histories,
+        f"val_{task.name}_{task.main_metric}",
+        f"{task.name}: {label} of the validation images",
+        colours,
+        f"{label}, {unit}" if unit else label,
+        100.0 if unit == "%" else 1.0,
+    )
 
 
 def loss_curves(history: History, tasks: Sequence[Task]) -> list[Figure]:

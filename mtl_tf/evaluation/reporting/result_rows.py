@@ -11,6 +11,7 @@ from mtl_tf.evaluation.reporting.tables import (
     in_markdown,
     markdown_table,
 )
+from mtl_tf.metrics import MetricInfo
 from mtl_tf.tasks import Task
 
 Row = dict[str, Any]
@@ -35,8 +36,8 @@ def result_rows(
     for task in tasks:
         name = task.name
         for metric, value in results[name].items():
-            info = task.metric_info[metric]
-            trivial = baseline[name][metric]
+            info = task.metric_info.get(metric, MetricInfo(None))
+            trivial = baseline[name].get(metric)  # the edge benchmark is for networks only
             is_published = name in published_results and metric == PUBLISHED_METRICS[name]
             rows.append(
                 {
@@ -45,7 +46,7 @@ def result_rows(
                     "label": task.label_of(metric),
                     "direction": ARROWS[info.higher_is_better],
                     "ours": formatted(metric, value, task),
-                    "baseline": formatted(metric, trivial, task),
+                    "baseline": "" if trivial is None else formatted(metric, trivial, task),
                     "published": (
                         formatted(metric, published_results[name], task) if is_published else ""
                     ),
@@ -53,6 +54,7 @@ def result_rows(
                     "trivial": trivial,
                     "is_main": metric == task.main_metric,
                     "is_better": info.higher_is_better is not None
+                    and trivial is not None
                     and (value > trivial if info.higher_is_better else value < trivial),
                 }
             )

@@ -40,8 +40,8 @@ def write_report(
             `command`, `kept` (`epoch`, `relative_to`) and `published` (`preset`, `results` by task,
             `delta_m`, `source`, `differences`; `why_not` where the protocols do not allow a
             comparison).
-        pictures: of images: `image [H, W, 3]` uint8, raw `outputs`, `targets` and `masks` by task,
-            and optionally a `name`. The first one leads the page.
+        pictures: of images: `image [h, w, 3]` uint8, `targets` and `masks` by task, raw `outputs`
+            at their size, and optionally a `name`. The first one leads the page.
         tasks: `{task: channels}`, names, or `mtl_tf.Task` objects, whose class names are in the
             legend; by default the tasks of the results, which must be known by name.
         diagnostics: `{task: {name: diagnostic}}` of `mtl_tf.evaluation.Diagnostics`.
@@ -55,13 +55,10 @@ def write_report(
     evaluated = [by_name[name] for name in summary["results"]]
     rows = result_rows(evaluated, summary["results"], summary["baseline"], summary.get("published"))
     note = published_note(summary.get("published"))
-    files = {
-        "results.json": json.dumps(summary, indent=2),
-        "results.csv": as_csv(rows),
-        "results.tex": as_latex(rows),
-    }
-    for name, content in files.items():
+    files = {"results.csv": as_csv(rows), "results.tex": as_latex(rows)}
+    for name, content in {**files, "results.json": json.dumps(summary, indent=2)}.items():
         write_atomically(folder / name, content)
+    files["results.json"] = json.dumps(_without_folders(summary), indent=2)  # to share the page
     write_atomically(folder / "report.md", as_markdown(rows) + (f"\n{note}\n" if note else ""))
     page = _page(evaluated, summary, rows, pictures, diagnostics or {}, cases or {}, files)
     write_atomically(folder / "report.html", page)
@@ -158,16 +155,15 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
     return facts
 
 
-def _without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options without the folders of this machine: of paths the last part."""
-    return {
-        name: _without_folders(value)
-        if isinstance(value, Mapping)
-        else pathlib.PurePath(value).name
-        if isinstance(value, str) and pathlib.PurePath(value).is_absolute()
-        else value
-        for name, value in values.items()
-    }
+def _without_folders(value: object) -> object:
+    """Return options without the folders of this machine: of absolute paths the last part."""
+    if isinstance(value, Mapping):
+        return {name: _without_folders(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(item) for item in value]
+    if isinstance(value, str) and pathlib.PurePath(value).is_absolute():
+        return pathlib.PurePath(value).name
+    return value
 
 
 def _embedded_pictures(

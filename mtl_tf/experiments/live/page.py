@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from mtl_tf.evaluation.reporting.figures import Figure
+from mtl_tf.evaluation.reporting.learning_curves import curve_of_runs, curves_of_runs
 from mtl_tf.evaluation.reporting.pages import render_page
 from mtl_tf.evaluation.reporting.palette import method_colours_of
-from mtl_tf.evaluation.reporting.plots import curve
 from mtl_tf.evaluation.reporting.tables import ARROWS, formatted
 from mtl_tf.experiments.live.runs import LiveRun, read_runs
 from mtl_tf.tasks import TASKS, Task
@@ -77,30 +77,7 @@ def _figures(runs: tuple[Any, ...], tasks: tuple[Task, ...]) -> list[Figure]:
     """Plot the main metric of each task, its training loss, and the learning rate."""
     histories = {name: [dict(entry) for entry in history] for name, history in runs}
     colours = method_colours_of(histories)
-    figures = []
-    for task in tasks:
-        info = task.metric_info[task.main_metric]
-        scale, unit = (100.0, ", %") if info.unit == "%" else (1.0, f", {info.unit}".rstrip(", "))
-        label = task.label_of(task.main_metric)
-        for log, title, y_label, factor in (
-            (f"val_{task.name}_{task.main_metric}", f"validation, {label}", label + unit, scale),
-            (f"{task.name}_loss", "training loss", "loss", 1.0),
-        ):
-            lines = _lines(histories, log, factor)
-            if lines:
-                figures.append(curve(f"{task.name}: {title}", lines, y_label, colours))
-    for log, title in (("loss", "Sum of the training losses"), ("learning_rate", "Learning rate")):
-        lines = _lines(histories, log, 1.0)
-        if lines:
-            figures.append(curve(title, lines, "", colours))
-    return figures
-
-
-def _lines(
-    histories: dict[str, list[dict[str, float]]], log: str, factor: float
-) -> dict[str, list[float]]:
-    return {
-        name: [factor * entry[log] for entry in history]
-        for name, history in histories.items()
-        if history and all(log in entry for entry in history)
-    }
+    figures = curves_of_runs(histories, tasks, colours)
+    logs = {"loss": "Sum of the training losses", "learning_rate": "Learning rate"}
+    more = (curve_of_runs(histories, log, title, colours) for log, title in logs.items())
+    return [*figures, *(figure for figure in more if figure is not None)]

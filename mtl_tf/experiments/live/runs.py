@@ -6,8 +6,8 @@ import pathlib
 from typing import Any
 
 from mtl_tf.atomic_files import read_json
+from mtl_tf.experiments import run_folder
 from mtl_tf.experiments.outputs.epoch_pictures import FOLDER
-from mtl_tf.file_locks import try_lock
 from mtl_tf.training.callbacks import epoch_folders
 
 _DEPTH = 4  # of folders below the root, those of surveys included
@@ -59,30 +59,37 @@ def read_runs(root: pathlib.Path) -> list[LiveRun]:
         root: folder of the runs, or of one run.
     """
     patterns = ["/".join(["*"] * depth + ["config.json"]) for depth in range(_DEPTH)]
-    paths = [path for pattern in patterns for path in root.glob(pattern)]
-    runs = []
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+    runs: list[tuple[float, LiveRun]] = []
+    for path in (path for pattern in patterns for path in root.glob(pattern)):
         with contextlib.suppress(ValueError, OSError):  # a run that is being written or removed
-            runs.append(_read_run(root, path.parent))
-    return runs
+            runs.append((path.stat().st_mtime, _read_run(root, path.parent)))
+    runs.sort(key=lambda item: item[0], reverse=True)
+    return [run for _, run in runs]
+
+
+def folder_of(root: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Return the folder of a run by its name; `None` if it is no run below the root.
+
+    Args:
+        root: folder of the runs, or of one run.
+        name: of a `LiveRun`.
+    """
+    is_root = name == root.name and (root / "config.json").is_file()
+    folder = root if is_root else root / name
+    is_inside = folder.resolve().is_relative_to(root.resolve())
+    return folder if is_inside and (folder / "config.json").is_file() else None
 
 
 def _read_run(root: pathlib.Path, folder: pathlib.Path) -> LiveRun:
     config = read_json(folder / "config.json", "the options of a run")
+    if not isinstance(config.get("tasks"), list) or "architecture" not in config:
+        raise ValueError(f"{folder} is no run")
     if (folder / "results.json").is_file():
         stored, state = read_json(folder / "results.json", "the results of a run"), "finished"
     else:
         latest = epoch_folders.latest(folder / "backup")
         stored = read_json(latest / "metadata.json", "a backup") if latest else {}
-        state = "running" if _is_locked(folder / ".lock") else "stopped"
+        state = "running" if run_folder.is_locked(folder) else "stopped"
     history = [entry for entry in stored.get("history", ()) if isinstance(entry, dict)]
-    name = folder.relative_to(root).as_posix()
-    return LiveRun(folder.name if name == "." else name, folder, config, history, state)
-
-
-def _is_locked(path: pathlib.Path) -> bool:
-    """Return whether a process holds the lock of a run."""
-    if not path.is_file():
-        return False
-    with path.open() as file:
-        return not try_lock(file)
+    name = root.name if folder == root else folder.relative_to(root).as_posix()
+    return LiveRun(name, folder, config, history, state)

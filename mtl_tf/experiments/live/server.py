@@ -4,16 +4,18 @@ import contextlib
 import functools
 import http.server
 import pathlib
+import re
 import threading
 import urllib.parse
 from collections.abc import Iterator
 
 from mtl_tf.experiments.live.page import content, page
-from mtl_tf.experiments.live.runs import read_runs
+from mtl_tf.experiments.live.runs import folder_of
 from mtl_tf.experiments.outputs.epoch_pictures import FOLDER
 
 HOST = "127.0.0.1"
 
+_FILE = re.compile(rf"/runs/(.+?)/(report\.html|{FOLDER}/\d+\.webp)")
 _TYPES = {".html": "text/html; charset=utf-8", ".webp": "image/webp"}
 
 
@@ -29,6 +31,7 @@ def make_server(root: pathlib.Path, port: int = 0) -> http.server.ThreadingHTTPS
     Raises:
         ValueError: if there is no such folder, or the port is in use.
     """
+    root = root.resolve()
     if not root.is_dir():
         raise ValueError(f"{root} is no folder: give the folder of your runs, such as runs")
     try:
@@ -69,7 +72,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a request."""
         url = urllib.parse.urlsplit(self.path)
-        if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
+        host = urllib.parse.urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        if host not in (HOST, "localhost"):
             self.send_error(403, "ask 127.0.0.1")  # a page of another site may ask in its name
         elif url.path == "/":
             self._answer(page(self._root).encode(), _TYPES[".html"])
@@ -84,13 +88,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._answer(path.read_bytes(), _TYPES[path.suffix])
 
     def _file(self, path: str) -> pathlib.Path | None:
-        """Return a report or a picture of a run; nothing else is served."""
-        for run in read_runs(self._root):
-            inside = path.removeprefix(f"/runs/{run.name}/")
-            allowed = ["report.html", *(f"{FOLDER}/{name}" for name in run.pictures)]
-            if inside in allowed and (run.folder / inside).is_file():
-                return run.folder / inside
-        return None
+        """Return a report or a picture of a run; nothing else is served, and no link out."""
+        match = _FILE.fullmatch(path)
+        folder = folder_of(self._root, match[1]) if match else None
+        if match is None or folder is None:
+            return None
+        file = folder / match[2]
+        is_inside = file.resolve().is_relative_to(self._root)
+        return file if is_inside and file.is_file() else None
 
     def _answer(self, body: bytes, content_type: str) -> None:
         self.send_response(200)

@@ -76,7 +76,12 @@ def metric_rows(tasks: Iterable[Task], *results: Results) -> list[tuple[str, ...
         (
             task.name,
             in_markdown(metric),
-            *(formatted(metric, column[task.name][metric], task) for column in results),
+            *(
+                formatted(metric, column[task.name][metric], task)
+                if metric in column[task.name]
+                else ""
+                for column in results
+            ),
         )
         for task in tasks
         for metric in task.metric_info

@@ -1,6 +1,5 @@
 """Pictures of a few validation images after each epoch: `epochs/0001.webp`, ..."""
 
-import contextlib
 import io
 import pathlib
 from typing import Any
@@ -13,7 +12,7 @@ from mtl_tf import data
 from mtl_tf.atomic_files import write_atomically
 from mtl_tf.evaluation import colourise
 from mtl_tf.tasks import Task, as_tasks
-from mtl_tf.training.optimizer.weight_average import WeightAverage
+from mtl_tf.training.optimizer.weight_average import averaged_weights
 
 FOLDER = "epochs"
 """Name of the folder in that of a run."""
@@ -29,6 +28,9 @@ class EpochPictures(keras.callbacks.Callback):
         folder: of the run.
         dataset: its data set.
 
+    Raises:
+        ValueError: if `epochs` is a link.
+
     Examples:
         >>> import tempfile, mtl_tf as mtl
         >>> rooms = mtl.data.RenderedRooms(tasks=("depth",), train_size=2, val_size=2)
@@ -39,6 +41,8 @@ class EpochPictures(keras.callbacks.Callback):
     def __init__(self, folder: pathlib.Path, dataset: data.DenseDataset) -> None:
         super().__init__()
         self.folder = folder / FOLDER
+        if self.folder.is_symlink():
+            raise ValueError(f"{self.folder} is a link: a run writes into its own folder only")
         self._dataset = dataset
         self._images: np.ndarray | None = None
 
@@ -47,8 +51,7 @@ class EpochPictures(keras.callbacks.Callback):
         if self._images is None:
             batch = next(iter(self._dataset.val()))
             self._images = np.asarray(batch[0])[:_IMAGES]
-        average: WeightAverage | None = getattr(self.model, "weight_average", None)
-        with average.swapped() if average is not None else contextlib.nullcontext():
+        with averaged_weights(self.model):
             outputs = self.model.network(self._images, training=False)
         tasks = [task for task in as_tasks(self._dataset.tasks) if task.name in outputs]
         maps = {task.name: np.asarray(task.activation(outputs[task.name])) for task in tasks}

@@ -9,6 +9,7 @@ import numpy as np
 
 from mtl_tf import data, evaluation
 from mtl_tf.evaluation.diagnostics.image_scores import best_median_worst
+from mtl_tf.metrics import resized
 from mtl_tf.tasks import as_tasks
 from mtl_tf.typing import Predictions, Tensor
 
@@ -42,7 +43,7 @@ def write_run_report(
         for task in tasks
     }
     places = {task.name: best_median_worst(scores[task.name], task) for task in tasks}
-    examples = _examples(scores, {t.name: bool(t.higher_is_better) for t in tasks})
+    examples = _examples(scores, {t.name: t.higher_is_better for t in tasks})
     wanted = {*examples, *(i for of_task in places.values() for i in of_task.values())}
     pictures = _pictures(network, dataset, wanted)
     cases = {
@@ -58,15 +59,19 @@ def write_run_report(
     )
 
 
-def _examples(scores: Mapping[str, np.ndarray], higher_is_better: Mapping[str, bool]) -> list[int]:
+def _examples(
+    scores: Mapping[str, np.ndarray], higher_is_better: Mapping[str, bool | None]
+) -> list[int]:
     """Return the image with the best mean rank over the tasks, then evenly spaced ones."""
     count = len(next(iter(scores.values())))
     ranks = np.zeros(count)
     for task, values in scores.items():
+        if higher_is_better[task] is None:
+            continue
         signed = -values if higher_is_better[task] else values
         ranks += np.argsort(np.argsort(np.where(np.isnan(signed), np.inf, signed)))
     best = int(ranks.argmin())
-    spaced = range(0, count, max(1, count // (_EXAMPLES - 1)))
+    spaced = np.linspace(0, count - 1, min(count, _EXAMPLES), dtype=int).tolist()
     return [best, *(i for i in spaced if i != best)][:_EXAMPLES]
 
 
@@ -77,7 +82,7 @@ def _pictures(
     names = list(map(str, dataset.ids("test")))
     return {
         i: _picture(network, batch, names[i] if i < len(names) else "")
-        for i, batch in enumerate(dataset.test())
+        for i, batch in enumerate(dataset.test().unbatch().batch(1))
         if i in wanted
     }
 
@@ -85,13 +90,15 @@ def _pictures(
 def _picture(
     network: keras.Model, batch: tuple[Tensor, Predictions, Predictions], name: str
 ) -> Picture:
+    """Return an image with raw outputs at the size of its targets, as they are evaluated."""
     image, targets, masks = batch
-    outputs = network(image, training=False)
+    raw = network(image, training=False)
+    outputs = {task: resized(raw[task], targets[task]) for task in targets if task in raw}
     return {
         "name": name,
         "image": data.denormalise(image[0].numpy()),
         **{
-            part: {task: x[task][0].numpy() for task in targets if task in outputs}
+            part: {task: x[task][0].numpy() for task in outputs}
             for part, x in (("outputs", outputs), ("targets", targets), ("masks", masks))
         },
     }

@@ -1,6 +1,5 @@
 """Keeping the best epoch's weights: by any results, judged by any score."""
 
-import contextlib
 import json
 import math
 import pathlib
@@ -10,7 +9,7 @@ from typing import Any
 import keras
 
 from mtl_tf.training.callbacks import epoch_folders
-from mtl_tf.training.optimizer.weight_average import WeightAverage
+from mtl_tf.training.optimizer.weight_average import averaged_weights
 from mtl_tf.training.ownership import claim
 from mtl_tf.typing import Results
 
@@ -86,8 +85,7 @@ class KeepBest(keras.callbacks.Callback):
         """Evaluate the network, and save it if it is better than before."""
         if epoch < self.first_epoch or not math.isfinite((logs or {}).get("loss", 0.0)):
             return
-        average: WeightAverage | None = getattr(self.model, "weight_average", None)
-        with average.swapped() if average is not None else contextlib.nullcontext():
+        with averaged_weights(self.model):
             self._evaluate_and_save(epoch)
 
     def _evaluate_and_save(self, epoch: int) -> None:

@@ -112,3 +112,9 @@ class ValidateAverage(keras.callbacks.Callback):
     def close(self) -> None:
         """Give the network its weights back, also after a validation that was interrupted."""
         self._swapped.close()
+
+
+def averaged_weights(trainer: keras.Model) -> contextlib.AbstractContextManager[None]:
+    """Give the network of a trainer its averages in a `with` block; without one, do nothing."""
+    average: WeightAverage | None = getattr(trainer, "weight_average", None)
+    return contextlib.nullcontext() if average is None else average.swapped()

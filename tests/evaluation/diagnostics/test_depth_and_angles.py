@@ -53,6 +53,10 @@ def test_angles_are_counted_in_their_bins():
     target[0, 6] = 0.0  # no direction
     angles = Angles()
     angles.add(target, predicted, np.array([[True] * 7]))
+    strange = Angles()
+    strange.add(np.ones((1, 2, 3)), np.array([[[0.0] * 3, [np.nan] * 3]]), np.array([[True, True]]))
+    shares = strange.result()["shares"]
+    assert shares[18] == shares[35] == 0.5  # no direction: 90°; no number: 180°
     result = angles.result()
     expected = np.zeros(36)
     np.add.at(expected, (degrees[:6] // 5).astype(int), 1 / 6)

@@ -45,7 +45,24 @@ def test_larger_angles_are_brighter():
     assert sums[0] < sums[1] < sums[2] and sums[3] == 0
 
 
-def test_every_kind_has_a_legend():
-    assert {error_legend(task) for task in mtl.TASKS.values()}
-    assert len({kind for task in mtl.TASKS.values() for kind in [task.kind]}) == len(TargetKind)
+def test_each_kind_has_its_legend():
+    legends = {task.kind: error_legend(task) for task in mtl.TASKS.values()}
+    assert set(legends) == set(TargetKind)
+    assert len(set(legends.values())) == len(TargetKind) - 1  # regions and lines share theirs
     assert "0.5 m" in error_legend(mtl.TASKS["depth"], 0.5)
+
+
+def test_the_scale_is_that_of_the_valid_pixels():
+    bright = colours("keypoints", row(0, 1, 2, 50), row(0, 0, 0, np.nan))
+    assert sum(bright[2]) > sum(bright[1]) > sum(bright[0]) and bright[3] == BLACK
+
+
+def test_pixels_that_the_metrics_leave_out_are_black():
+    assert colours("depth", row(1, 1, 1, 1), row(0, 1, 1, 1))[0] == BLACK
+    none = row([0, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 1])
+    assert colours("normals", row(*[[0, 0, 1]] * 4), none)[0] == BLACK
+
+
+def test_a_prediction_without_direction_is_90_degrees_off():
+    off, right = colours("normals", row(*[[0, 0, 0], [0, 0, 1]] * 2), row(*[[0, 0, 1]] * 4))[:2]
+    assert sum(off) > sum(right) + 200
