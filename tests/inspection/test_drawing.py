@@ -7,7 +7,7 @@ import pytest
 import mtl_tf as mtl
 from mtl_tf.architectures.__main__ import markdown
 from mtl_tf.inspection.drawing import _box_name, boxes
-from tests.helpers.docs import page
+from tests.helpers.docs import generated, page
 from tests.helpers.inputs import tiny_backbone
 
 DOCS = pathlib.Path(__file__).parent.parent.parent / "docs"

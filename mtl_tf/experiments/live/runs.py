@@ -74,6 +74,8 @@ def folder_of(root: pathlib.Path, name: str) -> pathlib.Path | None:
         root: folder of the runs, or of one run.
         name: of a `LiveRun`.
     """
+    if ".." in pathlib.PurePath(name).parts:
+        return None
     is_root = name == root.name and (root / "config.json").is_file()
     folder = root if is_root else root / name
     is_inside = folder.resolve().is_relative_to(root.resolve())

@@ -1,4 +1,4 @@
-"""The report of a run: images at another size than the input, its files, and what it shows first."""
+"""The report of a run: images of another size than the input, its files, what it shows first."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 
 def test_it_has_all_its_files(run):
-    folder, summary = run
+    folder, _ = run
     names = {path.name for path in folder.iterdir()}
     assert {"report.html", "report.md", "results.csv", "results.tex", "MODEL_CARD.md"} <= names
     assert {"diagnostics.json", "images.npz", "epochs"} <= names
@@ -42,7 +42,7 @@ def test_the_page_tells_no_folder_of_the_machine(run):
     folder, summary = run
     root = summary["config"]["root"]
     page = (folder / "report.html").read_text()
-    files = re.findall(r'href="data:[^,]*base64,([^"]*)"', page)
+    files = re.findall(r' href="data:(?:text|application)/[^,]*base64,([^"]*)"', page)
     decoded = [base64.b64decode(text).decode() for text in files]
     assert len(decoded) == 3 and root not in page
     assert not any(root in text for text in decoded)
