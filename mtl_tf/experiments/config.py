@@ -269,9 +269,8 @@ def make_config(preset: str | None = None, **values: Any) -> Config:
         raise ValueError(f"Unknown preset {preset!r}.{hint} Known: {sorted(PRESETS)}")
     merged = {**(PRESETS[preset] if preset else {}), **values}
     if merged.get("data") == "folder" and not {"tasks", "height", "width"} <= values.keys():
-        merged |= {
-            k: v for k, v in _checks().described(merged.get("root")).items() if k not in values
-        }
+        described = _checks().described(merged.get("root"), merged.get("loss_weights", {}))
+        merged |= {k: v for k, v in described.items() if k not in values}
     try:
         return Config(**merged)
     except pydantic.ValidationError as error:

@@ -6,11 +6,13 @@ on first use.
 
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from mtl_tf import architectures, backbones, data, heads
 from mtl_tf.balancing import canonical_name
 from mtl_tf.experiments import plugins
+from mtl_tf.targets import KINDS
 from mtl_tf.tasks import TASKS
 from mtl_tf.text import must_be_one_of, shown
 
@@ -73,11 +75,15 @@ def needs_root(dataset: str) -> bool:
     return info is not None and info.needs_root
 
 
-def described(root: object) -> dict[str, Any]:
+def described(root: object, loss_weights: Mapping[str, float]) -> dict[str, Any]:
     """Return the tasks and the size in the `data.yaml` of a folder; `{}` without one.
+
+    Also the loss weights of its tasks: that of the same name in the preset, else that of the same
+    kind, since losses of one kind are of one size.
 
     Args:
         root: path of the folder.
+        loss_weights: of the preset, by the names of its tasks.
 
     Raises:
         ValueError: if the file is no description.
@@ -90,4 +96,10 @@ def described(root: object) -> dict[str, Any]:
     description = data.folder.read_description(folder)
     size = description.input_size
     of_size = dict(zip(("height", "width"), size, strict=True)) if size is not None else {}
-    return {"tasks": tuple(description.tasks), **of_size}
+    of_kind = {KINDS[name]: weight for name, weight in loss_weights.items() if name in KINDS}
+    weights = {
+        name: loss_weights.get(name, of_kind.get(data.folder.task_of(name, label).kind))
+        for name, label in description.tasks.items()
+    }
+    known = {name: weight for name, weight in weights.items() if weight is not None}
+    return {"tasks": tuple(description.tasks), "loss_weights": known, **of_size}

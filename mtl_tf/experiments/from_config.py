@@ -155,7 +155,7 @@ def build_trainer(
             balancing=config.balancing,
             level=config.level,
             loss=_losses(config, tasks, class_weights or {}),
-            loss_weights=dict(config.loss_weights),
+            loss_weights={t: w for t, w in config.loss_weights.items() if t in tasks},
             initial_weight=config.initial_weight,
             weight_decay=0.0 if config.optimizer == "adamw" else config.weight_decay,
             ema_momentum=config.ema_momentum,

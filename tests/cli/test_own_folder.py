@@ -93,6 +93,8 @@ def test_options_of_the_user_precede_those_of_the_folder(cells):
     )
     assert config.tasks == ("border", "cells") and (config.height, config.width) == (48, 64)
     assert config.weights == "imagenet"  # of the preset
+    assert config.loss_weights == {"border": 10.0}  # that of edges, which are of the same kind
+    assert make_config("quick", data="folder", root=str(cells), loss_weights={}).loss_weights == {}
     absent = make_config(data="folder", root=str(cells / "absent"), tasks=("anything",))
     assert absent.tasks == ("anything",)  # the configuration of an old run can be read
 

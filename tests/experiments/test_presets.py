@@ -127,3 +127,13 @@ def test_presets_have_the_published_parameters(name, parameters):
     channels = {"semseg": 21 if "pascal" in name else 40, "human_parts": 7, "normals": 3}
     trainer = build_trainer(config, {task: channels.get(task, 1) for task in config.tasks}, 1)
     assert sum(v.numpy().size for v in trainer.network.trainable_variables) == parameters
+
+
+def test_a_preset_trains_some_of_its_tasks():
+    """The loss weights of the others are left out."""
+    config = make_config(
+        "quick", root="folder", tasks=("semseg", "depth"), weights=None, height=32, width=64
+    )
+    assert set(config.loss_weights) == {"edges", "normals"}
+    trainer = build_trainer(config, {"semseg": 13, "depth": 1}, steps=1)
+    assert [task.name for task in trainer.tasks] == ["semseg", "depth"]
