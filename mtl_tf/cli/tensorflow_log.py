@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import importlib
 import os
+import pathlib
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,10 +40,7 @@ def silenced() -> Iterator[None]:
     where it was.
     """
     os.environ.setdefault(_LEVEL, "1")  # no information
-    try:
-        descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else None
-    except (OSError, ValueError):  # closed, or replaced by something without one
-        descriptor = None
+    descriptor = _descriptor()
     if descriptor is None:
         yield
         return
@@ -63,6 +61,43 @@ def silenced() -> Iterator[None]:
             faulthandler.disable()
             if was_enabled:
                 faulthandler.enable(descriptor)
+
+
+@contextlib.contextmanager
+def native_lines_hidden(verbose: bool = False) -> Iterator[None]:
+    """Hide what native code writes to standard error; what Python writes there is shown.
+
+    Converters and runtimes of other formats log their steps.
+
+    Args:
+        verbose: whether everything is shown.
+    """
+    descriptor = _descriptor()
+    if verbose or descriptor is None:
+        yield
+        return
+    python = sys.stderr
+    python.flush()
+    with (
+        pathlib.Path(os.devnull).open("wb") as nowhere,
+        _copy_of(descriptor) as original,
+        os.fdopen(os.dup(descriptor), "w", buffering=1, errors="backslashreplace") as shown,
+    ):
+        os.dup2(nowhere.fileno(), descriptor)
+        sys.stderr = shown if python is sys.__stderr__ else python
+        try:
+            yield
+        finally:
+            sys.stderr = python
+            os.dup2(original, descriptor)
+
+
+def _descriptor() -> int | None:
+    """Return the descriptor of standard error; `None` if it is closed or has none."""
+    try:
+        return sys.__stderr__.fileno() if sys.__stderr__ is not None else None
+    except (OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager

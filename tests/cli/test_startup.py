@@ -77,3 +77,20 @@ def test_an_error_of_the_import_is_shown(tmp_path):
 def test_python_imports_everything():
     code = "import sys, mtl_tf; assert 'mtl_tf.architectures.mtan' in sys.modules; mtl_tf.TASKS"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_native_lines_of_a_converter_are_hidden_and_python_s_are_shown():
+    code = """
+import os, sys, warnings
+from mtl_tf.cli.tensorflow_log import native_lines_hidden
+for verbose in (False, True):
+    with native_lines_hidden(verbose):
+        os.write(2, b"native line\\n")
+        print("progress", file=sys.stderr)
+        warnings.warn("a warning", RuntimeWarning)
+os.write(2, b"after\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.count("native line") == 1  # with --verbose
+    assert done.stderr.count("progress") == 2 and "a warning" in done.stderr
+    assert done.stderr.endswith("after\n")

@@ -131,7 +131,7 @@ def test_presets_have_the_published_parameters(name, parameters):
 
 def test_a_preset_trains_some_of_its_tasks():
     """The loss weights of the others are left out."""
-    config = make_config(
+    config = experiments.make_config(
         "quick", root="folder", tasks=("semseg", "depth"), weights=None, height=32, width=64
     )
     assert set(config.loss_weights) == {"edges", "normals"}

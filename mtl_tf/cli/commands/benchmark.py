@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mtl_tf.cli.flags import Subparsers, add_json, split_list
 from mtl_tf.cli.json_output import say_json
+from mtl_tf.cli.tensorflow_log import native_lines_hidden
 from mtl_tf.experiments.terminal import say
 
 if TYPE_CHECKING:
@@ -46,15 +47,16 @@ def run(options: argparse.Namespace) -> int:
     is_file = (
         options.model.suffix in (".onnx", ".tflite") or (options.model / "saved_model.pb").is_file()
     )
-    results = benchmark(
-        None if is_file else options.model,
-        [options.model] * is_file + options.files,
-        runtimes=[name for name in split_list(options.runtimes) if name],
-        threads=_numbers("--threads", options.threads),
-        batches=_numbers("--batches", options.batches),
-        seconds=options.seconds,
-        progress=lambda text: say(f"{text} ...", error=True),
-    )
+    with native_lines_hidden(options.verbose):
+        results = benchmark(
+            None if is_file else options.model,
+            [options.model] * is_file + options.files,
+            runtimes=[name for name in split_list(options.runtimes) if name],
+            threads=_numbers("--threads", options.threads),
+            batches=_numbers("--batches", options.batches),
+            seconds=options.seconds,
+            progress=lambda text: say(f"{text} ...", error=True),
+        )
     if options.json:
         say_json([dataclasses.asdict(result) for result in results])
     else:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mtl_tf.cli.flags import Subparsers, add_json
 from mtl_tf.cli.json_output import say_json
+from mtl_tf.cli.tensorflow_log import native_lines_hidden
 from mtl_tf.experiments.terminal import say
 
 
@@ -61,21 +62,23 @@ def run(options: argparse.Namespace) -> int:
         _check_preset(options)
         differences = export_preset(options.model, options.out, options.photos)
     else:
-        differences = export_model(
-            options.model,
-            options.out,
-            options.format,
-            options.with_preprocessing,
-            options.photos,
-            with_postprocessing=options.with_postprocessing,
-            precision=options.precision,
-            calibration=options.calibrate,
-            batch=options.batch,
-            height=options.height,
-            width=options.width,
-            any_size=options.any_size,
-            tasks=custom_tasks(options.tasks),
-        )
+        tasks = custom_tasks(options.tasks)
+        with native_lines_hidden(options.verbose):
+            differences = export_model(
+                options.model,
+                options.out,
+                options.format,
+                options.with_preprocessing,
+                options.photos,
+                with_postprocessing=options.with_postprocessing,
+                precision=options.precision,
+                calibration=options.calibrate,
+                batch=options.batch,
+                height=options.height,
+                width=options.width,
+                any_size=options.any_size,
+                tasks=tasks,
+            )
     if options.json:
         say_json({"file": str(options.out), "differences": differences})
         return 0
