@@ -267,7 +267,7 @@ class _Pace:
     def end_epoch(self) -> None:
         now = time.monotonic()
         self.epoch_s = now - self._began
-        self._other_s = now - self._last
+        self._other_s = now - (self._last if self._counted else self._began)
         self.steps = self.steps or self._batch + 1
 
     def steps_per_s(self) -> float:

@@ -131,6 +131,20 @@ def test_the_time_left(monkeypatch):
     assert pace.left_s(1, 3) == pytest.approx(2 * 2 + 5 + 4 * 2 + 5)
 
 
+def test_the_time_left_after_an_epoch_that_was_resumed_at_its_end(monkeypatch):
+    now = [10_000.0]
+    monkeypatch.setattr("mtl_tf.experiments.progress.time.monotonic", lambda: now[0])
+    pace = _Pace()
+    pace.begin_epoch(2, 4)
+    now[0] += 5.0  # all steps were done before: validation only
+    pace.end_epoch()
+    pace.begin_epoch(3, 4)
+    for batch in range(2):
+        now[0] += 2.0
+        pace.end_step(batch)
+    assert pace.left_s(1, 5) == pytest.approx(2 * 2 + 5 + 4 * 2 + 5)
+
+
 def test_stages():
     stream = io.StringIO()
     with Rows(Console(file=stream)).stage("Evaluating [x]"):
