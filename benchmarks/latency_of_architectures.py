@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import inspect
 import json
+import multiprocessing
 import pathlib
 import platform
 import tempfile
@@ -49,7 +50,7 @@ def measured(architecture: str, backbone: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "model.keras")
         network.save(path)
-        latencies = mtl.deployment.benchmark(path, **OPTIONS, seconds=2.0)
+        latencies = mtl.deployment.benchmark(path, **OPTIONS, seconds=1.5)
     return {
         "architecture": architecture,
         "backbone": backbone,
@@ -66,12 +67,12 @@ def main(out: pathlib.Path, machine: str) -> None:
         n for n in stored["networks"] if not any(latency["error"] for latency in n["latencies"])
     ]
     known = {(n["architecture"], n["backbone"]) for n in stored["networks"]}
-    for architecture in mtl.architectures.TABLE:
-        for backbone in BACKBONES:
-            if (architecture, backbone) not in known:
-                stored["networks"].append(measured(architecture, backbone))
-                write_atomically(out, json.dumps(stored, indent=1))
-                print(architecture, backbone, stored["networks"][-1]["latencies"], flush=True)
+    missing = [(a, b) for a in mtl.architectures.TABLE for b in BACKBONES if (a, b) not in known]
+    for architecture, backbone in missing:
+        with multiprocessing.get_context("spawn").Pool(1) as process:  # gives back its memory
+            stored["networks"].append(process.apply(measured, (architecture, backbone)))
+        write_atomically(out, json.dumps(stored, indent=1))
+        print(architecture, backbone, stored["networks"][-1]["latencies"], flush=True)
     print(latency_table(out))
 
 

@@ -17,7 +17,7 @@ from mtl_tf.text import shown
 Paths: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A file or folder, or several."""
 
-PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".avif")
 
 
 def network_input(network: keras.Model, photo: np.ndarray) -> np.ndarray:

@@ -127,6 +127,7 @@ class Prediction:
         Returns:
             RGB `[H, W, 3]` uint8.
         """
+        self[task]  # names the tasks if it is unknown
         of_task = self.tasks[task]
         if of_task.kind is TargetKind.DISTANCE and depth_range_m is None:
             depth_range_m = self.depth_range_m(task)
@@ -219,8 +220,13 @@ class Prediction:
 
         Returns:
             The paths of the files.
+
+        Raises:
+            ValueError: for a name with folders.
         """
         folder = pathlib.Path(folder)
+        if pathlib.Path(name).name != name:
+            raise ValueError(f"name must be a file name without folders. Received: {name!r}")
         folder.mkdir(parents=True, exist_ok=True)
         if panel:
             pictures = {"all": self.panel(depth_range_m)}

@@ -7,6 +7,7 @@ import numpy as np
 
 from mtl_tf.data.transforms import IMAGENET_MEAN
 
+_CHANNELS = 4  # that OpenCV resizes together
 _PADDING = np.rint(255 * IMAGENET_MEAN).astype(np.uint8)  # 0 for the network
 
 
@@ -64,7 +65,14 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
         return image
     is_smaller = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
-    return cv2.resize(image, (width, height), interpolation=method).reshape(height, width, -1)
+    parts = [image[..., i : i + _CHANNELS] for i in range(0, image.shape[2], _CHANNELS)]
+    return np.concatenate(
+        [
+            cv2.resize(part, (width, height), interpolation=method).reshape(height, width, -1)
+            for part in parts
+        ],
+        axis=-1,
+    )
 
 
 def tile_corners(

@@ -29,10 +29,13 @@ def check(folder: pathlib.Path, config: Config, resume: bool) -> None:
         raise ValueError(
             f"{folder} already holds a run: resume it (--resume) or choose another (--out)"
         )
-    if read_config(stored).identity() != config.identity():
+    before, now = read_config(stored).identity(), config.identity()
+    if before != now:
+        names = [n for n in sorted({*before, *now}) if before.get(n) != now.get(n)]
+        changed = "; ".join(f"{n}: {before.get(n)!r} there, {now.get(n)!r} now" for n in names[:5])
         raise ValueError(
-            f"{folder} holds a run with another configuration (see {stored}): resume with the "
-            "same options or choose another folder (--out)"
+            f"{folder} holds a run with another configuration (see {stored}; {changed}): resume "
+            "with the same options or choose another folder (--out)"
         )
 
 

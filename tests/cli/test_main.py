@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from mtl_tf import cli
+from mtl_tf.cli import program
+from mtl_tf.cli.options import config_from
 
 TINY = [
     "train",
@@ -82,7 +84,15 @@ def test_training_twice_into_one_folder_is_refused_but_resumes(finished, capsys)
     for task, metrics in before["results"].items():
         assert after["results"][task] == pytest.approx(metrics, rel=1e-5)
     assert cli.main([*TINY, "--out", str(finished), "--resume", "--epochs", "3"]) == 2
-    assert "another configuration" in capsys.readouterr().err
+    assert "epochs: 2 there, 3 now" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("word", ["none", "None", "null"])
+def test_none_switches_an_option_of_a_preset_off(word):
+    arguments = ["train", "--preset", "quick", "--root", "folder", "--weights", word]
+    options = program.whole_parser().parse_args(arguments)
+    assert config_from(options)[1].weights is None
+    assert config_from(program.whole_parser().parse_args(arguments[:-2]))[1].weights == "imagenet"
 
 
 def test_evaluate_gives_the_stored_numbers(finished, capsys):

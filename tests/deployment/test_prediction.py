@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mtl_tf as mtl
-from mtl_tf.deployment.windows import blending_weight, letterboxed, tile_corners
+from mtl_tf.deployment.windows import blending_weight, letterboxed, resized, tile_corners
 from tests.helpers.inputs import tiny_backbone
 
 SIZE = (32, 48)
@@ -43,6 +43,14 @@ def exact(network, image):
         layer.name: x @ layer.kernel.numpy()[0, 0] + layer.bias.numpy()
         for layer in network.layers[1:]
     }
+
+
+@pytest.mark.parametrize("size", [(8, 12), (32, 48)], ids=["smaller", "larger"])
+@pytest.mark.parametrize("channels", [1, 4, 13])
+def test_maps_of_any_number_of_channels_are_resized(channels, size):
+    maps = np.random.default_rng(0).random((16, 24, channels), np.float32)
+    expected = np.concatenate([resized(maps[..., i : i + 1], *size) for i in range(channels)], -1)
+    np.testing.assert_allclose(resized(maps, *size), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(70, 110), (32, 48), (33, 200), (100, 49)])

@@ -100,3 +100,25 @@ def test_gradient_detector_finds_a_step_edge():
     assert results["edges"]["f"] > 0.9
     with pytest.raises(ValueError, match="tuning"):
         mtl.evaluation.trivial_baseline(data, data, {"edges": 1})
+
+
+def test_a_task_without_any_label_has_no_results():
+    """Its metrics would look perfect."""
+    image, targets, masks = batch()
+    masks = {**masks, "depth": np.zeros_like(masks["depth"]), "edges": 0 * masks["edges"]}
+    data = [(image, targets, masks)]
+
+    def model(image, training):
+        return perfect(targets)
+
+    with pytest.warns(RuntimeWarning, match=r"depth, edges: none of the 4 evaluated images"):
+        results = mtl.evaluation.evaluate(model, data, TASKS, edge_tolerance=0.1)
+    assert set(results) == set(TASKS) - {"depth", "edges"}
+    with pytest.raises(ValueError, match="no results"):
+        mtl.evaluation.evaluate(model, data, {"depth": 1})
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -0.1, 5])
+def test_a_tolerance_is_a_share_of_the_diagonal(tolerance):
+    with pytest.raises(ValueError, match="share of the diagonal"):
+        mtl.evaluation.evaluate(lambda image, training: {}, [], {"edges": 1}, tolerance)

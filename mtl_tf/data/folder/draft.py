@@ -24,6 +24,7 @@ from mtl_tf.data.folder.guesses import guessed_encoding, opened
 from mtl_tf.data.folder.patterns import Pattern
 from mtl_tf.data.folder.splits import usual_splits
 from mtl_tf.data.sample import DataError
+from mtl_tf.targets import KINDS, TargetKind
 from mtl_tf.text import shown
 
 _MAX_GREYS = 64  # values of an image that may be labels
@@ -61,7 +62,11 @@ def draft(root: str | os.PathLike[str]) -> tuple[str, list[str]]:
             continue
         name = _task_name(group, tasks)
         try:
-            tasks[name] = _described(root, group, images, name, questions)
+            entry = _described(root, group, images, name, questions)
+            is_mask = entry["encoding"] == "binary"
+            if is_mask and KINDS.get(name) is TargetKind.CLASSES:  # a folder of masks, not of ids
+                name = "mask"
+            tasks[name] = entry
         except (DataError, ImportError) as error:
             questions.append(f"{group.pattern}: left out: {error}")
     left_out = [g for g in groups if g is not images and not g.keys & images.keys]

@@ -112,6 +112,8 @@ def without_prefixes(groups: list[Group], images: Group) -> tuple[list[Group], G
 def _without_prefix(group: Group) -> Group:
     """Return a group with the letters that all its names begin with outside of the wildcard."""
     names = sorted(key[-1] for key in group.keys)
+    if not names:  # braces in a folder's name stand for alternatives
+        return group
     common = names[0][: next((i for i, (a, b) in enumerate(zip(names[0], names[-1], strict=False))
                               if a != b), 0)]  # fmt: skip
     prefix = re.match(r"([A-Za-z][A-Za-z_.-]*[_.-])?", common)[0]  # type: ignore[index]

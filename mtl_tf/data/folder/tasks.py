@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ _LIKE = {
 }
 """Known tasks whose activation, loss and metrics a new task of the kind has."""
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _Named = str | Mapping[str, Mapping[str, Any]]
 
 
@@ -34,10 +36,16 @@ def task_of(name: str, label: Label) -> Task:
         label: its description.
 
     Raises:
-        ValueError: for a kind that is not that of the known task, and for a loss or metric that is
-            unknown, does not take its arguments, or does not fit the kind.
+        ValueError: for a name that layers cannot have, a kind that is not that of the known task,
+            and for a loss or metric that is unknown, does not take its arguments, or does not fit
+            the kind.
     """
     kind = kind_of_label(name, label)
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"tasks.{name}: layers are called after a task, so its name must consist of the "
+            "letters a to z, digits, _, - and full stops: rename it"
+        )
     if name in KINDS and kind is not KINDS[name]:
         raise ValueError(
             f"tasks.{name}: {name} is the name of a task of {KINDS[name].value}, and its labels "

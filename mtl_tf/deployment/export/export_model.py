@@ -26,6 +26,7 @@ from mtl_tf.tasks import Task
 from mtl_tf.text import first_line
 from mtl_tf.training.preset import MODEL_FILE
 
+_STRIDE = 32  # the largest of the backbones
 _MOST_COMPARED = 16  # images of the calibration
 _PACKAGES = {"onnx": ("onnx", "tf2onnx", "onnxruntime")}
 
@@ -122,7 +123,7 @@ def export_model(
         unfinished = pathlib.Path(folder, f"model{suffix_of(file_format)}")
         try:
             write(job, unfinished, calibration_files)
-            differences = differences_to_keras(job, ExportedModel(unfinished), images)
+            differences = differences_to_keras(job, _opened(unfinished, network), images)
         except (ValueError, RuntimeError, OSError, ImportError):
             raise
         except Exception as error:  # converters and runtimes raise their own
@@ -131,6 +132,26 @@ def export_model(
             ) from error
         unfinished.replace(out)
     return differences
+
+
+def _opened(path: pathlib.Path, network: keras.Model) -> ExportedModel:
+    """Open a file that was just written.
+
+    The converter to ONNX computes other shapes than TensorFlow for some sizes that are no multiples
+    of the strides; the runtime then refuses the file.
+    """
+    try:
+        return ExportedModel(path)
+    except ValueError as error:
+        height, width = network.input_shape[1:3]
+        if path.suffix != ".onnx" or (height % _STRIDE, width % _STRIDE) == (0, 0):
+            raise
+        near = (max(_STRIDE, round(n / _STRIDE) * _STRIDE) for n in (height, width))
+        raise RuntimeError(
+            f"{network.name!r} cannot be exported to onnx at {height}x{width}: give a height and a "
+            f"width that are multiples of {_STRIDE}, such as {'x'.join(map(str, near))} (--height, "
+            "--width), or export to LiteRT"
+        ) from error
 
 
 def _check(

@@ -113,9 +113,17 @@ def test_sparse_ids_and_soft_masks(tmp_path):
         picture(tmp_path, f"mask/{i}.jpg", (ids > 0).astype(np.uint8) * 255)
     values, _ = found(tmp_path)
     assert values["tasks"]["objects"]["classes"] == {0: "class_0", 26: "class_26", 33: "class_33"}
-    assert values["tasks"]["semseg"] == {
+    assert values["tasks"]["mask"] == {
         "files": "mask/*.jpg", "encoding": "binary", "threshold": 128
     }  # fmt: skip
+    assert set(Folder(tmp_path, description=values).tasks) == {"objects", "mask"}
+
+
+def test_braces_in_a_folder_s_name_do_not_stop_it(tmp_path):
+    write_cells(tmp_path)
+    (tmp_path / "classes").rename(tmp_path / "classes {1}")
+    values, _ = found(tmp_path)
+    assert "border" in values["tasks"]
 
 
 def test_strange_files_do_not_stop_it(tmp_path):

@@ -289,3 +289,11 @@ def test_all_damaged(cells):
     ):
         warnings.simplefilter("ignore")
         Folder(cells, description=DESCRIPTION, skip_damaged=True)
+
+
+@pytest.mark.parametrize("name", ["my task", "ä", "a/b", "", ".a"])
+def test_a_name_that_layers_cannot_have_is_refused(tmp_path, name):
+    write_cells(tmp_path)
+    tasks = {name: DESCRIPTION["tasks"]["distance"]}
+    with pytest.raises(ValueError, match="rename it|name"):
+        Folder(tmp_path, description={**DESCRIPTION, "tasks": tasks})

@@ -38,10 +38,12 @@ def open_layout(root: pathlib.Path, val_every: int) -> Layout:
     archives = sorted(root.glob("nyu_depth_v2_labeled*.mat"))
     if archives:
         return Matlab(archives[0])
+    has_yaml = (root / "data.yaml").is_file()
     raise DataError(
         f"{root} has none of the known layouts of NYU Depth v2: the PNG pack (ids.txt, rgb/, "
         "seg40/), NYUD_MT (gt_sets/, images/), MTAN / LibMTL (train/image/*.npy) or the official "
-        f"nyu_depth_v2_labeled.mat. It holds: {sorted(p.name for p in root.iterdir())[:10]}"
+        f"nyu_depth_v2_labeled.mat. It holds: {sorted(p.name for p in root.iterdir())[:10]}. For "
+        + ("its data.yaml: --data folder" if has_yaml else "your own images: mtl-tf data init")
     )
 
 
