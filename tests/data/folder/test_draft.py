@@ -123,7 +123,7 @@ def test_braces_in_a_folder_s_name_do_not_stop_it(tmp_path):
     write_cells(tmp_path)
     (tmp_path / "classes").rename(tmp_path / "classes {1}")
     values, _ = found(tmp_path)
-    assert "border" in values["tasks"]
+    assert "edges" in values["tasks"]
 
 
 def test_strange_files_do_not_stop_it(tmp_path):

@@ -295,5 +295,5 @@ def test_all_damaged(cells):
 def test_a_name_that_layers_cannot_have_is_refused(tmp_path, name):
     write_cells(tmp_path)
     tasks = {name: DESCRIPTION["tasks"]["distance"]}
-    with pytest.raises(ValueError, match="rename it|name"):
+    with pytest.raises(ValueError, match=r"rename it|name"):
         Folder(tmp_path, description={**DESCRIPTION, "tasks": tasks})
