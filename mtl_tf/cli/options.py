@@ -65,8 +65,8 @@ def config_from(options: argparse.Namespace) -> tuple[str | None, Config]:
 
 def _value(name: str, text: str) -> object:
     """Return the value of a flag: JSON, or else the text."""
-    if text.lower() in ("none", "null") and type(None) in _types_of(_FIELDS[name].annotation):
-        return None  # such as --weights none, of a preset that has some
+    if name == "weights" and text.lower() in ("none", "null"):
+        return None  # random initial weights, of a preset that has others
     if name in _TEXTS:
         return text
     if name in _LISTS and not text.startswith("["):
