@@ -143,11 +143,8 @@ def evaluate_predictor(
     unlabelled = [name for name in sums if name not in labelled]
     if unlabelled:
         _raise_or_warn(unlabelled, len(fingerprints), is_all=not labelled)
-        sums = {name: of_task for name, of_task in sums.items() if name in labelled}
-        kept = [(c, t) for c, t in zip(edge_counts, in_queue, strict=False) if t in labelled]
-        edge_counts, in_queue = [c for c, _ in kept], [t for _, t in kept]
-    stacked = {name: of_task.stacked() for name, of_task in sums.items()}
-    for name in dict.fromkeys(in_queue):
+    stacked = {name: of_task.stacked() for name, of_task in sums.items() if name in labelled}
+    for name in dict.fromkeys(task for task in in_queue if task in labelled):
         of_task = [c for c, task in zip(edge_counts, in_queue, strict=True) if task == name]
         stacked[name][EDGE_COUNTS] = np.stack(of_task)
     evaluated = {task.name: task for task in tasks if task.name in stacked}

@@ -6,7 +6,15 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from mtl_tf.evaluation.reporting.figures import Figure, canvas, finished, label, styled
+from mtl_tf.evaluation.reporting.figures import (
+    Figure,
+    canvas,
+    finished,
+    label,
+    legend_above,
+    percent_canvas,
+    styled,
+)
 
 _MOST_NUMBERED = 15  # classes whose confusion has numbers in its cells
 _MOST_NAMED = 80  # and names beside them
@@ -61,16 +69,12 @@ def reliability(task: str, diagnostic: Mapping[str, Any], colour: str) -> Figure
         diagnostic: of `Reliability.result`.
         colour: of the task.
     """
-    drawing, axes = canvas()
+    drawing, axes = percent_canvas("confidence", "accuracy")
     bins = diagnostic["bins"]
     confidence = [100 * row["confidence"] for row in bins]
     accuracy = [100 * row["accuracy"] for row in bins]
     axes.plot([0, 100], [0, 100], color="grey", linewidth=0.8)
     axes.plot(confidence, accuracy, marker="o", markersize=4, color=colour)
-    axes.set_xlabel("confidence, %")
-    axes.set_ylabel("accuracy, %")
-    axes.set_xlim(0, 100)
-    axes.set_ylim(0, 100)
     error = 100 * diagnostic["calibration_error"]
     title = f"{task}: reliability (expected calibration error {error:.1f} %)"
     pairs = zip(confidence, accuracy, strict=True)
@@ -97,7 +101,7 @@ def depth_ranges(task: str, diagnostic: Mapping[str, Any], colour: str) -> Figur
     axes.axhline(0, color="grey", linewidth=0.8)
     axes.set_xlabel("true depth, m")
     axes.set_ylabel("error, m")
-    drawing.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+    legend_above(drawing, axes)
     alt = "; ".join(
         f"{row['from_m']:.2g} to {row['to_m']:.2g} m: RMSE {row['rmse']:.2f} m, mean "
         f"{row['mean_error']:+.2f} m"
@@ -141,16 +145,12 @@ def precision_recall(task: str, diagnostic: Mapping[str, Any], colour: str) -> F
         diagnostic: of `Thresholds.result`.
         colour: of the task.
     """
-    drawing, axes = canvas()
+    drawing, axes = percent_canvas("recall", "precision")
     line, best = diagnostic["curve"], diagnostic["best"]
     recall, precision = (100 * np.asarray(line[name]) for name in ("recall", "precision"))
     is_predicted = precision > 0
     axes.plot(recall[is_predicted], precision[is_predicted], color=colour)
     axes.plot(100 * best["recall"], 100 * best["precision"], "o", color=colour)
-    axes.set_xlabel("recall, %")
-    axes.set_ylabel("precision, %")
-    axes.set_xlim(0, 100)
-    axes.set_ylim(0, 100)
     text = f"best F {100 * best['f']:.1f} % at the threshold {best['threshold']:.2f}"
     alt = (
         f"{text}, with a precision of {100 * best['precision']:.0f} % and a recall of "

@@ -69,6 +69,22 @@ def canvas(width: float = 4.4, height: float = 2.7) -> tuple[Canvas, Axes]:
     return drawing, axes
 
 
+def percent_canvas(x_label: str, y_label: str) -> tuple[Canvas, Axes]:
+    """Return an empty figure with both axes from 0 to 100 %, and its axes."""
+    drawing, axes = canvas()
+    axes.set(xlabel=f"{x_label}, %", ylabel=f"{y_label}, %", xlim=(0, 100), ylim=(0, 100))
+    return drawing, axes
+
+
+def legend_above(drawing: Canvas, axes: Axes) -> None:
+    """Put the legend above the axes, where it hides no line."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = max(1, min(len(labels), 60 // (max(map(len, labels)) + 5)))
+    drawing.legend(
+        handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=8
+    )
+
+
 def finished(drawing: Canvas, title: str, alt: str) -> Figure:
     """Return a drawing as a figure of a page.
 

@@ -91,8 +91,7 @@ def loss_curves(history: History, tasks: Sequence[Task]) -> list[Figure]:
     colours, figures = task_colours_of([task.name for task in tasks]), []
     for task in tasks:
         logs = {"training": f"{task.name}_loss", "validation": f"val_{task.name}_loss"}
-        lines = {name: _values(history, log) for name, log in logs.items()}
-        lines = {name: values for name, values in lines.items() if values}
+        lines = _lines(history, logs)
         if lines:
             colour = dict.fromkeys(lines, colours[task.name])
             figures.append(curve(f"{task.name}: loss", lines, "loss", colour))
@@ -120,12 +119,17 @@ def balancing_curves(history: History, tasks: Sequence[str]) -> list[Figure]:
     )
     figures = []
     for title, logs, log in plots:
-        lines = {name: _values(history, key) for name, key in logs.items()}
-        lines = {name: values for name, values in lines.items() if values}
+        lines = _lines(history, logs)
         if lines:
             of_tasks = {name: colours[name] for name in lines if name in colours}
             figures.append(curve(title, lines, "", of_tasks, log=log))
     return figures
+
+
+def _lines(history: History, logs: Mapping[str, str]) -> dict[str, list[float]]:
+    """Return the values of logs `{name: log}`, without those that are missing."""
+    lines = {name: _values(history, log) for name, log in logs.items()}
+    return {name: values for name, values in lines.items() if values}
 
 
 def _values(history: History, log: str) -> list[float]:

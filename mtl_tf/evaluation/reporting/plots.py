@@ -6,7 +6,14 @@ import matplotlib
 import numpy as np
 
 from mtl_tf.evaluation.reporting.colours import DEPTH_COLOURS
-from mtl_tf.evaluation.reporting.figures import Figure, canvas, finished, label, styled
+from mtl_tf.evaluation.reporting.figures import (
+    Figure,
+    canvas,
+    finished,
+    label,
+    legend_above,
+    styled,
+)
 from mtl_tf.evaluation.reporting.palette import COLOURS
 
 Colours = Mapping[str, str]
@@ -46,7 +53,7 @@ def curve(
         axes.yaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     if len(lines) > 1:
-        _legend_above(drawing, axes)
+        legend_above(drawing, axes)
     ends = "; ".join(f"{name} {v[0]:.3g} to {v[-1]:.3g}" for name, v in lines.items())
     return finished(drawing, title, f"{title}, from the first to the last epoch: {ends}")
 
@@ -130,18 +137,9 @@ def bars(
     axes.invert_yaxis()
     axes.axvline(0, color="grey", linewidth=0.8)
     axes.set_xlabel(x_label)
-    _legend_above(drawing, axes)
+    legend_above(drawing, axes)
     text = "; ".join(
         f"{group} " + ", ".join(f"{name} {value:.3g}" for name, value in values.items())
         for group, values in groups.items()
     )
     return finished(drawing, title, f"{title}: {text}")
-
-
-def _legend_above(drawing: matplotlib.figure.Figure, axes: matplotlib.axes.Axes) -> None:
-    """Put the legend above the axes, where it hides no line."""
-    handles, labels = axes.get_legend_handles_labels()
-    columns = max(1, min(len(labels), 60 // (max(map(len, labels)) + 5)))
-    drawing.legend(
-        handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=8
-    )

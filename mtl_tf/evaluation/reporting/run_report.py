@@ -58,9 +58,10 @@ def write_report(
     files = {"results.csv": as_csv(rows), "results.tex": as_latex(rows)}
     for name, content in {**files, "results.json": json.dumps(summary, indent=2)}.items():
         write_atomically(folder / name, content)
-    files["results.json"] = json.dumps(_without_folders(summary), indent=2)  # to share the page
+    public = _without_folders(summary)  # the page is shared
+    files["results.json"] = json.dumps(public, indent=2)
     write_atomically(folder / "report.md", as_markdown(rows) + (f"\n{note}\n" if note else ""))
-    page = _page(evaluated, summary, rows, pictures, diagnostics or {}, cases or {}, files)
+    page = _page(evaluated, public, rows, pictures, diagnostics or {}, cases or {}, files)
     write_atomically(folder / "report.html", page)
     return folder / "report.html"
 
@@ -83,8 +84,6 @@ def _page(
     return render_page(
         _TEMPLATE,
         summary={"config": {}, "environment": {}, "history": [], **summary},
-        options=_without_folders(summary.get("config", {})),
-        environment=_without_folders(summary.get("environment", {})),
         rows=rows,
         has_published=any(row["published"] for row in rows),
         published_note=published_note(summary.get("published")),
@@ -155,7 +154,7 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
     return facts
 
 
-def _without_folders(value: object) -> object:
+def _without_folders(value: Any) -> Any:  # noqa: ANN401  # JSON
     """Return options without the folders of this machine: of absolute paths the last part."""
     if isinstance(value, Mapping):
         return {name: _without_folders(item) for name, item in value.items()}
