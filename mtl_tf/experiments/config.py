@@ -109,6 +109,9 @@ class Config(pydantic.BaseModel):
     """Part of the target that all classes share, of tasks of class ids."""
     class_weights: Literal["none", "median_frequency", "log"] = "none"
     """Weights of the classes in the loss, see `mtl_tf.losses.class_weights`."""
+    edge_positive_weight: float | None = pydantic.Field(None, gt=0.0, lt=1.0)
+    """Weight of edge pixels in the loss of boundaries, other pixels get the rest to 1; the task's
+    own (0.95) without. A larger one predicts more edges."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """`adam`, `adamw` or `sgd` (momentum 0.9)."""
     learning_rate: pydantic.PositiveFloat = 5e-4

@@ -207,21 +207,38 @@ def _build_network(config: Config, tasks: Mapping[str, int]) -> architectures.Ar
 def _losses(
     config: Config, tasks: Mapping[str, int], class_weights: Mapping[str, list[float]]
 ) -> dict[str, keras.losses.Loss]:
-    """Return the losses with class weights or label smoothing, of tasks that have the usual one."""
-    if config.class_weights == "none" and not config.label_smoothing:
-        return {}
-    usual = losses.SegmentationCrossEntropy
-    of_tasks: dict[str, keras.losses.Loss] = {
-        task.name: usual(class_weights.get(task.name), config.label_smoothing)
-        for task in as_tasks(tasks)
-        if type(task.loss()) is usual
-    }
-    if not of_tasks:
-        raise ValueError(
-            "class_weights and label_smoothing need a task of class ids with the usual loss. "
-            f"Received: tasks {', '.join(tasks)}"
-        )
+    """Return the losses that options change, of tasks that have the usual one."""
+    of_tasks: dict[str, keras.losses.Loss] = {}
+    if config.class_weights != "none" or config.label_smoothing:
+        entropy = losses.SegmentationCrossEntropy
+        of_tasks |= {
+            name: entropy(class_weights.get(name), config.label_smoothing)
+            for name in _tasks_with(
+                TargetKind.CLASSES,
+                entropy,
+                tasks,
+                "class_weights and label_smoothing need a task of class ids",
+            )
+        }
+    if config.edge_positive_weight is not None:
+        balanced = losses.BalancedBinaryCrossEntropy
+        of_tasks |= {
+            name: balanced(config.edge_positive_weight)
+            for name in _tasks_with(
+                TargetKind.BOUNDARY, balanced, tasks, "edge_positive_weight needs a task of edges"
+            )
+        }
     return of_tasks
+
+
+def _tasks_with(
+    kind: TargetKind, usual: type[keras.losses.Loss], tasks: Mapping[str, int], needed: str
+) -> list[str]:
+    """Return the names of the tasks of a kind that have its usual loss; at least one."""
+    names = [t.name for t in as_tasks(tasks) if t.kind is kind and type(t.loss()) is usual]
+    if not names:
+        raise ValueError(f"{needed} with the usual loss. Received: tasks {', '.join(tasks)}")
+    return names
 
 
 def _build_optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:

@@ -143,6 +143,21 @@ def test_losses_of_class_ids_get_smoothing_and_weights():
     assert load_class_weights(experiments.make_config(), dataset) == {}
 
 
+def test_losses_of_boundaries_get_the_weight_of_edge_pixels():
+    tasks = {**TASKS, "saliency": 1}
+    config = experiments.make_config(
+        tasks=tuple(tasks), height=32, width=32, edge_positive_weight=0.98
+    )
+    trainer = build_trainer(config, tasks, 1)
+    weights = {
+        name: getattr(loss, "positive_weight", "other loss")
+        for name, loss in trainer.plan.loss_functions.items()
+    }
+    assert (weights["edges"], weights["saliency"]) == (0.98, None)
+    with pytest.raises(ValueError, match="needs a task of edges"):
+        build_trainer(config, {"depth": 1}, 1)
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16", "float32"])
 def test_precision_is_that_of_the_layers_and_leaves_the_global_one(precision):
     trainer = trainer_of(precision=precision)
@@ -173,6 +188,7 @@ def test_options_of_classes_need_a_task_of_classes(values):
         ({"layer_decay": 1.1}, "layer_decay"),
         ({"ema_momentum": 1.0}, "ema_momentum"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
+        ({"edge_positive_weight": 1.0}, "edge_positive_weight"),
         ({"clip_norm": 0.0}, "clip_norm"),
         ({"freeze_epochs": -1}, "freeze_epochs"),
         ({"warmup_epochs": -1.0}, "warmup_epochs"),
