@@ -105,7 +105,7 @@ def _modulated(shared: keras.Model, image: keras.KerasTensor, task: str) -> kera
         if not isinstance(layer, layers.BatchNormalization):
             return layer
         config = {**layer.get_config(), "name": f"modulator.{task}.{layer.name}"}
-        norm = layers.BatchNormalization.from_config(config)
+        norm = type(layer).from_config(config)
         norm.build((None, None, None, *layer.gamma.shape))
         norm.set_weights(layer.get_weights())
         return norm

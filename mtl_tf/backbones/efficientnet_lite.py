@@ -16,6 +16,7 @@ from keras import layers
 
 from mtl_tf.backbones.stage import Block, Stage, appending, check_output_stride, replacing
 from mtl_tf.images import IMAGENET_MEAN, IMAGENET_STD
+from mtl_tf.layers.batch_normalization import BatchNormalization
 from mtl_tf.layers.conv_block import KAIMING_NORMAL_FAN_OUT
 
 _STEM_CHANNELS = 32
@@ -182,7 +183,7 @@ def _initializer() -> keras.initializers.Initializer:
 
 
 def _batch_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return layers.BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=name)(x)
+    return BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=name)(x)
 
 
 def _relu6(x: keras.KerasTensor) -> keras.KerasTensor:

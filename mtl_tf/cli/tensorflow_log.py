@@ -1,4 +1,4 @@
-"""Native log lines of TensorFlow, which nobody asked for, kept from the terminal."""
+"""The import of TensorFlow: its native log lines kept from the terminal, oneDNN in use."""
 
 import contextlib
 import faulthandler
@@ -12,15 +12,20 @@ from collections.abc import Iterator
 from mtl_tf.optional_packages import imports_of_extra
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _PARTS = ("architectures", "balancing", "data", "deployment", "training", "experiments.run")
 
 
 def import_library(verbose: bool = False) -> None:
     """Import TensorFlow and the parts of this library that register classes with Keras.
 
+    oneDNN is switched on unless the environment says otherwise: TensorFlow leaves it off on
+    processors without AVX-512 VNNI, where it makes a training step a tenth to a quarter faster.
+
     Args:
         verbose: whether the log lines of the import are shown.
     """
+    os.environ.setdefault(_ONEDNN, "1")
     is_shown = verbose or "tensorflow" in sys.modules
     log = contextlib.nullcontext() if is_shown else silenced()
     with log, imports_of_extra("mtl-tf", "cpu,all"):

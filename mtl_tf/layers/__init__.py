@@ -3,6 +3,7 @@
 from mtl_tf.layers.affinity_propagation import AffinityPropagation
 from mtl_tf.layers.atrous_convolution import AtrousConv2D, atrous_conv2d
 from mtl_tf.layers.attention_distillation import AttentionDistillation, distill
+from mtl_tf.layers.batch_normalization import BatchNormalization, normalize_batch
 from mtl_tf.layers.conv_block import batch_norm, conv, conv_block, dense
 from mtl_tf.layers.gradient_reversal import reverse_gradient
 from mtl_tf.layers.local_affinity import LocalAffinity, LocalDiffusion
@@ -23,6 +24,7 @@ __all__ = [
     "AffinityPropagation",
     "AtrousConv2D",
     "AttentionDistillation",
+    "BatchNormalization",
     "BilinearResize",
     "BlockIdentity",
     "BranchingChoices",
@@ -45,6 +47,7 @@ __all__ = [
     "distill",
     "expected_cost",
     "nddr_layer",
+    "normalize_batch",
     "pool_to",
     "resize_to",
     "reverse_gradient",

@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from mtl_tf.layers.atrous_convolution import AtrousConv2D
+from mtl_tf.layers.batch_normalization import BatchNormalization
 
 EPSILON = 1e-5
 KAIMING_NORMAL_FAN_OUT = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
@@ -102,7 +103,7 @@ def batch_norm(
     Returns:
         Features `[B, H, W, C]`.
     """
-    return layers.BatchNormalization(momentum=momentum, epsilon=EPSILON, name=name)(x)
+    return BatchNormalization(momentum=momentum, epsilon=EPSILON, name=name)(x)
 
 
 def conv_block(

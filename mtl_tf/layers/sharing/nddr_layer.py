@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from mtl_tf.layers.batch_normalization import BatchNormalization
 from mtl_tf.layers.conv_block import EPSILON
 from mtl_tf.layers.sharing.cross_stitch_unit import identity_like
 from mtl_tf.typing import Tensor
@@ -78,9 +79,7 @@ def nddr_layer(
             kernel_initializer=BlockIdentity(index, len(features), own),
             name=f"{name}.{task}.0",
         )
-        norm = layers.BatchNormalization(
-            momentum=_MOMENTUM, epsilon=EPSILON, name=f"{name}.{task}.1"
-        )
+        norm = BatchNormalization(momentum=_MOMENTUM, epsilon=EPSILON, name=f"{name}.{task}.1")
         outputs[task] = layers.ReLU()(norm(mixing(concatenated)))
         for variable in (*mixing.trainable_variables, *norm.trainable_variables):
             variable.learning_rate_multiplier = learning_rate_multiplier
