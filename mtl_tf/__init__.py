@@ -93,7 +93,7 @@ else:  # hidden from type checkers, so that they report misspelt names
         return sorted({*globals(), *_MODULES})
 
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "TASKS",

@@ -5,6 +5,8 @@ and writes all features, and so do their gradients. TensorFlow has one operation
 and the output, and one for all gradients.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -44,12 +46,18 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Source: as `normalize_batch`.
 
+    Args:
+        **kwargs: arguments of `keras.layers.BatchNormalization`.
+
     Examples:
         >>> import keras, mtl_tf as mtl
         >>> layer = mtl.layers.BatchNormalization(momentum=0.9)
         >>> layer(keras.ops.ones((1, 8, 8, 2)), training=True).shape
         TensorShape([1, 8, 8, 2])
     """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
 
     def call(
         self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None

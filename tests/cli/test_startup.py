@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
+import mtl_tf
+
 COMMAND = pathlib.Path(sys.executable).with_name("mtl-tf")
 MODULE = [sys.executable, "-m", "mtl_tf"]
 AT_ONCE = {
     "help": (["--help"], 0, "usage: mtl-tf"),
-    "version": (["--version"], 0, "mtl_tf 0.1.0"),
+    "version": (["--version"], 0, f"mtl_tf {mtl_tf.__version__}"),
     "help of train": (["train", "--help"], 0, "--batch-size"),
     "help of data": (["data", "init", "--help"], 0, "data.yaml"),
     "no command": ([], 2, "required: COMMAND"),
@@ -57,7 +59,7 @@ def test_help_takes_a_third_of_a_second():
 @pytest.mark.skipif(not COMMAND.exists(), reason="mtl-tf is not installed beside this Python")
 def test_the_installed_command_is_the_same():
     run = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, check=True)
-    assert run.stdout == "mtl_tf 0.1.0\n"
+    assert run.stdout == f"mtl_tf {mtl_tf.__version__}\n"
 
 
 def test_no_log_line_unless_asked_for():
