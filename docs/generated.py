@@ -7,7 +7,8 @@ In a page, a line `<!-- table: MODULE -->` becomes what `python -m MODULE` print
 `mkdocs.yml`).
 
 The README is read without MkDocs: `python docs/generated.py` writes its numbers between
-`<!-- generated: NAME -->` and `<!-- end -->`, and a test compares them with the stored ones.
+`<!-- generated: NAME -->` and `<!-- end -->`, and a test compares them with the stored ones. It
+also writes the notebook of the quickstart.
 """
 
 import importlib
@@ -96,4 +97,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 if __name__ == "__main__":
+    from notebook import notebook
+
+    page = pathlib.Path(__file__).with_name("quickstart.md")
+    page.with_suffix(".ipynb").write_text(notebook(page.read_text("utf-8")), "utf-8")
     _README.write_text(readme(_README.read_text("utf-8")), "utf-8")

@@ -1,6 +1,6 @@
 """Build a release into `dist/`: the sdist, a wheel with native ops per Python, and one without.
 
-Command: `make release`, or `python release/build_wheels.py` with the packages of the extra `release`.
+Command: `make release`, or `python release/build_wheels.py` with the extra `release` installed.
 
 Every wheel is built from the sdist in an isolated environment, as `pip install` would. auditwheel
 gives it the tag of the oldest glibc that it runs on; TensorFlow's libraries stay outside, because

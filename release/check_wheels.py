@@ -1,6 +1,6 @@
 """Check the release in `dist/`: install each wheel into an empty environment and use it.
 
-Command: `make release`, or `python release/check_wheels.py [WHEEL ...]` after `release/build_wheels.py`.
+Command, after `release/build_wheels.py`: `python release/check_wheels.py [WHEEL ...]`.
 
 Of each wheel: `mtl-tf doctor`, a short training, a prediction by the shipped preset, an export to
 ONNX, and the examples that read both. The pure wheel is checked without native ops.

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pathlib
 import re
 
 import pytest
@@ -43,3 +44,9 @@ def test_what_is_in_the_reference_exists_once():
     for name in LISTED:
         module, _, member = name.rpartition(".")
         assert hasattr(importlib.import_module(f"mtl_tf.{module}"), member), name
+
+
+def test_no_public_name_appears_or_vanishes_by_accident():
+    """A new name is added to the list; one that goes is deprecated first (docs/stability.md)."""
+    stored = pathlib.Path(__file__).with_name("public_names.txt").read_text().split()
+    assert sorted(set(LISTED)) == stored
