@@ -91,6 +91,13 @@ def readme(text: str) -> str:
     return _SPAN.sub(replaced, text)
 
 
+def on_config(config: Any) -> Any:
+    """Show the version below every page, as an event of MkDocs."""
+    version = importlib.import_module("mtl_tf").__version__
+    config.copyright = f"mtl_tf {version}, Apache-2.0"
+    return config
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Expand a page, as an event of MkDocs."""
     return expand(markdown)
