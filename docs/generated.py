@@ -91,11 +91,10 @@ def readme(text: str) -> str:
     return _SPAN.sub(replaced, text)
 
 
-def on_config(config: Any) -> Any:
+def on_config(config: dict[str, Any]) -> None:
     """Show the version below every page, as an event of MkDocs."""
     version = importlib.import_module("mtl_tf").__version__
-    config.copyright = f"mtl_tf {version}, Apache-2.0"
-    return config
+    config["copyright"] = f"mtl_tf {version}, Apache-2.0"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

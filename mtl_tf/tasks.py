@@ -19,11 +19,6 @@ from mtl_tf.typing import Tensor
 class Task:
     """One prediction target.
 
-    >>> heat = Task("heat", 1, tf.identity, losses.L1, lambda c: [metrics.DepthMetrics()], "rmse",
-    ...             higher_is_better=False)
-    >>> heat.kind.name, heat.metric_info["rmse"].unit
-    ('DISTANCE', 'm')
-
     Source: Vandenhende et al., TPAMI 2021, section 4.
 
     Attributes:
@@ -48,6 +43,12 @@ class Task:
         ValueError: for a name that cannot be printed, class names that do not fit the channels, an
             object instead of a function that returns one, or metrics that do not fit class ids
             (with a `kind` given, when they are made).
+
+    Examples:
+        >>> rmse = lambda channels: [metrics.DepthMetrics()]
+        >>> heat = Task("heat", 1, tf.identity, losses.L1, rmse, "rmse", higher_is_better=False)
+        >>> heat.kind.name, heat.metric_info["rmse"].unit
+        ('DISTANCE', 'm')
     """
 
     name: str

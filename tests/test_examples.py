@@ -1,8 +1,10 @@
 """Every public class has an example in its docstring, and all examples run."""
 
+import ast
 import doctest
 import importlib
 import inspect
+import pathlib
 import pkgutil
 
 import keras
@@ -13,6 +15,7 @@ import tensorflow as tf
 import mtl_tf as mtl
 from tests.test_public_api import PUBLIC
 
+ROOT = pathlib.Path(mtl.__file__).parent
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(mtl.__path__, "mtl_tf.")
@@ -35,6 +38,15 @@ CLASSES = sorted(
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_public_class_has_an_example(name):
     assert ">>> " in (inspect.getdoc(PUBLIC[name]) or "")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: p.stem)
+def test_examples_have_their_heading(path):
+    """Without it, the reference takes `[0, 0]` in an example for a link."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            before, example, _ = (ast.get_docstring(node) or "").partition(">>>")
+            assert not example or before.endswith("Examples:\n    "), node.name
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -27,12 +27,6 @@ _MARKED = np.array((255, 40, 40), np.uint8)
 class Prediction:
     """All tasks of an image, at the size of the image.
 
-    >>> tasks = mtl.tasks.as_tasks({"depth": 1})
-    >>> maps = {"depth": np.full((4, 6, 1), 2.5, np.float32)}
-    >>> prediction = Prediction(np.zeros((8, 12, 3), np.uint8), tasks, maps)
-    >>> prediction.depth.shape, float(prediction["depth"][0, 0])
-    ((8, 12), 2.5)
-
     Source: this library.
 
     Args:
@@ -44,6 +38,13 @@ class Prediction:
         image: the image.
         tasks: the tasks by name.
         maps: as given.
+
+    Examples:
+        >>> tasks = mtl.tasks.as_tasks({"depth": 1})
+        >>> maps = {"depth": np.full((4, 6, 1), 2.5, np.float32)}
+        >>> prediction = Prediction(np.zeros((8, 12, 3), np.uint8), tasks, maps)
+        >>> prediction.depth.shape, float(prediction["depth"][0, 0])
+        ((8, 12), 2.5)
     """
 
     def __init__(

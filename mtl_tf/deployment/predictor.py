@@ -33,14 +33,6 @@ _MAX_MAP_SIZE = 1 << 29  # numbers in the raw prediction of a task at the photog
 class Predictor:
     """All tasks of an image, a folder or a video, by one pass of a network.
 
-    >>> import mtl_tf, pathlib, tempfile
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "model.keras")
-    >>> tasks, size = {"depth": 1}, (64, 96, 3)
-    >>> mtl_tf.architectures.SharedTrunk("resnet18", tasks, size, head="conv").save(path)
-    >>> prediction = Predictor(path)(np.zeros((48, 64, 3), np.uint8))
-    >>> prediction.depth.shape, prediction.picture("depth").shape
-    ((48, 64), (48, 64, 3))
-
     Source: this library.
 
     Args:
@@ -62,6 +54,15 @@ class Predictor:
         FileNotFoundError: if the model is missing.
         ValueError: if it holds code, if it or the class names are damaged, if an output has no
             task, if a task has no output with its number of channels, or for another `fit`.
+
+    Examples:
+        >>> import mtl_tf, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "model.keras")
+        >>> tasks, size = {"depth": 1}, (64, 96, 3)
+        >>> mtl_tf.architectures.SharedTrunk("resnet18", tasks, size, head="conv").save(path)
+        >>> prediction = Predictor(path)(np.zeros((48, 64, 3), np.uint8))
+        >>> prediction.depth.shape, prediction.picture("depth").shape
+        ((48, 64), (48, 64, 3))
     """
 
     def __init__(

@@ -68,7 +68,8 @@ def model_file(preset: str | os.PathLike[str]) -> pathlib.Path:
 def shipped_presets() -> list[str]:
     """Return the names of the trained networks in this package.
 
-    >>> "quick" in shipped_presets()
-    True
+    Examples:
+        >>> "quick" in shipped_presets()
+        True
     """
     return sorted(file.parent.name for file in _SHIPPED.glob(f"*/{MODEL_FILE}"))

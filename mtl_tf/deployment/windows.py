@@ -80,14 +80,15 @@ def tile_corners(
 ) -> list[tuple[int, int]]:
     """Return the top left corners of tiles that cover an image, evenly spaced.
 
-    >>> tile_corners(100, 250, (100, 100), 0.25)
-    [(0, 0), (0, 75), (0, 150)]
-
     Args:
         height: of the image, at least that of a tile.
         width: of the image, at least that of a tile.
         tile: height and width of a tile.
         overlap: smallest part of a tile that its neighbour covers too, from 0 to below 1.
+
+    Examples:
+        >>> tile_corners(100, 250, (100, 100), 0.25)
+        [(0, 0), (0, 75), (0, 150)]
     """
     rows, columns = (
         _starts(size, length, overlap) for size, length in zip((height, width), tile, strict=True)

@@ -17,9 +17,6 @@ from mtl_tf.typing import Results
 class Comparison:
     """One metric of two models on the same images.
 
-    >>> Comparison("depth", "rmse", 0.5, 0.6, -0.1, -0.2, -0.05, 0.01, False).verdict
-    'better'
-
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
 
     Attributes:
@@ -33,6 +30,10 @@ class Comparison:
         high: upper end of the interval of the difference.
         p_value: two-sided: twice the share of draws in which the difference has the other sign.
         higher_is_better: direction of the metric; `None` where it is unknown.
+
+    Examples:
+        >>> Comparison("depth", "rmse", 0.5, 0.6, -0.1, -0.2, -0.05, 0.01, False).verdict
+        'better'
     """
 
     task: str

@@ -30,11 +30,6 @@ EDGE_COUNTS = "edge_counts"
 class ImageStates:
     """Metric sums of each image.
 
-    >>> tasks = as_tasks({"depth": 1})
-    >>> states = ImageStates({t.name: t for t in tasks}, {}, np.zeros(3, np.uint32))
-    >>> len(states)
-    3
-
     Source: this library.
 
     Attributes:
@@ -42,6 +37,12 @@ class ImageStates:
         sums: `{task: {variable of its metric: [N, ...]}}` of N images.
         fingerprints: `[N]`, a checksum of each image's targets, to check that two runs were
             evaluated on the same images.
+
+    Examples:
+        >>> tasks = as_tasks({"depth": 1})
+        >>> states = ImageStates({t.name: t for t in tasks}, {}, np.zeros(3, np.uint32))
+        >>> len(states)
+        3
     """
 
     tasks: dict[str, Task]

@@ -14,12 +14,13 @@ from mtl_tf.typing import TensorLike
 class TaskMetrics:
     """All metrics of a task as one function of named sums.
 
-    >>> from mtl_tf.tasks import TASKS
-    >>> list(TaskMetrics(TASKS["normals"]).variables())[:3]
-    ['count', 'total', 'total_square']
-
     Args:
         task: the task.
+
+    Examples:
+        >>> from mtl_tf.tasks import TASKS
+        >>> list(TaskMetrics(TASKS["normals"]).variables())[:3]
+        ['count', 'total', 'total_square']
     """
 
     def __init__(self, task: Task) -> None:

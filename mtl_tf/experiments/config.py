@@ -33,12 +33,13 @@ DatasetText = Annotated[str, pydantic.AfterValidator(lambda text: _checks().chec
 class Config(pydantic.BaseModel):
     """All options of a run.
 
-    >>> config = Config(tasks=("semseg", "depth"), epochs=3)
-    >>> config.epochs, config.backbone
-    (3, 'resnet18')
-
     Raises:
         ValueError: for an unknown option or a bad value.
+
+    Examples:
+        >>> config = Config(tasks=("semseg", "depth"), epochs=3)
+        >>> config.epochs, config.backbone
+        (3, 'resnet18')
     """
 
     model_config = pydantic.ConfigDict(

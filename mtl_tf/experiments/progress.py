@@ -318,8 +318,9 @@ def _columns(tasks: Sequence[Task], width: int) -> list[_Column]:
 def _duration(seconds: float) -> str:
     """Return a duration as people say it.
 
-    >>> _duration(4.2), _duration(83), _duration(5000)
-    ('4 s', '1:23 min', '1:23 h')
+    Examples:
+        >>> _duration(4.2), _duration(83), _duration(5000)
+        ('4 s', '1:23 min', '1:23 h')
     """
     if round(seconds) < 60:
         return f"{seconds:.0f} s"

@@ -19,13 +19,14 @@ Row = tuple[str, str] | tuple[str, str, dict[str, Any]]
 class Cell:
     """One run of a survey.
 
-    >>> Cell(("mtan", "dwa"), make_config(architecture="mtan", balancing="dwa")).name
-    'mtan, dwa, seed 0'
-
     Attributes:
         row: `(architecture, balancing)`; of a single-task network `("single_task", task)`.
         config: configuration of the run.
         baselines: keys of the single-task cells to compare with, which run before this one.
+
+    Examples:
+        >>> Cell(("mtan", "dwa"), make_config(architecture="mtan", balancing="dwa")).name
+        'mtan, dwa, seed 0'
     """
 
     row: tuple[str, str]

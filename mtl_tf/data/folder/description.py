@@ -333,8 +333,9 @@ class Description(_Strict):
 def parse_encoding(text: str) -> tuple[str, str | None, int | None]:
     """Return the meaning of an encoding, and the format and bits that it names.
 
-    >>> parse_encoding("png 16-bit mm")
-    ('mm', 'png', 16)
+    Examples:
+        >>> parse_encoding("png 16-bit mm")
+        ('mm', 'png', 16)
     """
     form, bits, words = None, None, []
     for word in text.lower().split():

@@ -48,14 +48,15 @@ class Pattern:
     The suffix is compared without case, and a pattern that ends in `*` matches any suffix. Hidden
     files and folders are left out.
 
-    >>> Pattern("rgb/*.jpg").num_wildcards, Pattern("{split}/**/*.png").num_wildcards
-    (1, 2)
-
     Args:
         text: the pattern, relative, with `/` between names.
 
     Raises:
         ValueError: for a pattern that leads out of the folder, or has no wildcard.
+
+    Examples:
+        >>> Pattern("rgb/*.jpg").num_wildcards, Pattern("{split}/**/*.png").num_wildcards
+        (1, 2)
     """
 
     def __init__(self, text: str) -> None:

@@ -71,8 +71,9 @@ def split_by_share(
     Returns:
         `{"train": ids, ...}`, each in the order of `ids`.
 
-    >>> split_by_share(["a", "b", "c", "d"], {"val": 0.25}, seed=0)
-    {'train': ['a', 'b', 'c'], 'val': ['d']}
+    Examples:
+        >>> split_by_share(["a", "b", "c", "d"], {"val": 0.25}, seed=0)
+        {'train': ['a', 'b', 'c'], 'val': ['d']}
     """
     order = sorted(ids, key=lambda i: hashlib.sha256(f"{seed}:{i}".encode()).digest())
     splits, start = {}, 0

@@ -18,16 +18,6 @@ _MODULES = {"savedmodel": saved_model, "onnx": onnx_file, "litert": litert_file}
 class ExportedModel:
     """A network in a SavedModel, an ONNX or a LiteRT file, run in its own runtime.
 
-    >>> import mtl_tf as mtl, pathlib, tempfile
-    >>> network = mtl.architectures.SharedTrunk("resnet18", {"depth": 1}, (32, 32, 3), head="conv")
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "model.tflite")
-    >>> _ = mtl.deployment.export_model(network, path, with_postprocessing=True)
-    >>> model = ExportedModel(path)
-    >>> model(np.zeros((1, 32, 32, 3), np.float32))["depth"].shape
-    (1, 32, 32)
-    >>> model.description["outputs"]["depth"]["values"]
-    'metres'
-
     Source: this library.
 
     Args:
@@ -43,6 +33,18 @@ class ExportedModel:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged or of another format.
         ImportError: if its runtime is not installed.
+
+    Examples:
+        >>> import mtl_tf as mtl, pathlib, tempfile
+        >>> tasks, size = {"depth": 1}, (32, 32, 3)
+        >>> network = mtl.architectures.SharedTrunk("resnet18", tasks, size, head="conv")
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "model.tflite")
+        >>> _ = mtl.deployment.export_model(network, path, with_postprocessing=True)
+        >>> model = ExportedModel(path)
+        >>> model(np.zeros((1, 32, 32, 3), np.float32))["depth"].shape
+        (1, 32, 32)
+        >>> model.description["outputs"]["depth"]["values"]
+        'metres'
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
