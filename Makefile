@@ -32,7 +32,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/codespell mtl_tf ops tests benchmarks docs examples *.md
+	$(BIN)/codespell mtl_tf ops tests benchmarks docs examples release *.md
 	$(BIN)/clang-format --dry-run --Werror $(OPS_SOURCES) tests/native/*.cc tests/native/*.h
 
 # The kernels under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, without TensorFlow.

@@ -8,6 +8,7 @@ ONNX, and the examples that read both. The pure wheel is checked without native 
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,9 +17,11 @@ from build_wheels import DIST, ROOT
 from interpreters import interpreters
 
 PHOTO = ROOT / "docs" / "prediction.png"
-TRAINING = (
-    "train --data rendered_rooms --tasks semseg depth normals edges --train-size 16 --val-size 4 "
-    "--epochs 1 --batch-size 4 --out run"
+COMMANDS = (
+    "train --data rendered_rooms --tasks semseg,depth,normals,edges --train-size 16 --val-size 4 "
+    "--epochs 1 --batch-size 4 --out run",
+    f"predict {PHOTO} --model quick --out predictions",
+    "export run/model.keras model.onnx --with-preprocessing --with-postprocessing",
 )
 
 
@@ -54,21 +57,12 @@ def check(wheel: pathlib.Path, python: str, is_pure: bool, folder: str) -> None:
 
     run("python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu,all,export]")
     run("mtl-tf", "doctor", *([] if is_pure else ["--require", "native"]))
-    run("mtl-tf", *TRAINING.split())
-    run("mtl-tf", "predict", "quick", PHOTO, "--out", "predictions")
-    run("mtl-tf", "export", "run/model.keras", "model.onnx", *_FOR_PHOTOGRAPHS)
-    run("python", ROOT / "examples" / "predict_photo.py", "run/model.keras", copy_of(PHOTO, folder))
-    run("python", ROOT / "examples" / "run_exported.py", "model.onnx", PHOTO)
-
-
-_FOR_PHOTOGRAPHS = ("--with-preprocessing", "--with-postprocessing")
-
-
-def copy_of(file: pathlib.Path, folder: str) -> pathlib.Path:
-    """Return a copy, beside which an example writes."""
-    copy = pathlib.Path(folder, file.name)
-    copy.write_bytes(file.read_bytes())
-    return copy
+    for command in COMMANDS:
+        run("mtl-tf", *command.split())
+    photo = pathlib.Path(folder, "photo.png")  # the example writes beside it
+    shutil.copy(PHOTO, photo)
+    run("python", ROOT / "examples" / "predict_photo.py", "run/model.keras", photo)
+    run("python", ROOT / "examples" / "run_exported.py", "model.onnx", photo)
 
 
 if __name__ == "__main__":
