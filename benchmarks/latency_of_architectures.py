@@ -2,8 +2,9 @@
 
     python -m benchmarks.latency_of_architectures [docs/results/latency.json] [--machine TEXT]
 
-Networks that the file has already, without an error, are not measured again. The weights are
-random: they do not change the latency.
+Networks that the file has already are not measured again. The weights are random: they do not
+change the latency. Each runtime is measured in a process of its own, which may take at most
+MEMORY_GIB: a conversion that needs more is stored as an error.
 """
 
 import argparse
@@ -13,7 +14,10 @@ import json
 import multiprocessing
 import pathlib
 import platform
+import resource
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import keras
 
@@ -24,7 +28,8 @@ from mtl_tf.deployment.latency.table import latency_table
 TASKS = {"semseg": 13, "depth": 1, "normals": 3, "edges": 1}
 SHAPE = (192, 256, 3)
 BACKBONES = ("resnet18", "efficientnet_lite0")
-OPTIONS = {"runtimes": ["tf.function", "onnx", "litert"], "threads": [2], "batches": [1]}
+RUNTIMES = ("tf.function", "onnx", "litert")
+MEMORY_GIB = 18
 
 
 def built(architecture: str, backbone: str) -> keras.Model:
@@ -43,14 +48,16 @@ def built(architecture: str, backbone: str) -> keras.Model:
     return keras.Model(image, outputs)
 
 
-def measured(architecture: str, backbone: str) -> dict[str, object]:
+def measured(architecture: str, backbone: str, runtimes: tuple[str, ...]) -> dict[str, object]:
     """Return the latencies of a network."""
-    keras.utils.clear_session()
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_GIB * 2**30, resource.RLIM_INFINITY))
     network = built(architecture, backbone)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "model.keras")
         network.save(path)
-        latencies = mtl.deployment.benchmark(path, **OPTIONS, seconds=1.5)
+        latencies = mtl.deployment.benchmark(
+            path, runtimes=runtimes, threads=[2], batches=[1], seconds=1.5
+        )
     return {
         "architecture": architecture,
         "backbone": backbone,
@@ -59,18 +66,37 @@ def measured(architecture: str, backbone: str) -> dict[str, object]:
     }
 
 
+def in_own_process(architecture: str, backbone: str) -> dict[str, object]:
+    """Return what `measured` returns; of a runtime that takes too much memory, an error."""
+    try:
+        return _run(architecture, backbone, RUNTIMES)
+    except (BrokenProcessPool, MemoryError):
+        pass  # which of them?
+    network: dict[str, object] = {}
+    latencies: list[object] = []
+    for runtime in RUNTIMES:
+        try:
+            network = _run(architecture, backbone, (runtime,))
+            latencies += network["latencies"]
+        except (BrokenProcessPool, MemoryError):
+            error = f"needs more than {MEMORY_GIB} GiB of memory"
+            latencies.append({"runtime": runtime, "median_ms": None, "error": error})
+    return {**network, "latencies": latencies}
+
+
+def _run(architecture: str, backbone: str, runtimes: tuple[str, ...]) -> dict[str, object]:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(measured, architecture, backbone, runtimes).result()
+
+
 def main(out: pathlib.Path, machine: str) -> None:
     """Measure what is missing, and print the table."""
     stored = json.loads(out.read_text("utf-8")) if out.exists() else {"networks": []}
-    stored["machine"] = machine
-    stored["networks"] = [
-        n for n in stored["networks"] if not any(latency["error"] for latency in n["latencies"])
-    ]
     known = {(n["architecture"], n["backbone"]) for n in stored["networks"]}
     missing = [(a, b) for a in mtl.architectures.TABLE for b in BACKBONES if (a, b) not in known]
     for architecture, backbone in missing:
-        with multiprocessing.get_context("spawn").Pool(1) as process:  # gives back its memory
-            stored["networks"].append(process.apply(measured, (architecture, backbone)))
+        network = in_own_process(architecture, backbone)
+        stored["networks"].append({**network, "machine": machine})
         write_atomically(out, json.dumps(stored, indent=1))
         print(architecture, backbone, stored["networks"][-1]["latencies"], flush=True)
     print(latency_table(out))

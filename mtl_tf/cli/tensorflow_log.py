@@ -25,8 +25,10 @@ def import_library(verbose: bool = False) -> None:
     Args:
         verbose: whether the log lines of the import are shown.
     """
-    os.environ.setdefault(_ONEDNN, "1")
-    is_shown = verbose or "tensorflow" in sys.modules
+    is_imported = "tensorflow" in sys.modules
+    if not is_imported:
+        os.environ.setdefault(_ONEDNN, "1")
+    is_shown = verbose or is_imported
     log = contextlib.nullcontext() if is_shown else silenced()
     with log, imports_of_extra("mtl-tf", "cpu,all"):
         for part in _PARTS:

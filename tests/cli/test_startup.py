@@ -96,3 +96,24 @@ os.write(2, b"after\\n")
     assert done.stderr.count("native line") == 1  # with --verbose
     assert done.stderr.count("progress") == 2 and "a warning" in done.stderr
     assert done.stderr.endswith("after\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "given", "expected"),
+    [("", None, "1"), ("", "0", "0"), ("import tensorflow", None, None)],
+)
+def test_onednn_is_in_use_unless_the_user_says_otherwise(first, given, expected):
+    """A process that has TensorFlow already does not change the environment of its children."""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    environment |= {} if given is None else {"TF_ENABLE_ONEDNN_OPTS": given}
+    code = f"""
+{first}
+import os, sys
+sys.argv = ["mtl-tf"]
+from mtl_tf.cli.tensorflow_log import import_library
+import_library()
+print(os.environ.get("TF_ENABLE_ONEDNN_OPTS"))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert run.stdout == f"{expected}\n"

@@ -14,8 +14,9 @@ def latency_table(path: pathlib.Path) -> str:
     """Return stored latencies as a Markdown table: a row for each architecture.
 
     Args:
-        path: of a JSON file: `machine` (a sentence) and `networks`, a list of `architecture`,
-            `backbone`, `parameters` and `latencies` (`Latency` as dictionaries, batch 1).
+        path: of a JSON file: `networks`, a list of `architecture`, `backbone`, `parameters`,
+            `latencies` (`Latency` as dictionaries, batch 1) and `machine` (a sentence). Those of
+            another machine than the first are marked.
 
     Raises:
         KeyError: if the file lacks an entry.
@@ -27,14 +28,18 @@ def latency_table(path: pathlib.Path) -> str:
     columns = [f"{_HEADINGS[name]}, {backbone}" for backbone in backbones for name in runtimes]
     lines = [f"| ms | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     latencies = {(n["architecture"], n["backbone"]): n["latencies"] for n in networks}
+    machines = {n["architecture"]: n["machine"] for n in networks}
+    first, *others = dict.fromkeys(machines.values())
     for architecture in dict.fromkeys(network["architecture"] for network in networks):
         cells = [
             cell
             for backbone in backbones
             for cell in _cells(latencies.get((architecture, backbone), []), runtimes)
         ]
-        lines.append(f"| `{architecture}` | {' | '.join(cells)} |")
-    return f"{stored['machine']}\n\n" + "\n".join(lines)
+        mark = "" if machines[architecture] == first else " *"
+        lines.append(f"| `{architecture}`{mark} | {' | '.join(cells)} |")
+    notes = [f"\\* {machine}" for machine in others]
+    return "\n\n".join([first, "\n".join(lines), *notes])
 
 
 def runtimes_table(path: pathlib.Path) -> str:

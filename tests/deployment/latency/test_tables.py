@@ -34,9 +34,14 @@ def test_one_network_in_every_runtime(tmp_path):
 def test_many_networks(tmp_path):
     path = tmp_path / "latency.json"
     networks = [
-        {"architecture": "mtan", "backbone": "resnet18", "latencies": [latency("onnx", 2, 1, 70.2)]}
-    ]
-    path.write_text(json.dumps({"machine": "A machine.", "networks": networks}))
-    *_, head, rule, row = latency_table(path).splitlines()
+        {
+            "architecture": architecture, "backbone": "resnet18", "machine": machine,
+            "latencies": [latency("onnx", 2, 1, 70.2), {**latency("litert", 2, 1, None, "memory")}],
+        }
+        for architecture, machine in (("mtan", "A machine."), ("mti_net", "Another."))
+    ]  # fmt: skip
+    path.write_text(json.dumps({"networks": networks}))
+    first, _, head, rule, *rows, _, note = latency_table(path).splitlines()
     assert "ONNX Runtime, resnet18" in head and rule.count("---") == 4
-    assert row == "| `mtan` | – | 70 | – |"
+    assert rows == ["| `mtan` | – | 70 | – |", "| `mti_net` * | – | 70 | – |"]
+    assert (first, note) == ("A machine.", r"\* Another.")
