@@ -394,7 +394,7 @@ def main() -> int:
     seed = int(time.time()) if options.seed is None else options.seed
     print(f"Kernels {kernels.__file__}\nSeed {seed}", flush=True)
     report: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "kernels": kernels.__file__,
         "architectures": kernels.CUDA_ARCHITECTURES,
         "seed": seed,

@@ -1,11 +1,11 @@
-"""The Python interpreters that a release has wheels for: 3.10 to 3.13, those this machine has."""
+"""The Python interpreters that a release has wheels for: 3.11 to 3.13, those this machine has."""
 
 import os
 import pathlib
 import shutil
 import sys
 
-VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def interpreters() -> dict[str, str]:
