@@ -5,13 +5,13 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 from mtl_tf import optional_packages
 from tests.test_import_rules import MODULES, ROOT, imports, room
 
-tomllib = pytest.importorskip("tomllib")  # Python 3.11
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 # Rooms that an extra is for; all others work with the hard dependencies and TensorFlow.
@@ -121,6 +121,7 @@ def test_commands_name_extras_that_exist(page):
 
 WITHOUT = """
 import sys
+import tomllib
 for module in {refused}:
     sys.modules[module] = None  # an import of it fails, also in Keras, which has to do without
 """
