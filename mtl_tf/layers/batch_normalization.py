@@ -40,9 +40,9 @@ def normalize_batch(
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` computed by `normalize_batch` in training.
 
-    It has the arguments, weights and results of Keras' layer. What `normalize_batch` does not
-    cover (masks, `renorm`, `synchronized`, another axis or rank, no scale or offset, float64) is
-    computed as Keras does.
+    It has the arguments (by name), weights and results of Keras' layer. What `normalize_batch` does
+    not cover (masks, `renorm`, `synchronized`, another axis or rank, no scale or offset, float64)
+    is computed as Keras does.
 
     Source: as `normalize_batch`.
 
@@ -73,7 +73,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         for moving, of_batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + of_batch * (1.0 - self.momentum))
-        return y
+        return keras.ops.cast(y, self.compute_dtype)
 
     def _is_covered(self, inputs: Tensor) -> bool:
         return (

@@ -9,6 +9,7 @@ from typing import Any
 from mtl_tf.balancing import TABLE, Scalarizer, canonical_name
 from mtl_tf.experiments.config import Config, make_config
 from mtl_tf.experiments.from_config import load_tasks
+from mtl_tf.targets import TargetKind
 
 SINGLE_TASK = "single_task"
 
@@ -97,8 +98,15 @@ def make_cells(
     return cells
 
 
+_OPTIONS_OF_KINDS = {
+    "label_smoothing": TargetKind.CLASSES,
+    "class_weights": TargetKind.CLASSES,
+    "edge_positive_weight": TargetKind.BOUNDARY,
+}
+
+
 def _single_task_config(options: dict[str, Any], task: str, seed: int) -> Config:
-    """Return the configuration of a single-task network, without multi-task options."""
+    """Return the configuration of a single-task network, without options of other tasks."""
     overrides = {
         "tasks": (task,),
         "auxiliary_tasks": (),
@@ -110,4 +118,7 @@ def _single_task_config(options: dict[str, Any], task: str, seed: int) -> Config
         "best_by": "delta_m",
         "seed": seed,
     }
-    return make_config(**{**options, **overrides})
+    config = make_config(**{**options, **overrides})
+    (kind,) = (known.kind for known in load_tasks(config).values())
+    unused = {n: Config.model_fields[n].default for n, k in _OPTIONS_OF_KINDS.items() if k != kind}
+    return make_config(**{**options, **overrides, **unused})

@@ -113,6 +113,14 @@ def test_mixed_precision_has_statistics_in_float32(policy):
         np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize(("dtype", "of_input"), [("float32", "float16"), ("float16", "float32")])
+def test_the_output_has_the_dtype_of_the_layer(dtype, of_input):
+    ours, _ = layers_of_equal_weights(
+        dtype=keras.DTypePolicy(f"mixed_{dtype}") if dtype == "float16" else dtype, autocast=False
+    )
+    assert ours(features().astype(of_input), training=True).dtype == dtype
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_graphs_and_unknown_sizes(jit_compile):
     ours, theirs = layers_of_equal_weights()

@@ -38,6 +38,18 @@ def test_cells_are_baselines_and_rows_for_each_seed():
     assert depth.architecture == "single_task" and depth.loss_weights == {}
 
 
+def test_baselines_have_no_options_of_losses_of_other_tasks():
+    options = {"label_smoothing": 0.1, "class_weights": "log", "edge_positive_weight": 0.98}
+    base = {"tasks": ("semseg", "depth", "edges"), **options}
+    *baselines, whole = grid.make_cells(ROWS[:1], [0], base)
+    of_losses = [
+        {name: getattr(cell.config, name) for name in options} for cell in (*baselines, whole)
+    ]
+    none = {"label_smoothing": 0.0, "class_weights": "none", "edge_positive_weight": None}
+    semseg = {**options, "edge_positive_weight": None}
+    assert of_losses == [semseg, none, {**none, "edge_positive_weight": 0.98}, options]
+
+
 def test_configurations_that_differ_have_different_keys():
     (first,) = grid.make_cells(ROWS[:1], [0], BASE)[2:]
     (again,) = grid.make_cells(ROWS[:1], [0], dict(reversed(BASE.items())))[2:]

@@ -59,7 +59,7 @@ def diagnosis() -> tuple[dict[str, str], dict[str, bool]]:
     import tensorflow as tf
 
     import mtl_tf
-    from mtl_tf.experiments.hardware import gpu_names, processor_name
+    from mtl_tf.experiments.hardware import gpu_names, processor_name, uses_onednn
 
     status = mtl_tf.ops.native_status()
     devices = [device.name for device in tf.config.list_physical_devices()]
@@ -73,6 +73,7 @@ def diagnosis() -> tuple[dict[str, str], dict[str, bool]]:
         "numpy": np.__version__,
         "devices": ", ".join(devices),
         "processors": f"{os.cpu_count()} × {processor_name()}",
+        "onednn": {True: "in use", False: "not in use", None: "unknown"}[uses_onednn()],
         "gpu": ", ".join(gpus) or "none that TensorFlow can use",
         "nvidia driver": _driver(),
         "cuda of tensorflow": tf.sysconfig.get_build_info().get("cuda_version", "none"),

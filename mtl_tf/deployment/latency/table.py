@@ -1,7 +1,6 @@
 """Tables of stored latencies as Markdown: of many networks, or of one in every runtime."""
 
 import json
-import math
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,8 +14,8 @@ def latency_table(path: pathlib.Path) -> str:
 
     Args:
         path: of a JSON file: `networks`, a list of `architecture`, `backbone`, `parameters`,
-            `latencies` (`Latency` as dictionaries, batch 1) and `machine` (a sentence). Those of
-            another machine than the first are marked.
+            `latencies` (`Latency` as dictionaries, batch 1) and `machine` (a sentence, the same for
+            all networks of an architecture). Those of other machines than the first are marked.
 
     Raises:
         KeyError: if the file lacks an entry.
@@ -29,16 +28,17 @@ def latency_table(path: pathlib.Path) -> str:
     lines = [f"| ms | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     latencies = {(n["architecture"], n["backbone"]): n["latencies"] for n in networks}
     machines = {n["architecture"]: n["machine"] for n in networks}
-    first, *others = dict.fromkeys(machines.values())
+    marks = {machine: "*" * i for i, machine in enumerate(dict.fromkeys(machines.values()))}
     for architecture in dict.fromkeys(network["architecture"] for network in networks):
         cells = [
             cell
             for backbone in backbones
             for cell in _cells(latencies.get((architecture, backbone), []), runtimes)
         ]
-        mark = "" if machines[architecture] == first else " *"
+        mark = marks[machines[architecture]].replace("*", r"\*")
         lines.append(f"| `{architecture}`{mark} | {' | '.join(cells)} |")
-    notes = [f"\\* {machine}" for machine in others]
+    (first, _), *others = marks.items()
+    notes = [mark.replace("*", r"\*") + f" {machine}" for machine, mark in others]
     return "\n\n".join([first, "\n".join(lines), *notes])
 
 
@@ -70,6 +70,6 @@ def runtimes_table(path: pathlib.Path) -> str:
 
 def _cells(latencies: Iterable[Mapping[str, Any]], runtimes: Iterable[str]) -> list[str]:
     """Return the medians of the runtimes as text."""
-    medians = {latency["runtime"]: latency["median_ms"] for latency in latencies}
+    medians = {x["runtime"]: x["median_ms"] for x in latencies if not x["error"]}
     values = [medians.get(name) for name in runtimes]
-    return ["–" if x is None or math.isnan(x) else f"{x:.0f}" for x in values]
+    return ["–" if x is None else f"{x:.0f}" for x in values]

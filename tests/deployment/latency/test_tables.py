@@ -43,5 +43,5 @@ def test_many_networks(tmp_path):
     path.write_text(json.dumps({"networks": networks}))
     first, _, head, rule, *rows, _, note = latency_table(path).splitlines()
     assert "ONNX Runtime, resnet18" in head and rule.count("---") == 4
-    assert rows == ["| `mtan` | – | 70 | – |", "| `mti_net` * | – | 70 | – |"]
+    assert rows == ["| `mtan` | – | 70 | – |", r"| `mti_net`\* | – | 70 | – |"]
     assert (first, note) == ("A machine.", r"\* Another.")
