@@ -10,7 +10,7 @@ _ALL_HEADINGS = {"keras": "Keras, without a graph", **_HEADINGS, "xla": "XLA"}
 
 
 def latency_table(path: pathlib.Path) -> str:
-    """Return stored latencies as a Markdown table: a row for each architecture.
+    """Return stored latencies as a Markdown table: architectures by backbones.
 
     Args:
         path: of a JSON file: `networks`, a list of `architecture`, `backbone`, `parameters`,
@@ -24,16 +24,15 @@ def latency_table(path: pathlib.Path) -> str:
     networks: list[dict[str, Any]] = stored["networks"]
     backbones = list(dict.fromkeys(network["backbone"] for network in networks))
     runtimes = list(_HEADINGS)
-    columns = [f"{_HEADINGS[name]}, {backbone}" for backbone in backbones for name in runtimes]
-    lines = [f"| ms | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    heads = [f"`{backbone}`: {' / '.join(_HEADINGS.values())}" for backbone in backbones]
+    lines = [f"| ms | {' | '.join(heads)} |", f"|---|{'---|' * len(heads)}"]
     latencies = {(n["architecture"], n["backbone"]): n["latencies"] for n in networks}
     machines = {n["architecture"]: n["machine"] for n in networks}
     marks = {machine: "*" * i for i, machine in enumerate(dict.fromkeys(machines.values()))}
     for architecture in dict.fromkeys(network["architecture"] for network in networks):
         cells = [
-            cell
+            " / ".join(_cells(latencies.get((architecture, backbone), []), runtimes))
             for backbone in backbones
-            for cell in _cells(latencies.get((architecture, backbone), []), runtimes)
         ]
         mark = marks[machines[architecture]].replace("*", r"\*")
         lines.append(f"| `{architecture}`{mark} | {' | '.join(cells)} |")
