@@ -26,12 +26,13 @@ SHARED_MIB = 100
 
 def main() -> None:
     """Build everything; an old `dist/` is removed first."""
+    pythons = interpreters()
     shutil.rmtree(DIST, ignore_errors=True)
     run(sys.executable, "-m", "build", "--sdist", "--outdir", DIST, ROOT)
     (sdist,) = DIST.glob("*.tar.gz")
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
-        for version, python in interpreters().items():
+        for version, python in pythons.items():
             repaired(compiled_wheel(sdist, python, scratch / version))
         shutil.copy(pure_wheel(sdist, scratch / "pure"), DIST)
     for file in sorted(DIST.iterdir()):

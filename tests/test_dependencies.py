@@ -121,7 +121,6 @@ def test_commands_name_extras_that_exist(page):
 
 WITHOUT = """
 import sys
-import tomllib
 for module in {refused}:
     sys.modules[module] = None  # an import of it fails, also in Keras, which has to do without
 """

@@ -20,7 +20,7 @@ def import_library(verbose: bool = False) -> None:
     """Import TensorFlow and the parts of this library that register classes with Keras.
 
     oneDNN is switched on unless the environment says otherwise: TensorFlow leaves it off on
-    processors without AVX-512 VNNI, where it makes a training step a tenth to a quarter faster.
+    processors without AVX-512 VNNI, where it makes training steps faster too.
 
     Args:
         verbose: whether the log lines of the import are shown.

@@ -1,4 +1,4 @@
-"""Batch normalisation whose training pass reads the features twice instead of eight times.
+"""Batch normalisation whose training pass is one operation, and so are its gradients.
 
 Keras normalises with a chain of operations (moments, differences, products), each of which reads
 and writes all features, and so do their gradients. TensorFlow has one operation for the statistics

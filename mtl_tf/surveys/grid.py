@@ -70,17 +70,19 @@ def make_cells(
     if not named or not seeds:
         raise ValueError(f"A survey needs rows and seeds. Received: {list(named)}, {list(seeds)}")
     whole = make_config(**base)
-    tasks = {
-        name: text
-        for name, text in zip(load_tasks(whole), whole.tasks, strict=True)
-        if name not in whole.auxiliary_tasks
-    }
+    predicted = [
+        (task, text)
+        for task, text in zip(load_tasks(whole).values(), whole.tasks, strict=True)
+        if task.name not in whole.auxiliary_tasks
+    ]
     cells = []
     for seed in dict.fromkeys(seeds):
         options_alone = base | (alone or {}) | always
         networks = [
-            Cell((SINGLE_TASK, name), _single_task_config(options_alone, text, seed))
-            for name, text in tasks.items()
+            Cell(
+                (SINGLE_TASK, task.name), _single_task_config(options_alone, text, task.kind, seed)
+            )
+            for task, text in predicted
         ]
         cells += networks
         for (label, method), options in named.items():
@@ -105,7 +107,7 @@ _OPTIONS_OF_KINDS = {
 }
 
 
-def _single_task_config(options: dict[str, Any], task: str, seed: int) -> Config:
+def _single_task_config(options: dict[str, Any], task: str, kind: TargetKind, seed: int) -> Config:
     """Return the configuration of a single-task network, without options of other tasks."""
     overrides = {
         "tasks": (task,),
@@ -118,7 +120,5 @@ def _single_task_config(options: dict[str, Any], task: str, seed: int) -> Config
         "best_by": "delta_m",
         "seed": seed,
     }
-    config = make_config(**{**options, **overrides})
-    (kind,) = (known.kind for known in load_tasks(config).values())
     unused = {n: Config.model_fields[n].default for n, k in _OPTIONS_OF_KINDS.items() if k != kind}
     return make_config(**{**options, **overrides, **unused})
