@@ -2,13 +2,13 @@
 
 In a page, a line `<!-- table: MODULE -->` becomes what `python -m MODULE` prints, a line
 `<!-- reference: MODULE -->` an entry for every public name of the module, a line
-`<!-- results: NAME -->` or `<!-- latency: NAME -->` what `docs/results/NAME.json` holds, and a line
-`<!-- presets: NAME,NAME -->` a table of such runs. MkDocs calls `on_page_markdown` (`hooks` in
-`mkdocs.yml`).
+`<!-- results: NAME -->` or `<!-- latency: NAME -->` what `docs/results/NAME.json` holds, a line
+`<!-- presets: NAME,NAME -->` a table of such runs, and a line `<!-- include: FILE -->` that file of
+`docs/results`. MkDocs calls `on_page_markdown` (`hooks` in `mkdocs.yml`).
 
-The README is read without MkDocs: `python docs/generated.py` writes its numbers between
-`<!-- generated: NAME -->` and `<!-- end -->`, and a test compares them with the stored ones. It
-also writes the notebook of the quickstart.
+The README is read without MkDocs: `python docs/generated.py` writes its tables between
+`<!-- generated: NAME -->` and `<!-- end -->`. It also writes the numbers in prose (`figures.py`),
+and the notebook of the quickstart. A test compares all of them with the stored ones.
 """
 
 import importlib
@@ -20,7 +20,7 @@ import types
 from typing import Any
 
 _MARKER = re.compile(
-    r"^<!-- (table|reference|results|latency|presets): ([\w.,]+) -->$", re.MULTILINE
+    r"^<!-- (table|reference|results|latency|presets|include): ([\w.,]+) -->$", re.MULTILINE
 )
 _SPAN = re.compile(
     r"(?<=^<!-- generated: )(\w+)( -->\n).*?(?=^<!-- end -->$)", re.MULTILINE | re.DOTALL
@@ -69,6 +69,8 @@ def expand(markdown: str) -> str:
         if kind == "results":
             page = importlib.import_module("mtl_tf.experiments.outputs.results_page")
             return page.results_page(_RESULTS / f"{name}.json").rstrip()
+        if kind == "include":
+            return (_RESULTS / name).read_text("utf-8").rstrip()
         if kind == "presets":
             return presets(tuple(name.split(","))).rstrip()
         if kind == "latency":
@@ -103,8 +105,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 if __name__ == "__main__":
+    from figures import with_figures
     from notebook import notebook
 
-    page = pathlib.Path(__file__).with_name("quickstart.md")
-    page.with_suffix(".ipynb").write_text(notebook(page.read_text("utf-8")), "utf-8")
-    _README.write_text(readme(_README.read_text("utf-8")), "utf-8")
+    start = pathlib.Path(__file__).with_name("quickstart.md")
+    start.with_suffix(".ipynb").write_text(notebook(start.read_text("utf-8")), "utf-8")
+    _README.write_text(with_figures(readme(_README.read_text("utf-8"))), "utf-8")
+    for page in pathlib.Path(__file__).parent.glob("*.md"):
+        page.write_text(with_figures(page.read_text("utf-8")), "utf-8")

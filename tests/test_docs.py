@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.helpers.docs import figures
 from tests.helpers.slow import slow_but
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
@@ -79,7 +80,7 @@ def test_links_between_pages_lead_somewhere():
 
 def test_every_page_is_in_the_menu():
     menu = (DOCS.parent / "mkdocs.yml").read_text()
-    for page in DOCS.rglob("*.md"):
+    for page in set(DOCS.rglob("*.md")) - set((DOCS / "results").iterdir()):
         assert f" {page.relative_to(DOCS).as_posix()}\n" in menu, page
 
 
@@ -91,3 +92,35 @@ def test_every_paper_is_of_a_method():
     papers = json.loads((DOCS / "papers.json").read_text())
     assert set(papers) <= cited and len(set(papers.values())) == len(papers)
     assert len(cited - set(papers)) <= 6  # not on arXiv
+
+
+PROSE = {path.name: path.read_text() for path in (DOCS.parent / "README.md", *DOCS.glob("*.md"))}
+# Units of what only a measurement tells; results.md describes the run beside it.
+MEASURED = re.compile(
+    r"[\d.]+ ?(?:ms\b|s a step|MB\b|minutes|hours|images a second|times (?:faster|slower))"
+)
+QUOTED = re.compile(r"<!-- (figure|generated): (\w+) -->(.*?)<!-- end -->", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PROSE)
+def test_numbers_in_prose_are_the_stored_ones(page):
+    assert figures.with_figures(PROSE[page]) == PROSE[page], "run: python docs/generated.py"
+
+
+@pytest.mark.parametrize("page", sorted(set(PROSE) - {"results.md"}))
+def test_no_measured_number_is_typed(page):
+    typed = re.sub(r"^```.*?^```", "", QUOTED.sub("", PROSE[page]), flags=re.M | re.DOTALL)
+    assert not MEASURED.findall(typed), "store it in docs/results/figures.json and quote it"
+
+
+def test_every_stored_number_is_quoted_and_has_a_source():
+    stored = json.loads((DOCS / "results" / "figures.json").read_text())
+    names = {name for text in PROSE.values() for _, name, _ in QUOTED.findall(text)}
+    assert set(stored) <= names
+    for name, entry in stored.items():
+        assert set(entry) == {"text", "measured", "on", "command"} and all(entry.values()), name
+
+
+def test_an_unknown_number_is_an_error():
+    with pytest.raises(KeyError, match="unheard_of"):
+        figures.with_figures("<!-- figure: unheard_of -->7<!-- end -->")

@@ -4,9 +4,16 @@ import importlib.util
 import pathlib
 
 DOCS = pathlib.Path(__file__).parent.parent.parent / "docs"
-_SPEC = importlib.util.spec_from_file_location("generated", DOCS / "generated.py")
-generated = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(generated)
+
+
+def _loaded(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generated, figures = _loaded("generated"), _loaded("figures")
 
 
 def page(name):
