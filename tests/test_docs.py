@@ -14,6 +14,7 @@ FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = {page.stem: FENCE.findall(page.read_text()) for page in sorted(DOCS.glob("*.md"))}
 SMALL_ROOMS = "input_shape=(32, 64, 3), train_size=8, val_size=2, batch_size=4, "
 SMALL = {
+    "input_shape=(96, 128, 3), ": "",  # SMALL_ROOMS has one
     "RenderedRooms(": f"RenderedRooms({SMALL_ROOMS}",
     "(96, 128, 3)": "(32, 64, 3)",
     "(480, 640, 3)": "(32, 64, 3)",

@@ -88,9 +88,9 @@ class EndOfEpoch(keras.callbacks.Callback):
         arguments = getattr(self.model.network, "arguments", None)
         if arguments is None or _normalises(arguments.get("backbone")):
             return
-        images = self.model.plan.logs.images
+        smallest, largest = keras.ops.convert_to_numpy(self.model.plan.logs.images.result())
         includes = arguments.get("include_preprocessing", False)
-        fault = fault_of(float(images.smallest), float(images.largest), includes)
+        fault = fault_of(float(smallest), float(largest), includes)
         if fault is not None:
             self._warn("images", fault)
 

@@ -23,7 +23,7 @@ class ImageRange(keras.metrics.Metric):
 
     def result(self) -> tf.Tensor:
         """Return `[smallest, largest]`; 0 lies between them."""
-        return tf.stack([self.smallest, self.largest])
+        return tf.stack([tf.convert_to_tensor(x) for x in (self.smallest, self.largest)])
 
 
 def fault_of(smallest: float, largest: float, includes_preprocessing: bool) -> str | None:

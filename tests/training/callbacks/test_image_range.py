@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import mtl_tf as mtl
 from tests.helpers.inputs import batch, tiny_backbone
@@ -31,6 +32,13 @@ def test_raw_images_without_preprocessing(dtype):
     (message,) = fit(photos)
     assert "look like RGB 0..255" in message and "include_preprocessing=True" in message
     assert not fit(photos, include_preprocessing=True)
+
+
+def test_under_a_strategy():
+    photos = np.random.default_rng(0).integers(0, 256, (4, *SIZE, 3)).astype(np.float32)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        (message,) = fit(photos)
+    assert "values up to 255" in message
 
 
 def test_images_of_0_to_1():
