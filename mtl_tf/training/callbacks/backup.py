@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.ops import convert_to_numpy  # also reads variables of a strategy
 
 from mtl_tf.training.callbacks import epoch_folders
 from mtl_tf.training.memory import peak_memory_mib
@@ -168,7 +169,7 @@ class Backup(keras.callbacks.Callback):
         entry["epoch_s"] = self._earlier_s + self._ended - self._begun
         entry["step_ms"] = 1000 * statistics.median(self._steps_s) if self._steps_s else 0.0
         rate = getattr(self.model.optimizer, "learning_rate", None)  # some hold several
-        entry |= {} if rate is None else {"learning_rate": float(rate)}
+        entry |= {} if rate is None else {"learning_rate": float(convert_to_numpy(rate))}
         entry["between_epochs_s"] = self._between_s or 0.0
         memory = peak_memory_mib()
         entry |= {} if memory is None else {"peak_memory_mib": memory}
@@ -194,7 +195,7 @@ class Backup(keras.callbacks.Callback):
         return True
 
     def _save(self, epoch_s: float) -> None:
-        states = [variable.numpy().tolist() for variable in random_states(self.model)]
+        states = [convert_to_numpy(variable).tolist() for variable in random_states(self.model)]
         metadata = {
             "epoch": self.epoch,
             "step": self.step,
@@ -202,7 +203,7 @@ class Backup(keras.callbacks.Callback):
             "history": self.history,
             "random_states": states,
         }
-        logs = {str(i): v.numpy() for i, v in enumerate(self._log_variables())}
+        logs = {str(i): convert_to_numpy(v) for i, v in enumerate(self._log_variables())}
         with epoch_folders.new(self.folder, self.epoch, self.step) as unfinished:
             self.model.save_weights(unfinished / _WEIGHTS)
             np.savez(unfinished / _LOGS, **(logs if self.step else {}))

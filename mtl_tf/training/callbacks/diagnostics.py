@@ -68,7 +68,7 @@ class GradientLogs:
 
     def last(self) -> dict[str, float]:
         """Return the last step's weights (0 for aggregators), norms, cosines and conflicts."""
-        gramian, weights = (variable.numpy() for variable in self._last)
+        gramian, weights = map(keras.ops.convert_to_numpy, self._last)
         values = cosines(tf.constant(gramian)).numpy()
         named = [f"{name}_weight" for name in self.names], weights
         row = dict(zip(*named, strict=True))
