@@ -168,3 +168,14 @@ def test_the_documentation_opens_from_disk_and_searches(browser):
         page.goto(path.as_uri())
         assert page.evaluate(CUT_CODE) == 0, path.name
     assert problems == []
+
+
+def test_no_table_of_the_documentation_is_cut_on_paper(browser):
+    if not (ROOT / "site" / "index.html").is_file():
+        pytest.skip("no site: make docs")
+    page = browser.new_page(viewport={"width": 718, "height": 1000})  # A4 without its margins
+    page.emulate_media(media="print")
+    for path in sorted((ROOT / "site").glob("*.html")):
+        page.goto(path.as_uri())
+        widest = "Math.max(0, ...[...document.querySelectorAll('table')].map((t) => t.scrollWidth))"
+        assert page.evaluate(widest) <= page.evaluate("document.documentElement.clientWidth"), path
