@@ -55,6 +55,7 @@ def main() -> None:
                 calibration=calibration,
             )
             texts = [text.format(differences[task]) for task, text in FORMATS.items()]
+            texts[0] = texts[0].replace("%", " %")
             size = f"{out.stat().st_size / 1e6:.1f} MB"
             lines.append(f"| {name} | {size} | {' | '.join(texts)} |")
             print(lines[-1], flush=True)

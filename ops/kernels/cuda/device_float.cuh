@@ -45,10 +45,11 @@ struct Vector {
     return Of(__ldcs(reinterpret_cast<const uint4*>(address)));
   }
   __device__ static Vector Zero() { return Of(make_uint4(0, 0, 0, 0)); }
+  // Past the first-level cache. A plain store would be split where its address is a parameter's.
   __device__ void Store(T* address) const {
     uint4 bytes;
     memcpy(&bytes, this, 16);
-    *reinterpret_cast<uint4*>(address) = bytes;
+    __stcg(reinterpret_cast<uint4*>(address), bytes);
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/cuda/occupancy.cuh"
 #include "kernels/cuda/stream.h"
 #include "kernels/gradients/task_gradients.h"
 
@@ -117,22 +118,10 @@ inline int NumPacks(const TaskGradients& gradients) {
   return (tensors + capacity - 1) / capacity;
 }
 
-inline int NumMultiprocessors() {
-  int device = 0, count = 1;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  return count;
-}
-
 // Blocks for a kernel over `num_chunks` chunks: as many as run at once.
 template <typename Kernel>
 int GridSize(Kernel kernel, int num_chunks, size_t shared_bytes = 0) {
-  int per_multiprocessor = 1;
-  if (cudaOccupancyMaxActiveBlocksPerMultiprocessor(&per_multiprocessor, kernel, kThreads,
-                                                    shared_bytes) != cudaSuccess) {
-    cudaGetLastError();  // the launch says better what is wrong
-  }
-  return std::min(num_chunks, std::max(1, per_multiprocessor) * NumMultiprocessors());
+  return std::min(num_chunks, BlocksAtOnce(kernel, kThreads, shared_bytes));
 }
 
 // The greatest GridSize on this device: 2048 threads run on a multiprocessor at once.

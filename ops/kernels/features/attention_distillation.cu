@@ -19,55 +19,93 @@ struct DeviceMessages {
   int64_t value_strides[kMaxMessages];
 };
 
-__device__ inline float Logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+// exp(-|x|) and 1 / (1 + exp(-|x|)), of which the logistic function and its slope are made. Elements
+// of sixteen bits are rounded by more than the device's fast functions are off.
+template <typename T>
+struct Exponential {
+  float e, inverse;
 
-template <typename T, int kSize>
+  __device__ explicit Exponential(float x) {
+    e = sizeof(T) == 2 ? __expf(-fabsf(x)) : expf(-fabsf(x));
+    inverse = __fdividef(1.0f, 1.0f + e);
+  }
+  __device__ float Logistic(float x) const { return x < 0 ? e * inverse : inverse; }
+  __device__ float Slope() const { return e * inverse * inverse; }
+};
+
+// The maps of a launch: [positions, channels] of one target.
+struct DeviceShape {
+  int64_t positions, channels;
+  MapTiles tiles;
+};
+
+// Calls `f(VectorSize<n>, position, channel)` for the vectors of this thread. Dense maps are one
+// row.
+template <int kSize, bool kDense, typename Function>
+__device__ inline void ForEachVector(const DeviceShape& shape, const Function& f) {
+  if constexpr (kDense) {
+    ForEachDenseVector<kSize>(shape.positions * shape.channels, [&](auto size, int64_t place) {
+      f(size, int64_t{0}, place);
+    });
+  } else {
+    const MapThread thread(shape.tiles, kSize);
+    if (!thread.is_used) return;
+    for (int64_t p = thread.first; p < shape.positions; p += thread.step) {
+      f(VectorSize<kSize>{}, p, static_cast<int64_t>(thread.column));
+    }
+  }
+}
+
+template <typename T, int kSize, bool kDense>
 __global__ void __launch_bounds__(kMapThreads)
-    DistillKernel(const __grid_constant__ DeviceMessages messages, int64_t positions,
-                  int64_t channels, const T* features, T* results) {
-  ForEachDeviceVector<kSize>(positions, channels, [&](int64_t p, int64_t c) {
-    DeviceVector<T, kSize> sum;
-    float sums[kSize];
-    sum.Load(features + p * channels + c);
+    DistillKernel(const __grid_constant__ DeviceMessages messages, DeviceShape shape,
+                  const T* features, T* results) {
+  ForEachVector<kSize, kDense>(shape, [&](auto size, int64_t p, int64_t c) {
+    constexpr int n_elements = decltype(size)::value;
+    DeviceVector<T, n_elements> sum;
+    float sums[n_elements];
+    sum.Load(features + p * shape.channels + c);
 #pragma unroll
-    for (int n = 0; n < kSize; ++n) sums[n] = ToFloat(sum.elements[n]);
+    for (int n = 0; n < n_elements; ++n) sums[n] = ToFloat(sum.elements[n]);
+#pragma unroll 2
     for (int m = 0; m < messages.count; ++m) {
-      DeviceVector<T, kSize> gate, value;
+      DeviceVector<T, n_elements> gate, value;
       gate.Load(static_cast<const T*>(messages.gates[m]) + p * messages.gate_strides[m] + c);
       value.Load(static_cast<const T*>(messages.values[m]) + p * messages.value_strides[m] + c);
 #pragma unroll
-      for (int n = 0; n < kSize; ++n) {
-        sums[n] += Logistic(ToFloat(gate.elements[n])) * ToFloat(value.elements[n]);
+      for (int n = 0; n < n_elements; ++n) {
+        const float x = ToFloat(gate.elements[n]);
+        sums[n] += Exponential<T>(x).Logistic(x) * ToFloat(value.elements[n]);
       }
     }
 #pragma unroll
-    for (int n = 0; n < kSize; ++n) sum.elements[n] = FromFloat<T>(sums[n]);
-    sum.Store(results + p * channels + c);
+    for (int n = 0; n < n_elements; ++n) sum.elements[n] = FromFloat<T>(sums[n]);
+    sum.Store(results + p * shape.channels + c);
   });
 }
 
-template <typename T, int kSize>
+template <typename T, int kSize, bool kDense>
 __global__ void __launch_bounds__(kMapThreads)
-    DistillGradKernel(const __grid_constant__ DeviceMessages messages, int64_t positions,
-                      int64_t channels, const T* upstream) {
-  ForEachDeviceVector<kSize>(positions, channels, [&](int64_t p, int64_t c) {
-    DeviceVector<T, kSize> u;
-    u.Load(upstream + p * channels + c);
+    DistillGradKernel(const __grid_constant__ DeviceMessages messages, DeviceShape shape,
+                      const T* upstream) {
+  ForEachVector<kSize, kDense>(shape, [&](auto size, int64_t p, int64_t c) {
+    constexpr int n_elements = decltype(size)::value;
+    DeviceVector<T, n_elements> u;
+    u.Load(upstream + p * shape.channels + c);
+#pragma unroll 2
     for (int m = 0; m < messages.count; ++m) {
       const int64_t gate_place = p * messages.gate_strides[m] + c;
       const int64_t value_place = p * messages.value_strides[m] + c;
-      DeviceVector<T, kSize> gate, value;
+      DeviceVector<T, n_elements> gate, value;
       gate.Load(static_cast<const T*>(messages.gates[m]) + gate_place);
       value.Load(static_cast<const T*>(messages.values[m]) + value_place);
 #pragma unroll
-      for (int n = 0; n < kSize; ++n) {
-        const float x = ToFloat(gate.elements[n]);
-        const float e = expf(-fabsf(x)), inverse = 1.0f / (1.0f + e);
-        const float s = x < 0 ? e * inverse : inverse;
-        const float given = ToFloat(u.elements[n]);
+      for (int n = 0; n < n_elements; ++n) {
+        const float x = ToFloat(gate.elements[n]), given = ToFloat(u.elements[n]);
+        const Exponential<T> exponential(x);
         gate.elements[n] =
-            FromFloat<T>(given * ToFloat(value.elements[n]) * (e * inverse * inverse));
-        value.elements[n] = FromFloat<T>(given * s);
+            FromFloat<T>(given * ToFloat(value.elements[n]) * exponential.Slope());
+        value.elements[n] = FromFloat<T>(given * exponential.Logistic(x));
       }
       gate.Store(static_cast<T*>(messages.gate_gradients[m]) + gate_place);
       value.Store(static_cast<T*>(messages.value_gradients[m]) + value_place);
@@ -75,14 +113,22 @@ __global__ void __launch_bounds__(kMapThreads)
   });
 }
 
-// The messages to a target, and whether vectors of `size` elements fit all its maps.
+// How the maps of a target may be walked.
+struct Walk {
+  bool is_dense;  // each map one row, from an address that fits vectors
+  bool fits;      // rows of whole vectors
+};
+
+// The messages to a target, and how to walk its maps with vectors of `size` elements.
 template <typename T, typename Args>
 DeviceMessages MessagesTo(const Args& args, int target, void* const* gradients, int size,
-                          bool* fits) {
+                          Walk* walk) {
   DeviceMessages messages = {};
   const auto place = [&](const void* map, const Channels& part) -> const T* {
     const T* first = static_cast<const T*>(map) + part.first;
-    *fits = *fits && part.stride % size == 0 && IsAlignedFor(first, size);
+    const bool is_aligned = IsAlignedFor(first, size);
+    walk->is_dense = walk->is_dense && is_aligned && part.stride == args.num_channels;
+    walk->fits = walk->fits && is_aligned && part.stride % size == 0;
     return first;
   };
   for (int m = args.first_message[target]; m < args.first_message[target + 1]; ++m) {
@@ -101,21 +147,38 @@ DeviceMessages MessagesTo(const Args& args, int target, void* const* gradients, 
   return messages;
 }
 
-// Calls `launch(target, messages, vector)` for every target, `vector` naming elements of a vector.
+// Calls `launch(target, messages, vector, is_dense)` for every target, `vector` naming the elements
+// of a vector, `is_dense` a std::bool_constant.
 template <typename T, typename Args, typename Launch>
 CudaStatus ForEachTarget(const Args& args, const void* const* inputs, void* const* results,
                          void* const* gradients, const Launch& launch) {
   constexpr int kSize = Vector<T>::kSize;
   for (int t = 0; t < args.num_targets; ++t) {
-    bool fits = args.num_channels % kSize == 0 &&
-                IsAlignedFor(static_cast<const T*>(inputs[t]), kSize) &&
-                (results == nullptr || IsAlignedFor(static_cast<const T*>(results[t]), kSize));
-    const DeviceMessages messages = MessagesTo<T>(args, t, gradients, kSize, &fits);
+    const bool is_aligned =
+        IsAlignedFor(static_cast<const T*>(inputs[t]), kSize) &&
+        (results == nullptr || IsAlignedFor(static_cast<const T*>(results[t]), kSize));
+    Walk walk = {is_aligned, is_aligned && args.num_channels % kSize == 0};
+    const DeviceMessages messages = MessagesTo<T>(args, t, gradients, kSize, &walk);
     const CudaStatus status =
-        fits ? launch(t, messages, VectorSize<kSize>{}) : launch(t, messages, VectorSize<1>{});
+        walk.is_dense ? launch(t, messages, VectorSize<kSize>{}, std::true_type{})
+        : walk.fits   ? launch(t, messages, VectorSize<kSize>{}, std::false_type{})
+                      : launch(t, messages, VectorSize<1>{}, std::false_type{});
     if (status != 0) return status;
   }
   return 0;
+}
+
+// Blocks of a kernel for the maps of a target.
+template <int kSize, bool kDense, typename Kernel>
+dim3 GridFor(Kernel kernel, const DeviceShape& shape) {
+  if (kDense) return dim3(DenseBlocks(kernel, shape.positions * shape.channels / kSize));
+  return shape.tiles.Grid(kernel, shape.positions, kMostMapBlocks);
+}
+
+template <typename Args>
+DeviceShape ShapeOf(const Args& args, int size) {
+  return {args.num_positions, args.num_channels,
+          MapTiles::Of(args.num_channels, size, kMapThreads)};
 }
 
 }  // namespace
@@ -124,16 +187,19 @@ CudaStatus AttentionDistillationCuda(const AttentionDistillationArgs& args, Cuda
   if (args.num_positions * args.num_channels == 0) return 0;
   return WithDeviceType(args.type, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    return ForEachTarget<T>(
-        args, args.features, args.results, nullptr,
-        [&](int t, const DeviceMessages& messages, auto vector) -> CudaStatus {
-          constexpr int kSize = decltype(vector)::value;
-          const int blocks = MapBlocks(args.num_positions * args.num_channels / kSize);
-          DistillKernel<T, kSize><<<blocks, kMapThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-              messages, args.num_positions, args.num_channels,
-              static_cast<const T*>(args.features[t]), static_cast<T*>(args.results[t]));
-          return cudaGetLastError();
-        });
+    const auto launch = [&](int t, const DeviceMessages& messages, auto vector,
+                            auto is_dense) -> CudaStatus {
+      constexpr int kSize = decltype(vector)::value;
+      constexpr bool kDense = decltype(is_dense)::value;
+      constexpr auto kernel = DistillKernel<T, kSize, kDense>;
+      const DeviceShape shape = ShapeOf(args, kSize);
+      kernel<<<GridFor<kSize, kDense>(kernel, shape), kMapThreads, 0,
+               static_cast<cudaStream_t>(stream)>>>(messages, shape,
+                                                    static_cast<const T*>(args.features[t]),
+                                                    static_cast<T*>(args.results[t]));
+      return cudaGetLastError();
+    };
+    return ForEachTarget<T>(args, args.features, args.results, nullptr, launch);
   });
 }
 
@@ -142,17 +208,18 @@ CudaStatus AttentionDistillationGradCuda(const AttentionDistillationGradArgs& ar
   if (args.num_positions * args.num_channels == 0) return 0;
   return WithDeviceType(args.type, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    return ForEachTarget<T>(args, args.upstream, nullptr, args.gradients,
-                            [&](int t, const DeviceMessages& messages, auto vector) -> CudaStatus {
-                              constexpr int kSize = decltype(vector)::value;
-                              const int blocks =
-                                  MapBlocks(args.num_positions * args.num_channels / kSize);
-                              DistillGradKernel<T, kSize>
-                                  <<<blocks, kMapThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-                                      messages, args.num_positions, args.num_channels,
-                                      static_cast<const T*>(args.upstream[t]));
-                              return cudaGetLastError();
-                            });
+    const auto launch = [&](int t, const DeviceMessages& messages, auto vector,
+                            auto is_dense) -> CudaStatus {
+      constexpr int kSize = decltype(vector)::value;
+      constexpr bool kDense = decltype(is_dense)::value;
+      constexpr auto kernel = DistillGradKernel<T, kSize, kDense>;
+      const DeviceShape shape = ShapeOf(args, kSize);
+      kernel<<<GridFor<kSize, kDense>(kernel, shape), kMapThreads, 0,
+               static_cast<cudaStream_t>(stream)>>>(messages, shape,
+                                                    static_cast<const T*>(args.upstream[t]));
+      return cudaGetLastError();
+    };
+    return ForEachTarget<T>(args, args.upstream, nullptr, args.gradients, launch);
   });
 }
 

@@ -1,5 +1,8 @@
-// Cross-stitch on the GPU: every map is read once and written once.
+// Cross-stitch on the GPU: every map is read once and written once. The weights of a block's
+// channels lie in shared memory.
 #include <cuda_runtime_api.h>
+
+#include <algorithm>
 
 #include "kernels/cuda/device_float.cuh"
 #include "kernels/cuda/device_maps.cuh"
@@ -8,7 +11,11 @@
 namespace mtl {
 namespace {
 
-constexpr int64_t kMostShares = 256;  // of positions, for the weights' gradient
+constexpr int64_t kMostShares = 256;    // of positions, for the weights' gradient
+constexpr int kMostSharedFloats = 8192;  // of a tile's weights
+constexpr int kMostTile = 128;           // vectors
+constexpr int kMostParts = 50;  // of the weights' gradient that a thread adds up in registers
+constexpr int kLanes = 8;       // threads that add up the shares of one weight
 
 struct DeviceMaps {
   const void* inputs[kMaxStitched];
@@ -16,72 +23,135 @@ struct DeviceMaps {
   void* results[kMaxStitched];
 };
 
+// Copies the weights [K, K, C] of the block's channels to `tile` [K, K, width].
+template <int K>
+__device__ inline void LoadWeights(const float* weights, int64_t channels, int first, int width,
+                                   float* tile) {
+  for (int n = threadIdx.x; n < K * K * width; n += kMapThreads) {
+    const int w = n / width, c = first + n - w * width;
+    tile[n] = c < channels ? weights[w * channels + c] : 0.0f;
+  }
+  __syncthreads();
+}
+
+// The factors of kSize channels that lie side by side in shared memory.
+template <int kSize>
+__device__ inline void LoadFactors(const float* tile, float (&factors)[kSize]) {
+  if constexpr (kSize % 4 == 0) {
+#pragma unroll
+    for (int n = 0; n < kSize; n += 4) {
+      const float4 four = *reinterpret_cast<const float4*>(tile + n);
+      factors[n] = four.x;
+      factors[n + 1] = four.y;
+      factors[n + 2] = four.z;
+      factors[n + 3] = four.w;
+    }
+  } else {
+#pragma unroll
+    for (int n = 0; n < kSize; ++n) factors[n] = tile[n];
+  }
+}
+
 template <typename T, int kSize, int K>
 __global__ void __launch_bounds__(kMapThreads)
     StitchKernel(const __grid_constant__ DeviceMaps maps, const float* weights, int64_t positions,
-                 int64_t channels) {
-  ForEachDeviceVector<kSize>(positions, channels, [&](int64_t p, int64_t c) {
-    const int64_t place = p * channels + c;
+                 int64_t channels, MapTiles tiles) {
+  extern __shared__ __align__(16) float tile[];  // [K, K, width]
+  const int width = tiles.tile * kSize;
+  const MapThread thread(tiles, kSize);
+  LoadWeights<K>(weights, channels, blockIdx.y * width, width, tile);
+  if (!thread.is_used) return;
+#pragma unroll 1
+  for (int64_t p = thread.first; p < positions; p += thread.step) {
+    const int64_t place = p * channels + thread.column;
     DeviceVector<T, kSize> x[K];
 #pragma unroll
     for (int j = 0; j < K; ++j) x[j].Load(static_cast<const T*>(maps.inputs[j]) + place);
 #pragma unroll
     for (int i = 0; i < K; ++i) {
+      float sums[kSize] = {};
+#pragma unroll
+      for (int j = 0; j < K; ++j) {
+        float factors[kSize];
+        LoadFactors<kSize>(tile + (i * K + j) * width + thread.in_tile, factors);
+#pragma unroll
+        for (int n = 0; n < kSize; ++n) sums[n] += factors[n] * ToFloat(x[j].elements[n]);
+      }
       DeviceVector<T, kSize> result;
 #pragma unroll
-      for (int n = 0; n < kSize; ++n) {
-        float sum = 0;
-#pragma unroll
-        for (int j = 0; j < K; ++j) {
-          sum += __ldg(weights + (i * K + j) * channels + c + n) * ToFloat(x[j].elements[n]);
-        }
-        result.elements[n] = FromFloat<T>(sum);
-      }
+      for (int n = 0; n < kSize; ++n) result.elements[n] = FromFloat<T>(sums[n]);
       result.Store(static_cast<T*>(maps.results[i]) + place);
     }
-  });
+  }
 }
 
-// A thread has one channel of a share of the positions; neighbouring threads neighbouring channels.
-// `sums` [shares, K, K, C] are the shares' parts of the weights' gradient.
-template <typename T, int K>
-__global__ void __launch_bounds__(kMapThreads)
+// A block has a share of the positions. `sums` [shares, K, K, C] are the shares' parts of the
+// weights' gradient.
+template <typename T, int kSize, int K>
+__global__ void __launch_bounds__(kMapThreads, K <= 4 && sizeof(T) * kSize <= 8 ? 3 : 2)
     StitchGradKernel(const __grid_constant__ DeviceMaps maps, const float* weights,
-                     int64_t positions, int64_t channels, double* sums) {
-  const int64_t c = static_cast<int64_t>(blockIdx.x) * kMapThreads + threadIdx.x;
-  if (c >= channels) return;
-  const int64_t share = blockIdx.y, shares = gridDim.y;
-  const int64_t begin = share * positions / shares, end = (share + 1) * positions / shares;
-  float factors[K * K], parts[K * K] = {};
+                     int64_t positions, int64_t channels, MapTiles tiles, double* sums) {
+  extern __shared__ __align__(16) float tile[];  // [K, K, width], then [rows, width]
+  const int width = tiles.tile * kSize;
+  const MapThread thread(tiles, kSize);
+  LoadWeights<K>(weights, channels, blockIdx.y * width, width, tile);
+  float parts[K * K][kSize] = {};
+  for (int64_t p = thread.first; thread.is_used && p < positions; p += thread.step) {
+    const int64_t place = p * channels + thread.column;
+    DeviceVector<T, kSize> x[K], u[K];
 #pragma unroll
-  for (int w = 0; w < K * K; ++w) factors[w] = weights[w * channels + c];
-  for (int64_t p = begin; p < end; ++p) {
-    const int64_t place = p * channels + c;
-    float u[K];
+    for (int k = 0; k < K; ++k) u[k].Load(static_cast<const T*>(maps.others[k]) + place);
 #pragma unroll
-    for (int i = 0; i < K; ++i) u[i] = ToFloat(static_cast<const T*>(maps.others[i])[place]);
+    for (int k = 0; k < K; ++k) x[k].Load(static_cast<const T*>(maps.inputs[k]) + place);
 #pragma unroll
     for (int j = 0; j < K; ++j) {
-      const float x = ToFloat(static_cast<const T*>(maps.inputs[j])[place]);
-      float gradient = 0;
+      float gradient[kSize] = {};
 #pragma unroll
       for (int i = 0; i < K; ++i) {
-        gradient += factors[i * K + j] * u[i];
-        parts[i * K + j] += u[i] * x;
+        float factors[kSize];
+        LoadFactors<kSize>(tile + (i * K + j) * width + thread.in_tile, factors);
+#pragma unroll
+        for (int n = 0; n < kSize; ++n) {
+          const float upstream = ToFloat(u[i].elements[n]);
+          gradient[n] += factors[n] * upstream;
+          parts[i * K + j][n] += upstream * ToFloat(x[j].elements[n]);
+        }
       }
-      static_cast<T*>(maps.results[j])[place] = FromFloat<T>(gradient);
+      DeviceVector<T, kSize> result;
+#pragma unroll
+      for (int n = 0; n < kSize; ++n) result.elements[n] = FromFloat<T>(gradient[n]);
+      result.Store(static_cast<T*>(maps.results[j]) + place);
     }
   }
+  const int row = static_cast<int>(threadIdx.x) / tiles.tile, first = blockIdx.y * width;
 #pragma unroll
-  for (int w = 0; w < K * K; ++w) sums[(share * K * K + w) * channels + c] = parts[w];
+  for (int w = 0; w < K * K; ++w) {
+    __syncthreads();
+    if (thread.is_used) {
+#pragma unroll
+      for (int n = 0; n < kSize; ++n) tile[row * width + thread.in_tile + n] = parts[w][n];
+    }
+    __syncthreads();
+    for (int c = threadIdx.x; c < width && first + c < channels; c += kMapThreads) {
+      double sum = 0;
+      for (int r = 0; r < tiles.rows; ++r) sum += tile[r * width + c];
+      sums[(static_cast<int64_t>(blockIdx.x) * K * K + w) * channels + first + c] = sum;
+    }
+  }
 }
 
-__global__ void __launch_bounds__(kMapThreads)
+// Adds up the shares of 32 weights a block, each in kLanes interleaved parts.
+__global__ void __launch_bounds__(32 * kLanes)
     AddSharesKernel(const double* sums, int64_t shares, int64_t num_weights, float* result) {
-  const int64_t w = static_cast<int64_t>(blockIdx.x) * kMapThreads + threadIdx.x;
-  if (w >= num_weights) return;
+  __shared__ double parts[kLanes][32];
+  const int lane = threadIdx.x / 32, column = threadIdx.x % 32;
+  const int64_t w = static_cast<int64_t>(blockIdx.x) * 32 + column;
   double sum = 0;
-  for (int64_t s = 0; s < shares; ++s) sum += sums[s * num_weights + w];
+  for (int64_t s = lane; w < num_weights && s < shares; s += kLanes) sum += sums[s * num_weights + w];
+  parts[lane][column] = sum;
+  __syncthreads();
+  if (lane != 0 || w >= num_weights) return;
+  for (int other = 1; other < kLanes; ++other) sum += parts[other][column];
   result[w] = static_cast<float>(sum);
 }
 
@@ -104,33 +174,67 @@ CudaStatus WithStitched(int num_tasks, const Function& f) {
   });
 }
 
+// Calls `f(VectorSize<n>)` for the largest n of kSize, 2 and 1 that all maps allow.
+template <typename T, int kSize, typename Function>
+CudaStatus WithVectors(const DeviceMaps& maps, int64_t channels, const Function& f) {
+  const auto fits = [&](int size) {
+    bool all = channels % size == 0;
+    for (int k = 0; k < kMaxStitched; ++k) {
+      for (const void* map : {maps.inputs[k], maps.others[k], const_cast<const void*>(maps.results[k])}) {
+        all = all && IsAlignedFor(static_cast<const T*>(map), size);  // null is
+      }
+    }
+    return all;
+  };
+  if (fits(kSize)) return f(VectorSize<kSize>{});
+  if constexpr (kSize > 2) {
+    if (fits(2)) return f(VectorSize<2>{});
+  }
+  return f(VectorSize<1>{});
+}
+
+// Elements of a vector, of which K have to fit in registers beside the sums.
+template <typename T, int K>
+constexpr int StitchSize() {
+  return K <= 4 ? Vector<T>::kSize : Vector<T>::kSize / 2;
+}
+
+// The same in the gradient, with the parts of K x K weights.
+template <typename T, int K>
+constexpr int GradSize() {
+  int size = Vector<T>::kSize;
+  while (size > 2 && K * K * size > kMostParts) size /= 2;
+  return size;
+}
+
+int MostTile(int num_tasks, int size) {
+  return std::max(1, std::min(kMostTile, kMostSharedFloats / (num_tasks * num_tasks * size)));
+}
+
 }  // namespace
 
 CudaStatus CrossStitchCuda(const CrossStitchArgs& args, CudaStream stream) {
   if (args.num_positions * args.num_channels == 0) return 0;
+  DeviceMaps maps = {};
+  for (int k = 0; k < args.num_tasks; ++k) {
+    maps.inputs[k] = args.features[k];
+    maps.results[k] = args.results[k];
+  }
   return WithDeviceType(args.type, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    constexpr int kSize = Vector<T>::kSize;
-    bool fits = args.num_channels % kSize == 0;
-    DeviceMaps maps = {};
-    for (int k = 0; k < args.num_tasks; ++k) {
-      maps.inputs[k] = args.features[k];
-      maps.results[k] = args.results[k];
-      fits = fits && IsAlignedFor(static_cast<const T*>(args.features[k]), kSize) &&
-             IsAlignedFor(static_cast<const T*>(args.results[k]), kSize);
-    }
-    return WithStitched(args.num_tasks, [&](auto k) -> CudaStatus {
+    return WithStitched(args.num_tasks, [&](auto k) {
       constexpr int K = decltype(k)::value;
-      const int64_t elements = args.num_positions * args.num_channels;
-      const auto on = static_cast<cudaStream_t>(stream);
-      if (fits) {
-        StitchKernel<T, kSize, K><<<MapBlocks(elements / kSize), kMapThreads, 0, on>>>(
-            maps, args.weights, args.num_positions, args.num_channels);
-      } else {
-        StitchKernel<T, 1, K><<<MapBlocks(elements), kMapThreads, 0, on>>>(
-            maps, args.weights, args.num_positions, args.num_channels);
-      }
-      return cudaGetLastError();
+      const auto launch = [&](auto vector) -> CudaStatus {
+        constexpr int kSize = decltype(vector)::value;
+        constexpr auto kernel = StitchKernel<T, kSize, K>;
+        const MapTiles tiles = MapTiles::Of(args.num_channels, kSize, MostTile(K, kSize));
+        const size_t bytes = sizeof(float) * K * K * tiles.tile * kSize;
+        kernel<<<tiles.Grid(kernel, args.num_positions, kMostMapBlocks, bytes), kMapThreads, bytes,
+                 static_cast<cudaStream_t>(stream)>>>(maps, args.weights, args.num_positions,
+                                                      args.num_channels, tiles);
+        return cudaGetLastError();
+      };
+      return WithVectors<T, StitchSize<T, K>()>(maps, args.num_channels, launch);
     });
   });
 }
@@ -142,28 +246,32 @@ int64_t CrossStitchGradWorkspaceSize(int64_t num_positions, int64_t num_channels
 CudaStatus CrossStitchGradCuda(const CrossStitchGradArgs& args, double* workspace,
                                CudaStream stream) {
   if (args.num_channels == 0) return 0;
+  const auto on = static_cast<cudaStream_t>(stream);
+  DeviceMaps maps = {};
+  for (int k = 0; k < args.num_tasks; ++k) {
+    maps.inputs[k] = args.features[k];
+    maps.others[k] = args.upstream[k];
+    maps.results[k] = args.gradients[k];
+  }
   return WithDeviceType(args.type, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    DeviceMaps maps = {};
-    for (int k = 0; k < args.num_tasks; ++k) {
-      maps.inputs[k] = args.features[k];
-      maps.others[k] = args.upstream[k];
-      maps.results[k] = args.gradients[k];
-    }
-    return WithStitched(args.num_tasks, [&](auto k) -> CudaStatus {
+    return WithStitched(args.num_tasks, [&](auto k) {
       constexpr int K = decltype(k)::value;
-      const auto on = static_cast<cudaStream_t>(stream);
-      const int64_t shares = NumShares(args.num_positions);
-      const auto blocks = [](int64_t threads) {
-        return static_cast<unsigned>((threads + kMapThreads - 1) / kMapThreads);
+      const auto launch = [&](auto vector) -> CudaStatus {
+        constexpr int kSize = decltype(vector)::value;
+        constexpr auto kernel = StitchGradKernel<T, kSize, K>;
+        const MapTiles tiles = MapTiles::Of(args.num_channels, kSize, MostTile(K, kSize));
+        const size_t bytes = sizeof(float) * kSize * std::max(K * K * tiles.tile, kMapThreads);
+        dim3 grid = tiles.Grid(kernel, args.num_positions, NumShares(args.num_positions), bytes);
+        grid.x = std::max(1u, grid.x);  // no positions: the gradient is zero
+        kernel<<<grid, kMapThreads, bytes, on>>>(maps, args.weights, args.num_positions,
+                                                 args.num_channels, tiles, workspace);
+        const int64_t num_weights = static_cast<int64_t>(K) * K * args.num_channels;
+        AddSharesKernel<<<static_cast<unsigned>((num_weights + 31) / 32), 32 * kLanes, 0, on>>>(
+            workspace, grid.x, num_weights, args.weight_gradients);
+        return cudaGetLastError();
       };
-      const dim3 grid(blocks(args.num_channels), static_cast<unsigned>(shares));
-      StitchGradKernel<T, K><<<grid, kMapThreads, 0, on>>>(maps, args.weights, args.num_positions,
-                                                           args.num_channels, workspace);
-      const int64_t num_weights = K * K * args.num_channels;
-      AddSharesKernel<<<blocks(num_weights), kMapThreads, 0, on>>>(workspace, shares, num_weights,
-                                                                   args.weight_gradients);
-      return cudaGetLastError();
+      return WithVectors<T, GradSize<T, K>()>(maps, args.num_channels, launch);
     });
   });
 }

@@ -1,10 +1,25 @@
-// GradDrop on the GPU: every element is read once (up to eight tasks) and written once.
+// GradDrop on the GPU: every element is read once (up to eight tasks, else twice) and written once.
 #include "kernels/cuda/device_float.cuh"
 #include "kernels/cuda/tensor_pack.cuh"
 #include "kernels/gradients/grad_drop.h"
 
 namespace mtl {
 namespace {
+
+// What is kept of one element: a part of the positive and a part of the negative gradients.
+struct Sides {
+  bool positive, negative;
+
+  __device__ Sides(float sum, float magnitude, float uniform) {
+    const float threshold = (uniform + uniform - 1.0f) * magnitude;
+    positive = sum > threshold;
+    negative = sum < threshold;
+  }
+  // Of one task's gradient, whose share `leak` is kept in any case. NaN and infinity pass.
+  __device__ float Kept(float gradient, float leak) const {
+    return ((gradient > 0 ? positive : negative) ? 1.0f : leak) * gradient;
+  }
+};
 
 // The direction of one element; `gradient(k)` gives that of task k.
 template <typename Gradient>
@@ -16,22 +31,57 @@ __device__ inline float Direction(int num_tasks, const float* leak, float unifor
     sum += g;
     magnitude += fabsf(g);
   }
-  const float threshold = (uniform + uniform - 1.0f) * magnitude;
-  const bool keep_positive = sum > threshold, keep_negative = sum < threshold;
+  const Sides sides(sum, magnitude, uniform);
   float direction = 0;
-  for (int k = 0; k < num_tasks; ++k) {
-    const float g = gradient(k);
-    const bool keep = (keep_positive && g > 0) || (keep_negative && g < 0);
-    direction += (leak[k] + (keep ? 1.0f - leak[k] : 0.0f)) * g;  // NaN and infinity pass
-  }
+  for (int k = 0; k < num_tasks; ++k) direction += sides.Kept(gradient(k), leak[k]);
   return direction;
+}
+
+// The directions of the elements of a vector; `load(k)` gives those of task k.
+template <int K, typename T, typename Load>
+__device__ inline Vector<T> Directions(int num_tasks, const float* leaks, const float* uniform,
+                                       const Load& load) {
+  constexpr int kVector = Vector<T>::kSize;
+  Vector<T> held[K > 0 ? K : 1];
+  float numbers[kVector], sums[kVector] = {}, magnitudes[kVector] = {}, directions[kVector] = {};
+#pragma unroll
+  for (int n = 0; n < kVector; n += 4) {
+    const Vector<float> four = Vector<float>::Load(uniform + n);
+#pragma unroll
+    for (int m = 0; m < 4; ++m) numbers[n + m] = four.elements[m];
+  }
+#pragma unroll
+  for (int k = 0; k < K; ++k) held[k] = load(k);
+  const auto of_task = [&](int k) { return K > 0 ? held[k] : load(k); };
+#pragma unroll(K > 0 ? K : 4)
+  for (int k = 0; k < num_tasks; ++k) {
+    const Vector<T> row = of_task(k);
+#pragma unroll
+    for (int n = 0; n < kVector; ++n) {
+      const float g = ToFloat(row.elements[n]);
+      sums[n] += g;
+      magnitudes[n] += fabsf(g);
+    }
+  }
+#pragma unroll(K > 0 ? K : 4)
+  for (int k = 0; k < num_tasks; ++k) {
+    const Vector<T> row = of_task(k);
+#pragma unroll
+    for (int n = 0; n < kVector; ++n) {
+      directions[n] += Sides(sums[n], magnitudes[n], numbers[n])
+                           .Kept(ToFloat(row.elements[n]), leaks[k]);
+    }
+  }
+  Vector<T> result;
+#pragma unroll
+  for (int n = 0; n < kVector; ++n) result.elements[n] = FromFloat<T>(directions[n]);
+  return result;
 }
 
 template <typename T, int K>
 __global__ void __launch_bounds__(kThreads)
     GradDropKernel(const __grid_constant__ TensorPack pack, const float* leak) {
   constexpr int kVector = Vector<T>::kSize;
-  constexpr int kHeld = K > 0 ? K : 1;
   __shared__ float leaks[kMaxTasks];
   const int num_tasks = K > 0 ? K : pack.num_tasks;
   for (int k = threadIdx.x; k < num_tasks; k += kThreads) leaks[k] = leak[k];
@@ -40,53 +90,20 @@ __global__ void __launch_bounds__(kThreads)
     const Chunk chunk = ChunkAt(pack, c);
     T* result = chunk.Result<T>();
     const float* uniform = chunk.Uniform();
-    const auto one_by_one = [&](int e) {
-      result[e] = FromFloat<T>(Direction(num_tasks, leaks, uniform[e], [&](int k) {
-        const T* row = chunk.Row<T>(k);
-        return row == nullptr ? 0.0f : ToFloat(row[e]);
-      }));
-    };
-    if (!chunk.is_whole || K == 0) {
-      for (int e = threadIdx.x; e < chunk.count; e += kThreads) one_by_one(e);
-      continue;
-    }
-    for (int e = threadIdx.x * kVector; e < kChunkElements; e += kThreads * kVector) {
-      Vector<T> vectors[kHeld];
-#pragma unroll
-      for (int k = 0; k < kHeld; ++k) {
-        const T* row = chunk.Row<T>(k);
-        vectors[k] = row == nullptr ? Vector<T>::Zero() : Vector<T>::Load(row + e);
+    if (chunk.is_whole) {
+      for (int e = threadIdx.x * kVector; e < kChunkElements; e += kThreads * kVector) {
+        Directions<K, T>(num_tasks, leaks, uniform + e, [&](int k) {
+          const T* row = chunk.Row<T>(k);
+          return row == nullptr ? Vector<T>::Zero() : Vector<T>::Load(row + e);
+        }).Store(result + e);
       }
-      float numbers[kVector];
-#pragma unroll
-      for (int n = 0; n < kVector; n += 4) {
-        const Vector<float> four = Vector<float>::Load(uniform + e + n);
-#pragma unroll
-        for (int m = 0; m < 4; ++m) numbers[n + m] = four.elements[m];
+    } else {
+      for (int e = threadIdx.x; e < chunk.count; e += kThreads) {
+        result[e] = FromFloat<T>(Direction(num_tasks, leaks, uniform[e], [&](int k) {
+          const T* row = chunk.Row<T>(k);
+          return row == nullptr ? 0.0f : ToFloat(row[e]);
+        }));
       }
-      Vector<T> directions;
-#pragma unroll
-      for (int n = 0; n < kVector; ++n) {
-        float values[kHeld];
-#pragma unroll
-        for (int k = 0; k < kHeld; ++k) values[k] = ToFloat(vectors[k].elements[n]);
-        float sum = 0, magnitude = 0;
-#pragma unroll
-        for (int k = 0; k < kHeld; ++k) {
-          sum += values[k];
-          magnitude += fabsf(values[k]);
-        }
-        const float threshold = (numbers[n] + numbers[n] - 1.0f) * magnitude;
-        float direction = 0;
-#pragma unroll
-        for (int k = 0; k < kHeld; ++k) {
-          const bool keep =
-              (sum > threshold && values[k] > 0) || (sum < threshold && values[k] < 0);
-          direction += (leaks[k] + (keep ? 1.0f - leaks[k] : 0.0f)) * values[k];
-        }
-        directions.elements[n] = FromFloat<T>(direction);
-      }
-      directions.Store(result + e);
     }
   }
 }

@@ -8,10 +8,35 @@
 namespace mtl {
 namespace {
 
+constexpr int kMostHeld = 8;  // rows loaded before the first is added
+
+// Adds rows [first, first + N) of a chunk, times their factors, to `sums`. All are loaded before
+// one is used, so that their latencies overlap.
+template <int N, typename T>
+__device__ inline void AddRows(const Chunk& chunk, const float* factors, int first, int count,
+                               int e, float (&sums)[Vector<T>::kSize]) {
+  Vector<T> rows[N];
+  float scale[N];
+#pragma unroll
+  for (int k = 0; k < N; ++k) {
+    const T* row = k < count ? chunk.Row<T>(first + k) : nullptr;
+    rows[k] = row == nullptr ? Vector<T>::Zero() : Vector<T>::LoadWritable(row + e);
+    scale[k] = row == nullptr ? 0.0f : factors[first + k];  // nothing times infinity is nothing
+  }
+#pragma unroll
+  for (int k = 0; k < N; ++k) {
+#pragma unroll
+    for (int n = 0; n < Vector<T>::kSize; ++n) {
+      sums[n] += scale[k] * ToFloat(rows[k].elements[n]);
+    }
+  }
+}
+
 template <typename T, int K>
 __global__ void __launch_bounds__(kThreads)
     WeightedSumKernel(const __grid_constant__ TensorPack pack, const double* weights) {
   constexpr int kVector = Vector<T>::kSize;
+  constexpr int kHeld = K > 0 ? K : kMostHeld;
   __shared__ float factors[kMaxTasks];
   const int num_tasks = K > 0 ? K : pack.num_tasks;
   for (int k = threadIdx.x; k < num_tasks; k += kThreads) {
@@ -22,16 +47,10 @@ __global__ void __launch_bounds__(kThreads)
     const Chunk chunk = ChunkAt(pack, c);
     T* result = chunk.Result<T>();
     if (chunk.is_whole) {
-#pragma unroll 2
       for (int e = threadIdx.x * kVector; e < kChunkElements; e += kThreads * kVector) {
         float sums[kVector] = {};
-#pragma unroll(K > 0 ? K : 4)
-        for (int k = 0; k < num_tasks; ++k) {
-          const T* row = chunk.Row<T>(k);
-          if (row == nullptr) continue;
-          const Vector<T> vector = Vector<T>::LoadWritable(row + e);
-#pragma unroll
-          for (int n = 0; n < kVector; ++n) sums[n] += factors[k] * ToFloat(vector.elements[n]);
+        for (int first = 0; first < num_tasks; first += kHeld) {
+          AddRows<kHeld, T>(chunk, factors, first, num_tasks - first, e, sums);
         }
         Vector<T> vector;
 #pragma unroll

@@ -1,0 +1,131 @@
+"""Machine code of the CUDA kernels: compiled for one architecture, and read.
+
+`compiled` needs nvcc, and `cuobjdump` and `nvdisasm` (on the PATH, or the packages
+`nvidia-cuda-cuobjdump` and `nvidia-cuda-nvdisasm`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).parents[2]
+_LINE = re.compile(r"^\s+/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+ )?\s*(\S+)\s*(.*?)\s*;")
+_RESOURCES = re.compile(
+    r"Function (.+?):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+)", re.MULTILINE | re.DOTALL
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """The code of one kernel.
+
+    Attributes:
+        name: with its template arguments, without namespaces.
+        registers: of a thread.
+        stack: bytes of local memory of a thread: spilled registers, arrays.
+        shared: bytes of static shared memory of a block.
+        code: `(address, operation, operands)` of each instruction.
+    """
+
+    name: str
+    registers: int
+    stack: int
+    shared: int
+    code: tuple[tuple[int, str, str], ...]
+
+    def count(self, operation: str) -> int:
+        """Return the number of instructions whose operation matches a regular expression."""
+        return sum(re.match(operation, name) is not None for _, name, _ in self.code)
+
+    def loads_in_flight(self) -> int:
+        """Return the largest number of 16-byte loads issued before one of them is used."""
+        most, pending = 0, {}
+        for _, name, operands in self.code:
+            used = {int(r) for r in re.findall(r"\bR(\d+)", operands)}
+            if re.match(r"LDG\.E\S*\.128", name):
+                first = int(re.match(r"R(\d+)", operands)[1])
+                pending[first] = set(range(first, first + 4))
+                most = max(most, len(pending))
+            else:
+                pending = {r: registers for r, registers in pending.items() if not registers & used}
+        return most
+
+    def loops(self) -> list[Kernel]:
+        """Return the bodies of loops, from a target to the branch back to it."""
+        found = []
+        for address, name, operands in self.code:
+            target = re.search(r"0x([0-9a-f]+)", operands) if name.startswith("BRA") else None
+            if target is not None and int(target[1], 16) < address:
+                begin = int(target[1], 16)
+                body = tuple(x for x in self.code if begin <= x[0] <= address)
+                found.append(dataclasses.replace(self, code=body))
+        return found
+
+    def vector_loop(self) -> Kernel:
+        """Return the innermost loop with the most 16-byte loads for its size."""
+        loops = [loop for loop in self.loops() if loop.count(r"LDG\.E\S*\.128")]
+        if not loops:
+            raise ValueError(f"{self.name} has no loop with loads of 16 bytes")
+        return max(loops, key=lambda x: x.count(r"LDG\.E\S*\.128") / len(x.code))
+
+
+def tool(name: str) -> str | None:
+    """Return the path of one of NVIDIA's tools, or `None`."""
+    found = shutil.which(name)
+    if found is not None:
+        return found
+    spec = importlib.util.find_spec("nvidia")
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        for path in pathlib.Path(folder).glob(f"*/bin/{name}"):
+            return str(path)
+    return None
+
+
+def compiled(source: str, folder: pathlib.Path, architecture: str = "sm_90") -> dict[str, Kernel]:
+    """Compile a file of `ops/kernels` and return its kernels by name."""
+    cubin = folder / f"{pathlib.Path(source).stem}.cubin"
+    flags = ["-std=c++17", "-O3", f"-arch={architecture}", "-DMTL_WITH_CUDA", f"-I{ROOT / 'ops'}"]
+    file = str(ROOT / "ops" / "kernels" / source)
+    _run("nvcc", *flags, "-cubin", "-o", str(cubin), file)
+    code: dict[str, list[tuple[int, str, str]]] = {}
+    for line in _run("cuobjdump", "-sass", str(cubin)).splitlines():
+        if "Function :" in line:
+            current = code.setdefault(line.split(" : ")[1].strip(), [])
+        elif match := _LINE.match(line):
+            current.append((int(match[1], 16), match[3], match[4]))
+    kernels = {}
+    for name, *numbers in _RESOURCES.findall(_run("cuobjdump", "-res-usage", str(cubin))):
+        if name in code:
+            plain = _plain(name)
+            kernels[plain] = Kernel(plain, *map(int, numbers), tuple(code[name]))
+    return kernels
+
+
+def _plain(mangled: str) -> str:
+    name = subprocess.run(["c++filt", mangled], capture_output=True, text=True, check=True).stdout
+    name = re.sub(r"mtl::|\(anonymous namespace\)::|^void ", "", name.strip())
+    return re.sub(r"\(.*", "", re.sub(r"\((?:int|unsigned|bool)\)", "", name)).strip()
+
+
+def _run(name: str, *arguments: str) -> str:
+    path = tool(name)
+    if path is None:
+        raise FileNotFoundError(name)
+    beside = [str(pathlib.Path(found).parent) for t in ("nvdisasm",) if (found := tool(t))]
+    path_variable = os.pathsep.join([*beside, os.environ["PATH"]])
+    done = subprocess.run(
+        [path, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": path_variable},
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name} failed: {done.stderr[-2000:]}")
+    return done.stdout
