@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
 
 #include "kernels/cuda/device_float.cuh"
 #include "kernels/cuda/occupancy.cuh"
@@ -20,30 +19,6 @@ struct VectorSize {
   static constexpr int value = kElements;
 };
 
-// The type of `kBytes` bytes that travel together.
-template <int kBytes>
-using BytesOf = std::conditional_t<
-    kBytes == 16, uint4,
-    std::conditional_t<kBytes == 8, uint2,
-                       std::conditional_t<kBytes == 4, unsigned, unsigned short>>>;
-
-// kSize elements, 2 to 16 bytes.
-template <typename T, int kSize>
-struct DeviceVector {
-  using Bytes = BytesOf<kSize * sizeof(T)>;
-  T elements[kSize];
-
-  __device__ void Load(const T* address) {
-    const Bytes bytes = __ldg(reinterpret_cast<const Bytes*>(address));
-    memcpy(elements, &bytes, sizeof(Bytes));
-  }
-  __device__ void Store(T* address) const {
-    Bytes bytes;
-    memcpy(&bytes, elements, sizeof(Bytes));
-    __stcg(reinterpret_cast<Bytes*>(address), bytes);
-  }
-};
-
 template <typename T>
 bool IsAlignedFor(const T* address, int size) {
   return reinterpret_cast<uintptr_t>(address) % (size * sizeof(T)) == 0;
@@ -54,18 +29,19 @@ struct MapTiles {
   int per_row, tile, rows;
 
   // At most `most` vectors in a tile, which are spread evenly.
-  static MapTiles Of(int64_t channels, int size, int most) {
+  static MapTiles Of(int64_t channels, int size, int most, int threads = kMapThreads) {
     const int per_row = static_cast<int>(channels / size);
     const int tiles = std::max(1, (per_row + most - 1) / most);
     const int tile = std::max(1, (per_row + tiles - 1) / tiles);
-    return {per_row, tile, kMapThreads / tile};
+    return {per_row, tile, threads / tile};
   }
   int tiles() const { return std::max(1, (per_row + tile - 1) / tile); }
   // Blocks: as many as run at once, at most `most` for a tile.
   template <typename Kernel>
-  dim3 Grid(Kernel kernel, int64_t positions, int64_t most, size_t shared_bytes = 0) const {
+  dim3 Grid(Kernel kernel, int64_t positions, int64_t most, size_t shared_bytes = 0,
+            int threads = kMapThreads) const {
     const int64_t useful = (positions + rows - 1) / rows;
-    const int64_t at_once = BlocksAtOnce(kernel, kMapThreads, shared_bytes) / tiles();
+    const int64_t at_once = BlocksAtOnce(kernel, threads, shared_bytes) / tiles();
     const int64_t blocks = std::min({useful, std::max<int64_t>(1, at_once), most});
     return dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(tiles()));
   }

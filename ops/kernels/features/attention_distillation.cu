@@ -61,26 +61,23 @@ __global__ void __launch_bounds__(kMapThreads)
     DistillKernel(const __grid_constant__ DeviceMessages messages, DeviceShape shape,
                   const T* features, T* results) {
   ForEachVector<kSize, kDense>(shape, [&](auto size, int64_t p, int64_t c) {
-    constexpr int n_elements = decltype(size)::value;
-    DeviceVector<T, n_elements> sum;
-    float sums[n_elements];
-    sum.Load(features + p * shape.channels + c);
-#pragma unroll
-    for (int n = 0; n < n_elements; ++n) sums[n] = ToFloat(sum.elements[n]);
+    constexpr int kElements = decltype(size)::value;
+    using Elements = Vector<T, kElements>;
+    float sums[kElements];
+    Elements::Load(features + p * shape.channels + c).Unpack(sums);
 #pragma unroll 2
     for (int m = 0; m < messages.count; ++m) {
-      DeviceVector<T, n_elements> gate, value;
-      gate.Load(static_cast<const T*>(messages.gates[m]) + p * messages.gate_strides[m] + c);
-      value.Load(static_cast<const T*>(messages.values[m]) + p * messages.value_strides[m] + c);
+      float gate[kElements], value[kElements];
+      Elements::Load(static_cast<const T*>(messages.gates[m]) + p * messages.gate_strides[m] + c)
+          .Unpack(gate);
+      Elements::Load(static_cast<const T*>(messages.values[m]) + p * messages.value_strides[m] + c)
+          .Unpack(value);
 #pragma unroll
-      for (int n = 0; n < n_elements; ++n) {
-        const float x = ToFloat(gate.elements[n]);
-        sums[n] += Exponential<T>(x).Logistic(x) * ToFloat(value.elements[n]);
+      for (int n = 0; n < kElements; ++n) {
+        sums[n] += Exponential<T>(gate[n]).Logistic(gate[n]) * value[n];
       }
     }
-#pragma unroll
-    for (int n = 0; n < n_elements; ++n) sum.elements[n] = FromFloat<T>(sums[n]);
-    sum.Store(results + p * shape.channels + c);
+    Elements::Of(sums).Store(results + p * shape.channels + c);
   });
 }
 
@@ -89,26 +86,26 @@ __global__ void __launch_bounds__(kMapThreads)
     DistillGradKernel(const __grid_constant__ DeviceMessages messages, DeviceShape shape,
                       const T* upstream) {
   ForEachVector<kSize, kDense>(shape, [&](auto size, int64_t p, int64_t c) {
-    constexpr int n_elements = decltype(size)::value;
-    DeviceVector<T, n_elements> u;
-    u.Load(upstream + p * shape.channels + c);
+    constexpr int kElements = decltype(size)::value;
+    using Elements = Vector<T, kElements>;
+    float given[kElements];
+    Elements::Load(upstream + p * shape.channels + c).Unpack(given);
 #pragma unroll 2
     for (int m = 0; m < messages.count; ++m) {
       const int64_t gate_place = p * messages.gate_strides[m] + c;
       const int64_t value_place = p * messages.value_strides[m] + c;
-      DeviceVector<T, n_elements> gate, value;
-      gate.Load(static_cast<const T*>(messages.gates[m]) + gate_place);
-      value.Load(static_cast<const T*>(messages.values[m]) + value_place);
+      float gate[kElements], value[kElements];
+      Elements::Load(static_cast<const T*>(messages.gates[m]) + gate_place).Unpack(gate);
+      Elements::Load(static_cast<const T*>(messages.values[m]) + value_place).Unpack(value);
 #pragma unroll
-      for (int n = 0; n < n_elements; ++n) {
-        const float x = ToFloat(gate.elements[n]), given = ToFloat(u.elements[n]);
-        const Exponential<T> exponential(x);
-        gate.elements[n] =
-            FromFloat<T>(given * ToFloat(value.elements[n]) * exponential.Slope());
-        value.elements[n] = FromFloat<T>(given * exponential.Logistic(x));
+      for (int n = 0; n < kElements; ++n) {
+        const Exponential<T> exponential(gate[n]);
+        const float logistic = exponential.Logistic(gate[n]);
+        gate[n] = given[n] * value[n] * exponential.Slope();
+        value[n] = given[n] * logistic;
       }
-      gate.Store(static_cast<T*>(messages.gate_gradients[m]) + gate_place);
-      value.Store(static_cast<T*>(messages.value_gradients[m]) + value_place);
+      Elements::Of(gate).Store(static_cast<T*>(messages.gate_gradients[m]) + gate_place);
+      Elements::Of(value).Store(static_cast<T*>(messages.value_gradients[m]) + value_place);
     }
   });
 }

@@ -11,9 +11,10 @@
 namespace mtl {
 namespace {
 
-constexpr int64_t kMostShares = 256;    // of positions, for the weights' gradient
+constexpr int64_t kMostShares = 512;     // of positions, for the weights' gradient
 constexpr int kMostSharedFloats = 8192;  // of a tile's weights
 constexpr int kMostTile = 128;           // vectors
+constexpr int kGradThreads = 128;        // of the gradient's blocks
 constexpr int kMostParts = 50;  // of the weights' gradient that a thread adds up in registers
 constexpr int kLanes = 8;       // threads that add up the shares of one weight
 
@@ -27,7 +28,7 @@ struct DeviceMaps {
 template <int K>
 __device__ inline void LoadWeights(const float* weights, int64_t channels, int first, int width,
                                    float* tile) {
-  for (int n = threadIdx.x; n < K * K * width; n += kMapThreads) {
+  for (int n = threadIdx.x; n < K * K * width; n += blockDim.x) {
     const int w = n / width, c = first + n - w * width;
     tile[n] = c < channels ? weights[w * channels + c] : 0.0f;
   }
@@ -64,23 +65,23 @@ __global__ void __launch_bounds__(kMapThreads)
 #pragma unroll 1
   for (int64_t p = thread.first; p < positions; p += thread.step) {
     const int64_t place = p * channels + thread.column;
-    DeviceVector<T, kSize> x[K];
+    Vector<T, kSize> x[K];
 #pragma unroll
-    for (int j = 0; j < K; ++j) x[j].Load(static_cast<const T*>(maps.inputs[j]) + place);
+    for (int j = 0; j < K; ++j) {
+      x[j] = Vector<T, kSize>::Load(static_cast<const T*>(maps.inputs[j]) + place);
+    }
 #pragma unroll
     for (int i = 0; i < K; ++i) {
       float sums[kSize] = {};
 #pragma unroll
       for (int j = 0; j < K; ++j) {
-        float factors[kSize];
+        float factors[kSize], values[kSize];
         LoadFactors<kSize>(tile + (i * K + j) * width + thread.in_tile, factors);
+        x[j].Unpack(values);
 #pragma unroll
-        for (int n = 0; n < kSize; ++n) sums[n] += factors[n] * ToFloat(x[j].elements[n]);
+        for (int n = 0; n < kSize; ++n) sums[n] += factors[n] * values[n];
       }
-      DeviceVector<T, kSize> result;
-#pragma unroll
-      for (int n = 0; n < kSize; ++n) result.elements[n] = FromFloat<T>(sums[n]);
-      result.Store(static_cast<T*>(maps.results[i]) + place);
+      Vector<T, kSize>::Of(sums).Store(static_cast<T*>(maps.results[i]) + place);
     }
   }
 }
@@ -88,7 +89,7 @@ __global__ void __launch_bounds__(kMapThreads)
 // A block has a share of the positions. `sums` [shares, K, K, C] are the shares' parts of the
 // weights' gradient.
 template <typename T, int kSize, int K>
-__global__ void __launch_bounds__(kMapThreads, K <= 4 && sizeof(T) * kSize <= 8 ? 3 : 2)
+__global__ void __launch_bounds__(kGradThreads, K <= 3 && sizeof(T) * kSize <= 8 ? 5 : 4)
     StitchGradKernel(const __grid_constant__ DeviceMaps maps, const float* weights,
                      int64_t positions, int64_t channels, MapTiles tiles, double* sums) {
   extern __shared__ __align__(16) float tile[];  // [K, K, width], then [rows, width]
@@ -98,29 +99,28 @@ __global__ void __launch_bounds__(kMapThreads, K <= 4 && sizeof(T) * kSize <= 8 
   float parts[K * K][kSize] = {};
   for (int64_t p = thread.first; thread.is_used && p < positions; p += thread.step) {
     const int64_t place = p * channels + thread.column;
-    DeviceVector<T, kSize> x[K], u[K];
+    Vector<T, kSize> x[K], u[K];
 #pragma unroll
-    for (int k = 0; k < K; ++k) u[k].Load(static_cast<const T*>(maps.others[k]) + place);
-#pragma unroll
-    for (int k = 0; k < K; ++k) x[k].Load(static_cast<const T*>(maps.inputs[k]) + place);
+    for (int k = 0; k < K; ++k) {
+      u[k] = Vector<T, kSize>::Load(static_cast<const T*>(maps.others[k]) + place);
+      x[k] = Vector<T, kSize>::Load(static_cast<const T*>(maps.inputs[k]) + place);
+    }
 #pragma unroll
     for (int j = 0; j < K; ++j) {
-      float gradient[kSize] = {};
+      float gradient[kSize] = {}, input[kSize];
+      x[j].Unpack(input);
 #pragma unroll
       for (int i = 0; i < K; ++i) {
-        float factors[kSize];
+        float factors[kSize], upstream[kSize];
         LoadFactors<kSize>(tile + (i * K + j) * width + thread.in_tile, factors);
+        u[i].Unpack(upstream);
 #pragma unroll
         for (int n = 0; n < kSize; ++n) {
-          const float upstream = ToFloat(u[i].elements[n]);
-          gradient[n] += factors[n] * upstream;
-          parts[i * K + j][n] += upstream * ToFloat(x[j].elements[n]);
+          gradient[n] += factors[n] * upstream[n];
+          parts[i * K + j][n] += upstream[n] * input[n];
         }
       }
-      DeviceVector<T, kSize> result;
-#pragma unroll
-      for (int n = 0; n < kSize; ++n) result.elements[n] = FromFloat<T>(gradient[n]);
-      result.Store(static_cast<T*>(maps.results[j]) + place);
+      Vector<T, kSize>::Of(gradient).Store(static_cast<T*>(maps.results[j]) + place);
     }
   }
   const int row = static_cast<int>(threadIdx.x) / tiles.tile, first = blockIdx.y * width;
@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(kMapThreads, K <= 4 && sizeof(T) * kSize <= 8 
       for (int n = 0; n < kSize; ++n) tile[row * width + thread.in_tile + n] = parts[w][n];
     }
     __syncthreads();
-    for (int c = threadIdx.x; c < width && first + c < channels; c += kMapThreads) {
+    for (int c = threadIdx.x; c < width && first + c < channels; c += kGradThreads) {
       double sum = 0;
       for (int r = 0; r < tiles.rows; ++r) sum += tile[r * width + c];
       sums[(static_cast<int64_t>(blockIdx.x) * K * K + w) * channels + first + c] = sum;
@@ -260,12 +260,14 @@ CudaStatus CrossStitchGradCuda(const CrossStitchGradArgs& args, double* workspac
       const auto launch = [&](auto vector) -> CudaStatus {
         constexpr int kSize = decltype(vector)::value;
         constexpr auto kernel = StitchGradKernel<T, kSize, K>;
-        const MapTiles tiles = MapTiles::Of(args.num_channels, kSize, MostTile(K, kSize));
-        const size_t bytes = sizeof(float) * kSize * std::max(K * K * tiles.tile, kMapThreads);
-        dim3 grid = tiles.Grid(kernel, args.num_positions, NumShares(args.num_positions), bytes);
+        const MapTiles tiles =
+            MapTiles::Of(args.num_channels, kSize, MostTile(K, kSize), kGradThreads);
+        const size_t bytes = sizeof(float) * kSize * std::max(K * K * tiles.tile, kGradThreads);
+        dim3 grid = tiles.Grid(kernel, args.num_positions, NumShares(args.num_positions), bytes,
+                               kGradThreads);
         grid.x = std::max(1u, grid.x);  // no positions: the gradient is zero
-        kernel<<<grid, kMapThreads, bytes, on>>>(maps, args.weights, args.num_positions,
-                                                 args.num_channels, tiles, workspace);
+        kernel<<<grid, kGradThreads, bytes, on>>>(maps, args.weights, args.num_positions,
+                                                  args.num_channels, tiles, workspace);
         const int64_t num_weights = static_cast<int64_t>(K) * K * args.num_channels;
         AddSharesKernel<<<static_cast<unsigned>((num_weights + 31) / 32), 32 * kLanes, 0, on>>>(
             workspace, grid.x, num_weights, args.weight_gradients);

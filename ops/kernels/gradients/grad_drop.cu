@@ -46,36 +46,36 @@ __device__ inline Vector<T> Directions(int num_tasks, const float* leaks, const 
   float numbers[kVector], sums[kVector] = {}, magnitudes[kVector] = {}, directions[kVector] = {};
 #pragma unroll
   for (int n = 0; n < kVector; n += 4) {
-    const Vector<float> four = Vector<float>::Load(uniform + n);
+    float four[4];
+    Vector<float>::Load(uniform + n).Unpack(four);
 #pragma unroll
-    for (int m = 0; m < 4; ++m) numbers[n + m] = four.elements[m];
+    for (int m = 0; m < 4; ++m) numbers[n + m] = four[m];
   }
 #pragma unroll
   for (int k = 0; k < K; ++k) held[k] = load(k);
-  const auto of_task = [&](int k) { return K > 0 ? held[k] : load(k); };
+  const auto unpack = [&](int k, float(&values)[kVector]) {
+    (K > 0 ? held[k] : load(k)).Unpack(values);
+  };
 #pragma unroll(K > 0 ? K : 4)
   for (int k = 0; k < num_tasks; ++k) {
-    const Vector<T> row = of_task(k);
+    float row[kVector];
+    unpack(k, row);
 #pragma unroll
     for (int n = 0; n < kVector; ++n) {
-      const float g = ToFloat(row.elements[n]);
-      sums[n] += g;
-      magnitudes[n] += fabsf(g);
+      sums[n] += row[n];
+      magnitudes[n] += fabsf(row[n]);
     }
   }
 #pragma unroll(K > 0 ? K : 4)
   for (int k = 0; k < num_tasks; ++k) {
-    const Vector<T> row = of_task(k);
+    float row[kVector];
+    unpack(k, row);
 #pragma unroll
     for (int n = 0; n < kVector; ++n) {
-      directions[n] += Sides(sums[n], magnitudes[n], numbers[n])
-                           .Kept(ToFloat(row.elements[n]), leaks[k]);
+      directions[n] += Sides(sums[n], magnitudes[n], numbers[n]).Kept(row[n], leaks[k]);
     }
   }
-  Vector<T> result;
-#pragma unroll
-  for (int n = 0; n < kVector; ++n) result.elements[n] = FromFloat<T>(directions[n]);
-  return result;
+  return Vector<T>::Of(directions);
 }
 
 template <typename T, int K>

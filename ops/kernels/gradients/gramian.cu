@@ -3,8 +3,10 @@
 // Up to eight tasks, a thread multiplies its elements of every pair in registers: float32 inside a
 // chunk (16 additions), float64 across chunks. With more tasks a block holds 128 columns of all
 // rows in shared memory, and a thread owns a tile of 4x4 pairs and a part of the columns. Both
-// write one row of partial sums per block (and part); a second kernel adds these up. A row that is
-// null is loaded as zeros, and its products are not added: zero times infinity is no number.
+// write one row of partial sums per block; a second kernel adds these up. A row that is null is
+// loaded as zeros, and its products are not added: zero times infinity is no number.
+#include <algorithm>
+
 #include "kernels/cuda/device_float.cuh"
 #include "kernels/cuda/tensor_pack.cuh"
 #include "kernels/gradients/gramian.h"
@@ -15,11 +17,13 @@ namespace {
 constexpr int kWarps = kThreads / 32;
 constexpr int kTile = 4;
 constexpr int kColumns = 128;
-constexpr int kChain = 32;  // float32 additions before float64 takes over
+constexpr int kStride = kColumns + 4;  // of a row in shared memory: the next row, the next banks
+constexpr int kChain = 32;             // float32 additions before float64 takes over
 
 __host__ __device__ constexpr int NumPairs(int k) { return k * (k + 1) / 2; }
+__host__ __device__ constexpr int NumClasses(int num_tasks) { return (num_tasks + kTile - 1) / kTile; }
 __host__ __device__ constexpr int NumTiles(int num_tasks) {
-  return NumPairs((num_tasks + kTile - 1) / kTile);
+  return NumPairs(NumClasses(num_tasks));
 }
 
 template <int K>
@@ -31,12 +35,39 @@ __device__ inline void AddProducts(const float (&values)[K], float (&chain)[NumP
   }
 }
 
+// Threads of a block, and whether their totals lie in shared memory: more than five tasks leave no
+// registers for them beside the products and the rows.
+template <int K>
+constexpr bool kSharesTotals = K > 5;
+template <int K>
+constexpr int kBlockThreads = kSharesTotals<K> ? kThreads / 2 : kThreads;
+
+// The float64 sums of one thread.
+template <int K>
+struct Totals {
+  double own[kSharesTotals<K> ? 1 : NumPairs(K)] = {};
+  double* shared;  // [pairs, threads]
+
+  __device__ explicit Totals(double* memory) : shared(memory) {
+    if (!kSharesTotals<K>) return;
+    for (int p = 0; p < NumPairs(K); ++p) (*this)[p] = 0;
+  }
+  __device__ double& operator[](int pair) {
+    if constexpr (kSharesTotals<K>) {
+      return shared[pair * kBlockThreads<K> + threadIdx.x];
+    } else {
+      return own[pair];
+    }
+  }
+};
+
 template <typename T, int K>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kBlockThreads<K>, kSharesTotals<K> ? 4 : 2)
     GramianKernel(const __grid_constant__ TensorPack pack, double* partial) {
-  constexpr int kPairs = NumPairs(K);
+  constexpr int kPairs = NumPairs(K), kBlock = kBlockThreads<K>;
   constexpr int kVector = Vector<T>::kSize;
-  double totals[kPairs] = {};
+  __shared__ double shared_totals[kSharesTotals<K> ? kPairs * kBlock : 1];
+  Totals<K> totals(shared_totals);
   for (int c = blockIdx.x; c < pack.num_chunks; c += gridDim.x) {
     const Chunk chunk = ChunkAt(pack, c);
     const T* rows[K];
@@ -44,23 +75,26 @@ __global__ void __launch_bounds__(kThreads)
     for (int k = 0; k < K; ++k) rows[k] = chunk.Row<T>(k);
     float chain[kPairs] = {};
     if (chunk.is_whole) {
-#pragma unroll 2
-      for (int e = threadIdx.x * kVector; e < kChunkElements; e += kThreads * kVector) {
+#pragma unroll(kSharesTotals<K> ? 1 : 2)
+      for (int e = threadIdx.x * kVector; e < kChunkElements; e += kBlock * kVector) {
         Vector<T> vectors[K];
 #pragma unroll
         for (int k = 0; k < K; ++k) {
           vectors[k] = rows[k] == nullptr ? Vector<T>::Zero() : Vector<T>::Load(rows[k] + e);
         }
+        float elements[K][kVector];
+#pragma unroll
+        for (int k = 0; k < K; ++k) vectors[k].Unpack(elements[k]);
 #pragma unroll
         for (int n = 0; n < kVector; ++n) {
           float values[K];
 #pragma unroll
-          for (int k = 0; k < K; ++k) values[k] = ToFloat(vectors[k].elements[n]);
+          for (int k = 0; k < K; ++k) values[k] = elements[k][n];
           AddProducts<K>(values, chain);
         }
       }
     } else {
-      for (int e = threadIdx.x; e < chunk.count; e += kThreads) {
+      for (int e = threadIdx.x; e < chunk.count; e += kBlock) {
         float values[K];
 #pragma unroll
         for (int k = 0; k < K; ++k) values[k] = rows[k] == nullptr ? 0.0f : ToFloat(rows[k][e]);
@@ -84,85 +118,142 @@ __global__ void __launch_bounds__(kThreads)
     if (threadIdx.x % 32 == 0) by_warp[threadIdx.x / 32][p] = sum;
   }
   __syncthreads();
-  for (int p = threadIdx.x; p < kPairs; p += kThreads) {
+  for (int p = threadIdx.x; p < kPairs; p += kBlock) {
     double sum = 0;
-    for (int w = 0; w < kWarps; ++w) sum += by_warp[w][p];
+    for (int w = 0; w < kBlock / 32; ++w) sum += by_warp[w][p];
     partial[static_cast<int64_t>(blockIdx.x) * kPairs + p] = sum;
   }
 }
 
-// Tile t of the lower triangle of tiles is in row RowOfTile(t).
-__device__ inline int RowOfTile(int tile) {
+// Place p of a lower triangle, row by row, is in row RowOf(p).
+__device__ inline int RowOf(int place) {
   int row = 0;
-  while (NumPairs(row + 1) <= tile) ++row;
+  while (NumPairs(row + 1) <= place) ++row;
   return row;
 }
 
-// The pairs of a tile whose rows both exist: bit 4 i + j for rows (i, j) of the tile.
+// The rows of a tile are kTile tasks, `classes` apart: neighbouring tiles have neighbouring rows,
+// which lie in other banks of shared memory.
+struct Tile {
+  int row, column, classes;  // the first task on either side
+
+  __device__ Tile(int tile, int num_tasks) {
+    classes = NumClasses(num_tasks);
+    row = RowOf(tile);
+    column = tile - NumPairs(row);
+  }
+  __device__ int Row(int i) const { return row + i * classes; }
+  __device__ int Column(int j) const { return column + j * classes; }
+};
+
+// The pairs of a tile whose rows both exist: bit kTile i + j.
 template <typename T>
-__device__ inline unsigned PresentPairs(const Chunk& chunk, int num_tasks, int row, int column) {
+__device__ inline unsigned PresentPairs(const Chunk& chunk, int num_tasks, const Tile& tile) {
   const auto is_there = [&](int task) { return task < num_tasks && chunk.Row<T>(task) != nullptr; };
   unsigned present = 0;
 #pragma unroll
   for (int i = 0; i < kTile; ++i) {
-    if (!is_there(row * kTile + i)) continue;
+    if (!is_there(tile.Row(i))) continue;
 #pragma unroll
-    for (int j = 0; j < kTile; ++j) present |= is_there(column * kTile + j) << (i * kTile + j);
+    for (int j = 0; j < kTile; ++j) present |= is_there(tile.Column(j)) << (i * kTile + j);
   }
   return present;
 }
 
+// A vector of a row from element e on; zeros past the end of the chunk.
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
+__device__ inline Vector<T> LoadPart(const T* row, const Chunk& chunk, int e) {
+  float values[Vector<T>::kSize];
+#pragma unroll
+  for (int m = 0; m < Vector<T>::kSize; ++m) {
+    values[m] = e + m < chunk.count ? ToFloat(row[e + m]) : 0.0f;
+  }
+  return Vector<T>::Of(values);
+}
+
+// Fills `columns` with kColumns elements from `begin` on of all rows. A thread loads kHeld vectors
+// before it stores one.
+template <typename T, bool kIsWhole>
+__device__ inline void LoadColumns(const Chunk& chunk, int num_tasks, int begin, float* columns) {
+  constexpr int kVector = Vector<T>::kSize, kHeld = 4;
+  constexpr int kRowVectors = kColumns / kVector, kRowsAtOnce = kThreads / kRowVectors;
+  const int num_rows = NumClasses(num_tasks) * kTile;
+  const int column = threadIdx.x % kRowVectors * kVector;
+  for (int first = threadIdx.x / kRowVectors; first < num_rows; first += kHeld * kRowsAtOnce) {
+    Vector<T> held[kHeld];
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h) {
+      const int task = first + h * kRowsAtOnce;
+      const T* row = task < num_tasks ? chunk.Row<T>(task) : nullptr;
+      if constexpr (kIsWhole) {
+        held[h] = row == nullptr ? Vector<T>::Zero() : Vector<T>::Load(row + begin + column);
+      } else {
+        held[h] = row == nullptr ? Vector<T>::Zero() : LoadPart(row, chunk, begin + column);
+      }
+    }
+#pragma unroll
+    for (int h = 0; h < kHeld; ++h) {
+      const int row = first + h * kRowsAtOnce;
+      if (row >= num_rows) break;
+      float values[kVector];
+      held[h].Unpack(values);
+#pragma unroll
+      for (int m = 0; m < kVector; m += 4) {
+        *reinterpret_cast<float4*>(columns + row * kStride + column + m) =
+            make_float4(values[m], values[m + 1], values[m + 2], values[m + 3]);
+      }
+    }
+  }
+}
+
+// Adds the products of four columns of the tile's rows.
+__device__ inline void AddTile(const float* columns, const Tile& tile, int e,
+                               float (&chain)[kTile][kTile]) {
+  float4 left[kTile], right[kTile];
+#pragma unroll
+  for (int i = 0; i < kTile; ++i) {
+    left[i] = *reinterpret_cast<const float4*>(columns + tile.Row(i) * kStride + e);
+    right[i] = *reinterpret_cast<const float4*>(columns + tile.Column(i) * kStride + e);
+  }
+#pragma unroll
+  for (int i = 0; i < kTile; ++i) {
+#pragma unroll
+    for (int j = 0; j < kTile; ++j) {
+      chain[i][j] += left[i].x * right[j].x;
+      chain[i][j] += left[i].y * right[j].y;
+      chain[i][j] += left[i].z * right[j].z;
+      chain[i][j] += left[i].w * right[j].w;
+    }
+  }
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads, 2)
     WideGramianKernel(const __grid_constant__ TensorPack pack, double* partial) {
-  extern __shared__ float columns[];  // [rows, kColumns], rows a multiple of kTile
-  constexpr int kVector = Vector<T>::kSize;
-  const int num_rows = (pack.num_tasks + kTile - 1) / kTile * kTile;
+  // The columns, [rows, kStride]; at the end the sums of the tiles as doubles.
+  extern __shared__ __align__(16) float memory[];
+  float* columns = memory;
   const int num_tiles = NumTiles(pack.num_tasks);
   const int num_parts = kThreads / num_tiles;
-  const int tile = threadIdx.x % num_tiles, part = threadIdx.x / num_tiles;
-  const int row = RowOfTile(tile), column = tile - NumPairs(row);
-  const float* left = columns + row * kTile * kColumns;
-  const float* right = columns + column * kTile * kColumns;
+  const int index = threadIdx.x % num_tiles, part = threadIdx.x / num_tiles;
+  const Tile tile(index, pack.num_tasks);
   double totals[kTile][kTile] = {};
   for (int c = blockIdx.x; c < pack.num_chunks; c += gridDim.x) {
     const Chunk chunk = ChunkAt(pack, c);
-    const unsigned present = PresentPairs<T>(chunk, pack.num_tasks, row, column);
+    const unsigned present = PresentPairs<T>(chunk, pack.num_tasks, tile);
     for (int begin = 0; begin < chunk.count; begin += kColumns) {
       __syncthreads();
-      for (int n = threadIdx.x * kVector; n < num_rows * kColumns; n += kThreads * kVector) {
-        const int task = n / kColumns, e = begin + n % kColumns;
-        const T* values = task < pack.num_tasks ? chunk.Row<T>(task) : nullptr;
-        Vector<T> vector = Vector<T>::Zero();
-        if (values != nullptr && chunk.is_whole) {
-          vector = Vector<T>::Load(values + e);
-        } else if (values != nullptr) {
-#pragma unroll
-          for (int m = 0; m < kVector; ++m) {
-            if (e + m < chunk.count) vector.elements[m] = values[e + m];
-          }
-        }
-#pragma unroll
-        for (int m = 0; m < kVector; ++m) columns[n + m] = ToFloat(vector.elements[m]);
+      if (chunk.is_whole) {
+        LoadColumns<T, true>(chunk, pack.num_tasks, begin, columns);
+      } else {
+        LoadColumns<T, false>(chunk, pack.num_tasks, begin, columns);
       }
       __syncthreads();
       if (part >= num_parts) continue;
-      for (int first = part; first < kColumns; first += kChain * num_parts) {
+      for (int first = 4 * part; first < kColumns; first += kChain * num_parts) {
         float chain[kTile][kTile] = {};
         const int stop = min(first + kChain * num_parts, kColumns);
-        for (int e = first; e < stop; e += num_parts) {
-          float a[kTile], b[kTile];
-#pragma unroll
-          for (int i = 0; i < kTile; ++i) {
-            a[i] = left[i * kColumns + e];
-            b[i] = right[i * kColumns + e];
-          }
-#pragma unroll
-          for (int i = 0; i < kTile; ++i) {
-#pragma unroll
-            for (int j = 0; j < kTile; ++j) chain[i][j] += a[i] * b[j];
-          }
-        }
+        for (int e = first; e < stop; e += 4 * num_parts) AddTile(columns, tile, e, chain);
 #pragma unroll
         for (int i = 0; i < kTile; ++i) {
 #pragma unroll
@@ -173,15 +264,31 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
   }
-  if (part >= num_parts) return;
-  double* sums = partial +
-                 (static_cast<int64_t>(blockIdx.x) * num_parts + part) * num_tiles * kTile * kTile +
-                 tile * kTile * kTile;
+  // The parts add their totals one after the other.
+  double* sums = reinterpret_cast<double*>(columns);
+  for (int turn = 0; turn < num_parts; ++turn) {
+    __syncthreads();
+    if (part != turn) continue;
 #pragma unroll
-  for (int i = 0; i < kTile; ++i) {
-#pragma unroll
-    for (int j = 0; j < kTile; ++j) sums[i * kTile + j] = totals[i][j];
+    for (int n = 0; n < kTile * kTile; ++n) {
+      double* sum = sums + n * num_tiles + index;
+      *sum = (turn == 0 ? 0.0 : *sum) + totals[n / kTile][n % kTile];
+    }
   }
+  __syncthreads();
+  const int width = num_tiles * kTile * kTile;
+  for (int n = threadIdx.x; n < width; n += kThreads) {
+    partial[static_cast<int64_t>(blockIdx.x) * width + n] = sums[n];
+  }
+}
+
+// Where the sum of tasks (i, j) lies in a row of the wide kernel.
+__device__ inline int WidePlace(int i, int j, int num_tasks) {
+  const int classes = NumClasses(num_tasks);
+  const bool is_lower = i % classes >= j % classes;
+  const int row = is_lower ? i : j, column = is_lower ? j : i;
+  const int in_tile = row / classes * kTile + column / classes;
+  return in_tile * NumTiles(num_tasks) + NumPairs(row % classes) + column % classes;
 }
 
 // gramian[i, j] = gramian[j, i] = sum over rows of partial[row, place of (i, j)]; a warp per pair.
@@ -191,32 +298,31 @@ __global__ void AddPartials(const double* partial, int64_t num_rows, int num_tas
   const int lane = threadIdx.x % 32;
   const int pair = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
   if (pair >= NumPairs(num_tasks)) return;
-  const int i = RowOfTile(pair), j = pair - NumPairs(i);
-  const int place =
-      is_wide ? (NumPairs(i / kTile) + j / kTile) * kTile * kTile + i % kTile * kTile + j % kTile
-              : pair;
+  const int i = RowOf(pair), j = pair - NumPairs(i);
+  const int place = is_wide ? WidePlace(i, j, num_tasks) : pair;
   double sum = 0;
   for (int64_t row = lane; row < num_rows; row += 32) sum += partial[row * width + place];
   for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
   if (lane == 0) gramian[i * num_tasks + j] = gramian[j * num_tasks + i] = sum;
 }
 
-int NumParts(int num_tasks) { return kThreads / NumTiles(num_tasks); }
 int64_t PartialWidth(int num_tasks) {
-  return num_tasks <= 8
-             ? NumPairs(num_tasks)
-             : static_cast<int64_t>(NumParts(num_tasks)) * NumTiles(num_tasks) * kTile * kTile;
+  return num_tasks <= 8 ? NumPairs(num_tasks) : NumTiles(num_tasks) * kTile * kTile;
+}
+
+size_t WideSharedBytes(int num_tasks) {
+  return std::max(sizeof(float) * NumClasses(num_tasks) * kTile * kStride,
+                  sizeof(double) * NumTiles(num_tasks) * kTile * kTile);
 }
 
 // Launches over one pack; returns the number of blocks in `grid`.
 template <typename T, int K>
 CudaStatus LaunchPack(const TensorPack& pack, double* partial, cudaStream_t stream, int* grid) {
   if constexpr (K > 0) {
-    *grid = GridSize(GramianKernel<T, K>, pack.num_chunks);
-    GramianKernel<T, K><<<*grid, kThreads, 0, stream>>>(pack, partial);
+    *grid = std::min(pack.num_chunks, BlocksAtOnce(GramianKernel<T, K>, kBlockThreads<K>, 0));
+    GramianKernel<T, K><<<*grid, kBlockThreads<K>, 0, stream>>>(pack, partial);
   } else {
-    const int num_rows = (pack.num_tasks + kTile - 1) / kTile * kTile;
-    const size_t bytes = sizeof(float) * num_rows * kColumns;
+    const size_t bytes = WideSharedBytes(pack.num_tasks);
     *grid = GridSize(WideGramianKernel<T>, pack.num_chunks, bytes);
     WideGramianKernel<T><<<*grid, kThreads, bytes, stream>>>(pack, partial);
   }
@@ -250,8 +356,7 @@ CudaStatus GramianCuda(const GramianArgs& args, double* workspace, CudaStream ca
   if (status != 0) return status;
   const int warps = NumPairs(num_tasks);
   AddPartials<<<(warps + kWarps - 1) / kWarps, kThreads, 0, stream>>>(
-      workspace, num_blocks * (is_wide ? NumParts(num_tasks) : 1), num_tasks, is_wide,
-      args.gramian);
+      workspace, num_blocks, num_tasks, is_wide, args.gramian);
   return cudaGetLastError();
 }
 

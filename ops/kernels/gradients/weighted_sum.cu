@@ -25,10 +25,10 @@ __device__ inline void AddRows(const Chunk& chunk, const float* factors, int fir
   }
 #pragma unroll
   for (int k = 0; k < N; ++k) {
+    float values[Vector<T>::kSize];
+    rows[k].Unpack(values);
 #pragma unroll
-    for (int n = 0; n < Vector<T>::kSize; ++n) {
-      sums[n] += scale[k] * ToFloat(rows[k].elements[n]);
-    }
+    for (int n = 0; n < Vector<T>::kSize; ++n) sums[n] += scale[k] * values[n];
   }
 }
 
@@ -52,10 +52,7 @@ __global__ void __launch_bounds__(kThreads)
         for (int first = 0; first < num_tasks; first += kHeld) {
           AddRows<kHeld, T>(chunk, factors, first, num_tasks - first, e, sums);
         }
-        Vector<T> vector;
-#pragma unroll
-        for (int n = 0; n < kVector; ++n) vector.elements[n] = FromFloat<T>(sums[n]);
-        vector.Store(result + e);
+        Vector<T>::Of(sums).Store(result + e);
       }
     } else {
       for (int e = threadIdx.x; e < chunk.count; e += kThreads) {

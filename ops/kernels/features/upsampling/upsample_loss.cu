@@ -1,8 +1,13 @@
 // Losses of enlarged predictions on the GPU, without atomics: the same numbers at every run.
 //
-// A thread per pixel of the targets finds the loss and what the gradient needs of it
-// (cross-entropy: log sum exp). Then a block per position of the small grid gathers its gradient
-// from the pixels that lie around it, making their predictions once more.
+// A cell is the pixels of the targets between four neighbours of the small grid. A block has some
+// cells of one row of cells, and walks their pixels, some rows at a time:
+//
+//   1. the predictions of these rows, interpolated from the two rows of the small grid
+//   2. a thread per pixel: its loss, and its slopes [C], each exponential once
+//   3. a thread per cell and channel: adds the slopes of the cell to its four corners
+//
+// Cells share corners, so blocks write parts, which a last kernel adds up.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -12,9 +17,41 @@
 namespace mtl {
 namespace {
 
-constexpr int kPixelThreads = 256;
-constexpr int kMostBlocks = 1024;    // of the sums
-constexpr int kGatherThreads = 128;  // pixels around a position, worked on at once
+constexpr int kUpsampleThreads = 128;
+constexpr int kSumThreads = 256;
+constexpr int kMostCells = 16;         // of a block
+constexpr int kMostPixels = 1024;      // at a time
+constexpr int kMostRows = 8;           // of pixels at a time
+constexpr int kSlopeFloats = 6144;     // of shared memory, for the slopes
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kLn2 = 0.6931471805599453f;
+constexpr float kTiniest = 1e-20f;     // sums below are made again from the true maximum
+constexpr float kNoLogit = -1e30f;     // of channels that fill a vector
+
+// What all kernels know.
+struct Grid {
+  UpsampleShape shape;
+  float y_scale, x_scale;
+  int cells, tiles;    // of a block; blocks in a row of cells
+  int pixels;          // at a time
+  int stride;          // of the channels of a pixel: at least C
+
+  __host__ __device__ int64_t blocks() const { return shape.batch * shape.height * tiles; }
+  __host__ __device__ int64_t part_size() const { return 2 * (cells + 1) * shape.channels; }
+  __host__ __device__ int rows_in_lerp() const { return kMostRows < pixels ? kMostRows : pixels; }
+  // Floats of shared memory: interpolated rows, their maxima, slopes, corners, shares of pixels.
+  __host__ __device__ int64_t lerp() const {
+    return static_cast<int64_t>(rows_in_lerp()) * (cells + 1) * stride;
+  }
+  __host__ __device__ int64_t slopes() const { return static_cast<int64_t>(pixels) * stride; }
+  __host__ __device__ int64_t corners() const { return static_cast<int64_t>(cells) * 4 * stride; }
+  __host__ __device__ int64_t shares() const { return (2 * pixels + 3) / 4 * 4; }
+  size_t SharedBytes() const {
+    const int64_t floats =
+        shares() + lerp() + slopes() + corners() + rows_in_lerp() * (cells + 2) + cells + 1;
+    return sizeof(float) * static_cast<size_t>(floats);
+  }
+};
 
 __device__ inline double BlockSum(double value) {
   __shared__ double sums[32];
@@ -31,97 +68,294 @@ __device__ inline double BlockSum(double value) {
   return total;
 }
 
-struct Grid {
-  UpsampleShape shape;
-  float y_scale, x_scale;
+// The first position of the large grid whose lower neighbour is `place` or a later one.
+__device__ inline int64_t FirstAt(int64_t place, float scale, int64_t small_size,
+                                  int64_t large_size) {
+  if (place <= 0) return 0;
+  if (place >= small_size) return large_size;
+  const float guess = floorf((static_cast<float>(place) + 0.5f) / scale - 0.5f) - 2.0f;
+  int64_t first = guess < 0 ? 0 : static_cast<int64_t>(guess);
+  while (first < large_size && PlaceOf(first, scale, small_size).lower < place) ++first;
+  return first;
+}
 
-  __device__ int64_t pixels() const {
-    return shape.batch * shape.target_height * shape.target_width;
+// kGroup neighbouring floats of shared memory.
+template <int kGroup>
+struct Group {
+  float values[kGroup];
+
+  __device__ static Group Load(const float* address) {
+    Group group;
+    if constexpr (kGroup == 4) {
+      const float4 four = *reinterpret_cast<const float4*>(address);
+      group.values[0] = four.x;
+      group.values[1] = four.y;
+      group.values[2] = four.z;
+      group.values[3] = four.w;
+    } else {
+      group.values[0] = *address;
+    }
+    return group;
+  }
+  __device__ void Store(float* address) const {
+    if constexpr (kGroup == 4) {
+      *reinterpret_cast<float4*>(address) =
+          make_float4(values[0], values[1], values[2], values[3]);
+    } else {
+      *address = values[0];
+    }
   }
 };
 
-// The four predictions around a pixel.
-struct Corners {
-  const float *top_left, *top_right, *bottom_left, *bottom_right;
-  float down, right;
+// The predictions of a pixel, interpolated along its row.
+template <int kGroup>
+struct PixelRow {
+  const float *left, *right;
+  float fraction;
 
-  __device__ Corners(const Grid& grid, const float* predictions, int64_t image, int64_t y,
-                     int64_t x) {
-    const UpsampleShape& shape = grid.shape;
-    const Between row = PlaceOf(y, grid.y_scale, shape.height);
-    const Between column = PlaceOf(x, grid.x_scale, shape.width);
-    const auto at = [&](int64_t i, int64_t j) {
-      return predictions + ((image * shape.height + i) * shape.width + j) * shape.channels;
-    };
-    top_left = at(row.lower, column.lower);
-    top_right = at(row.lower, column.upper);
-    bottom_left = at(row.upper, column.lower);
-    bottom_right = at(row.upper, column.upper);
-    down = row.fraction;
-    right = column.fraction;
-  }
-  __device__ float operator()(int64_t c) const {
-    const float left_side = top_left[c] + down * (bottom_left[c] - top_left[c]);
-    const float right_side = top_right[c] + down * (bottom_right[c] - top_right[c]);
-    return left_side + right * (right_side - left_side);
+  // Less `bound`.
+  __device__ Group<kGroup> operator()(int64_t c, float bound = 0) const {
+    const Group<kGroup> a = Group<kGroup>::Load(left + c), b = Group<kGroup>::Load(right + c);
+    const float rest = 1.0f - fraction;
+    Group<kGroup> z;
+#pragma unroll
+    for (int n = 0; n < kGroup; ++n) {
+      z.values[n] = fmaf(b.values[n], fraction, fmaf(a.values[n], rest, -bound));
+    }
+    return z;
   }
 };
 
-// What a loss is to the kernels: the loss of a pixel, a number of it that is kept, and the slope of
-// channel c.
+// What a loss is to the kernels: the factor of predictions when they are interpolated, the loss of
+// a pixel, and its slopes, of which a factor is taken out.
 struct CrossEntropy {
   const float* predictions;
   const int32_t* targets;
+  static constexpr bool kNeedsMaximum = true;
+  static constexpr float kUnit = kLog2E;  // exponentials are powers of two
 
-  __device__ float Loss(const Grid& grid, const Corners& z, int64_t pixel, float* kept) const {
-    float largest = -INFINITY, sum = 0;
-    for (int64_t c = 0; c < grid.shape.channels; ++c) largest = fmaxf(largest, z(c));
-    for (int64_t c = 0; c < grid.shape.channels; ++c) sum += expf(z(c) - largest);
-    *kept = logf(sum) + largest;
+  // `bound` is no less than any prediction.
+  template <int kGroup>
+  __device__ float Slopes(const Grid& grid, const PixelRow<kGroup>& z, float bound, int64_t pixel,
+                          float* slopes, float* factor) const {
+    const int64_t channels = grid.shape.channels;
+    float sum = Powers(z, bound, channels, slopes);
+    if (!(sum > kTiniest)) {  // the bound is far above
+      bound = kNoLogit;
+      for (int64_t c = 0; c < channels; c += kGroup) {
+        const Group<kGroup> values = z(c);
+#pragma unroll
+        for (int n = 0; n < kGroup; ++n) bound = fmaxf(bound, values.values[n]);
+      }
+      sum = Powers(z, bound, channels, slopes);
+    }
+    *factor = 1.0f / sum;
     const int32_t label = targets[pixel];
-    return label < 0 || label >= grid.shape.channels ? nanf("") : *kept - z(label);
+    if (label < 0 || label >= channels) return nanf("");
+    const float own = PixelRow<1>{z.left, z.right, z.fraction}(label, bound).values[0];
+    slopes[label] -= sum;
+    return (log2f(sum) - own) * kLn2;
   }
-  __device__ float Slope(const Grid&, const Corners& z, int64_t pixel, int64_t c,
-                         float kept) const {
-    return expf(z(c) - kept) - (targets[pixel] == c ? 1.0f : 0.0f);
+
+ private:
+  template <int kGroup>
+  __device__ static float Powers(const PixelRow<kGroup>& z, float bound, int64_t channels,
+                                 float* slopes) {
+    float sum = 0;
+#pragma unroll 2
+    for (int64_t c = 0; c < channels; c += kGroup) {
+      Group<kGroup> values = z(c, bound);
+#pragma unroll
+      for (int n = 0; n < kGroup; ++n) {
+        values.values[n] = exp2f(values.values[n]);
+        sum += values.values[n];
+      }
+      values.Store(slopes + c);
+    }
+    return sum;
   }
 };
 
 struct AbsoluteError {
   const float* predictions;
   const float* targets;
+  static constexpr bool kNeedsMaximum = false;
+  static constexpr float kUnit = 1.0f;
 
-  __device__ float Loss(const Grid& grid, const Corners& z, int64_t pixel, float*) const {
+  template <int kGroup>
+  __device__ float Slopes(const Grid& grid, const PixelRow<kGroup>& z, float, int64_t pixel,
+                          float* slopes, float* factor) const {
+    const int64_t channels = grid.shape.channels;
+    const float* target = targets + pixel * channels;
     float error = 0;
-    for (int64_t c = 0; c < grid.shape.channels; ++c) {
-      error += fabsf(z(c) - targets[pixel * grid.shape.channels + c]);
+    for (int64_t c = 0; c < channels; c += kGroup) {
+      Group<kGroup> values = z(c);
+#pragma unroll
+      for (int n = 0; n < kGroup; ++n) {
+        const float difference = c + n < channels ? values.values[n] - target[c + n] : 0.0f;
+        error += fabsf(difference);
+        values.values[n] = difference > 0 ? 1.0f : difference < 0 ? -1.0f : 0.0f * difference;
+      }
+      values.Store(slopes + c);
     }
-    return error / static_cast<float>(grid.shape.channels);
-  }
-  __device__ float Slope(const Grid& grid, const Corners& z, int64_t pixel, int64_t c,
-                         float) const {
-    const float difference = z(c) - targets[pixel * grid.shape.channels + c];
-    const float sign = difference > 0 ? 1.0f : difference < 0 ? -1.0f : 0.0f * difference;
-    return sign / static_cast<float>(grid.shape.channels);
+    *factor = 1.0f / static_cast<float>(channels);
+    return error * *factor;
   }
 };
 
-// sums[2 b] and sums[2 b + 1]: the loss and the weights of block b; kept [pixels].
-template <typename Loss>
-__global__ void __launch_bounds__(kPixelThreads)
-    LossKernel(Grid grid, Loss loss, const float* weights, double* sums, float* kept) {
+// parts [blocks, 2, cells + 1, C]: what the block's pixels add to the gradient; sums [blocks, 2]:
+// their loss and their weights.
+template <typename Loss, int kGroup>
+__global__ void __launch_bounds__(kUpsampleThreads)
+    CellsKernel(Grid grid, Loss loss, const float* weights, double* sums, float* parts) {
+  extern __shared__ __align__(16) float memory[];
+  const UpsampleShape& shape = grid.shape;
+  const int stride = grid.stride, groups = (static_cast<int>(shape.channels) + kGroup - 1) / kGroup;
+  float* shares = memory;                                             // [pixels, left and right]
+  float* rows = shares + grid.shares();                               // [rows, cells + 1, stride]
+  float* slopes = rows + grid.lerp();                                 // [pixels, stride]
+  float* corners = slopes + grid.slopes();                            // [cells, 4, stride]
+  float* maxima = corners + grid.corners();                           // [rows, cells + 1]
+  float* downs = maxima + grid.rows_in_lerp() * (grid.cells + 1);     // [rows]
+  int* begins = reinterpret_cast<int*>(downs + grid.rows_in_lerp());  // [cells + 1]
+
+  const int tile = static_cast<int>(blockIdx.x % grid.tiles);
+  const int64_t band = blockIdx.x / grid.tiles;
+  const int64_t image = band / shape.height, i = band - image * shape.height;
+  const int64_t first_cell = static_cast<int64_t>(tile) * grid.cells;
+  const int cells = static_cast<int>(min(static_cast<int64_t>(grid.cells), shape.width - first_cell));
+  const int64_t below = min(i + 1, shape.height - 1);
+  const int64_t y_begin = FirstAt(i, grid.y_scale, shape.height, shape.target_height);
+  const int64_t y_end = FirstAt(i + 1, grid.y_scale, shape.height, shape.target_height);
+  for (int j = threadIdx.x; j <= cells; j += kUpsampleThreads) {
+    begins[j] =
+        static_cast<int>(FirstAt(first_cell + j, grid.x_scale, shape.width, shape.target_width));
+  }
+  for (int n = threadIdx.x; n < cells * 4 * stride; n += kUpsampleThreads) corners[n] = 0;
+  __syncthreads();
+  const int x_begin = begins[0], x_end = begins[cells];
+  const int columns_at_once = max(1, min(x_end - x_begin, grid.pixels));
+  const int rows_at_once = min(grid.pixels / columns_at_once, kMostRows);
   double own_loss = 0, own_weight = 0;
-  const int64_t per_image = grid.shape.target_height * grid.shape.target_width;
-  const int64_t step = static_cast<int64_t>(gridDim.x) * kPixelThreads;
-  for (int64_t pixel = static_cast<int64_t>(blockIdx.x) * kPixelThreads + threadIdx.x;
-       pixel < grid.pixels(); pixel += step) {
-    const float weight = weights[pixel];
-    if (weight == 0) continue;
-    const int64_t image = pixel / per_image, in_image = pixel - image * per_image;
-    const int64_t y = in_image / grid.shape.target_width;
-    const Corners z(grid, loss.predictions, image, y, in_image - y * grid.shape.target_width);
-    own_loss += static_cast<double>(weight) * loss.Loss(grid, z, pixel, kept + pixel);
-    own_weight += weight;
+  for (int64_t y = y_begin; y < y_end; y += rows_at_once) {
+    const int num_rows = static_cast<int>(min(static_cast<int64_t>(rows_at_once), y_end - y));
+    // 1. The rows, in units of the loss.
+    for (int n = threadIdx.x; n < num_rows * (cells + 1) * groups; n += kUpsampleThreads) {
+      const int place = n / groups, c = (n - place * groups) * kGroup;
+      const int row = place / (cells + 1);
+      const int64_t column =
+          min(first_cell + place - row * (cells + 1), shape.width - 1);
+      const float down = PlaceOf(y + row, grid.y_scale, shape.height).fraction;
+      const int64_t in_row = (image * shape.height * shape.width + column) * shape.channels;
+      const float* above_at = loss.predictions + in_row + i * shape.width * shape.channels;
+      const float* below_at = loss.predictions + in_row + below * shape.width * shape.channels;
+      Group<kGroup> group;
+#pragma unroll
+      for (int m = 0; m < kGroup; ++m) {
+        const bool is_there = c + m < shape.channels;
+        const float above = is_there ? above_at[c + m] : kNoLogit;
+        const float lower = is_there ? below_at[c + m] : kNoLogit;
+        group.values[m] = is_there ? (above + down * (lower - above)) * Loss::kUnit : kNoLogit;
+      }
+      group.Store(rows + place * stride + c);
+      if (c == 0) downs[row] = down;  // the same from every column
+    }
+    __syncthreads();
+    if constexpr (Loss::kNeedsMaximum) {  // eight threads for a column
+      const int columns = num_rows * (cells + 1);
+      for (int first = 0; first < columns; first += kUpsampleThreads / 8) {
+        const int column = first + static_cast<int>(threadIdx.x) / 8;
+        float largest = kNoLogit;
+        for (int c = threadIdx.x % 8; column < columns && c < shape.channels; c += 8) {
+          largest = fmaxf(largest, rows[column * stride + c]);
+        }
+        for (int step = 4; step > 0; step /= 2) {
+          largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, step));
+        }
+        if (column < columns && threadIdx.x % 8 == 0) maxima[column] = largest;
+      }
+      __syncthreads();
+    }
+    for (int x = x_begin; x < x_end; x += columns_at_once) {
+      const int num_columns = min(columns_at_once, x_end - x);
+      // 2. The slopes of each pixel.
+      for (int p = threadIdx.x; p < num_rows * num_columns; p += kUpsampleThreads) {
+        const int row = p / num_columns, column = x + p - row * num_columns;
+        const int64_t pixel =
+            (image * shape.target_height + y + row) * shape.target_width + column;
+        const float weight = weights[pixel];
+        float share = 0, fraction = 0;
+        float* own_slopes = slopes + p * stride;
+        if (weight != 0) {
+          const Between place = PlaceOf(column, grid.x_scale, shape.width);
+          const int left = row * (cells + 1) + place.lower - static_cast<int>(first_cell);
+          const PixelRow<kGroup> z = {rows + left * stride, rows + (left + 1) * stride,
+                                      place.fraction};
+          float bound = 0;
+          if constexpr (Loss::kNeedsMaximum) {
+            bound = maxima[left] + place.fraction * (maxima[left + 1] - maxima[left]);
+          }
+          float factor = 0;
+          own_loss += static_cast<double>(weight) *
+                      loss.Slopes(grid, z, bound, pixel, own_slopes, &factor);
+          own_weight += weight;
+          share = weight * factor;
+          fraction = place.fraction;
+        } else {
+          for (int c = 0; c < groups * kGroup; ++c) own_slopes[c] = 0;
+        }
+        shares[2 * p] = share * (1.0f - fraction);
+        shares[2 * p + 1] = share * fraction;
+      }
+      __syncthreads();
+      // 3. The corners of each cell.
+      for (int n = threadIdx.x; n < cells * groups; n += kUpsampleThreads) {
+        const int cell = n / groups, c = (n - cell * groups) * kGroup;
+        const int begin = max(begins[cell], x), end = min(begins[cell + 1], x + num_columns);
+        float parts_of[4][kGroup] = {};
+        for (int row = 0; row < num_rows; ++row) {
+          float left[kGroup] = {}, right[kGroup] = {};
+          for (int column = begin; column < end; ++column) {
+            const int p = row * num_columns + column - x;
+            const Group<kGroup> slope = Group<kGroup>::Load(slopes + p * stride + c);
+            const float2 share = *reinterpret_cast<const float2*>(shares + 2 * p);
+#pragma unroll
+            for (int m = 0; m < kGroup; ++m) {
+              left[m] += share.x * slope.values[m];
+              right[m] += share.y * slope.values[m];
+            }
+          }
+          const float down = downs[row];
+#pragma unroll
+          for (int m = 0; m < kGroup; ++m) {
+            parts_of[0][m] += (1.0f - down) * left[m];
+            parts_of[1][m] += (1.0f - down) * right[m];
+            parts_of[2][m] += down * left[m];
+            parts_of[3][m] += down * right[m];
+          }
+        }
+#pragma unroll
+        for (int corner = 0; corner < 4; ++corner) {
+          float* place = corners + (cell * 4 + corner) * stride + c;
+          Group<kGroup> group = Group<kGroup>::Load(place);
+#pragma unroll
+          for (int m = 0; m < kGroup; ++m) group.values[m] += parts_of[corner][m];
+          group.Store(place);
+        }
+      }
+      __syncthreads();
+    }
+  }
+  // Neighbouring cells share their corners.
+  float* part = parts + blockIdx.x * grid.part_size();
+  const int channels = static_cast<int>(shape.channels), row_size = (cells + 1) * channels;
+  for (int n = threadIdx.x; n < 2 * row_size; n += kUpsampleThreads) {
+    const int row = n / row_size, place = n - row * row_size;
+    const int column = place / channels, c = place - column * channels;
+    float sum = 0;
+    if (column < cells) sum += corners[(column * 4 + 2 * row) * stride + c];
+    if (column > 0) sum += corners[((column - 1) * 4 + 2 * row + 1) * stride + c];
+    part[(row * (grid.cells + 1) + column) * channels + c] = sum;
   }
   own_loss = BlockSum(own_loss);
   own_weight = BlockSum(own_weight);
@@ -132,10 +366,10 @@ __global__ void __launch_bounds__(kPixelThreads)
 }
 
 // Adds the blocks' sums; leaves the sum of the weights in sums[1].
-__global__ void __launch_bounds__(kPixelThreads)
-    AddSumsKernel(double* sums, int blocks, float* loss) {
+__global__ void __launch_bounds__(kSumThreads) AddSumsKernel(double* sums, int64_t blocks,
+                                                             float* loss) {
   double own_loss = 0, own_weight = 0;
-  for (int b = threadIdx.x; b < blocks; b += kPixelThreads) {
+  for (int64_t b = threadIdx.x; b < blocks; b += kSumThreads) {
     own_loss += sums[2 * b];
     own_weight += sums[2 * b + 1];
   }
@@ -146,79 +380,86 @@ __global__ void __launch_bounds__(kPixelThreads)
   sums[1] = own_weight;
 }
 
-// The positions of the large grid that may lie next to position `place` of the small one.
-__device__ inline void Around(int64_t place, float scale, int64_t small_size, int64_t large_size,
-                              int64_t* begin, int64_t* end) {
-  const float low = (static_cast<float>(place) - 0.5f) / scale - 1.5f;
-  const float high = (static_cast<float>(place) + 1.5f) / scale + 1.5f;
-  *begin = place == 0 ? 0 : max(int64_t{0}, static_cast<int64_t>(floorf(low)));
-  *end =
-      place == small_size - 1 ? large_size : min(large_size, static_cast<int64_t>(ceilf(high)) + 1);
-}
-
-__device__ inline float ShareOf(const Between& between, int64_t place) {
-  return (between.lower == place ? 1.0f - between.fraction : 0.0f) +
-         (between.upper == place ? between.fraction : 0.0f);
-}
-
-// A block per position of the small grid and one of its threads per pixel around it.
-template <typename Loss>
-__global__ void __launch_bounds__(kGatherThreads)
-    GatherKernel(Grid grid, Loss loss, const float* weights, const double* sums, const float* kept,
-                 float* gradient) {
+// Adds the parts that blocks have of a position of the small grid, divided by the weights.
+__global__ void __launch_bounds__(kSumThreads)
+    AddPartsKernel(Grid grid, const double* sums, const float* parts, float* gradient) {
   const UpsampleShape& shape = grid.shape;
-  const int64_t position = blockIdx.x;
-  const int64_t image = position / (shape.height * shape.width);
-  const int64_t in_image = position - image * shape.height * shape.width;
-  const int64_t i = in_image / shape.width, j = in_image - i * shape.width;
-  int64_t y_begin, y_end, x_begin, x_end;
-  Around(i, grid.y_scale, shape.height, shape.target_height, &y_begin, &y_end);
-  Around(j, grid.x_scale, shape.width, shape.target_width, &x_begin, &x_end);
-  const int64_t columns = x_end - x_begin, pixels = (y_end - y_begin) * columns;
+  const int64_t n = static_cast<int64_t>(blockIdx.x) * kSumThreads + threadIdx.x;
+  if (n >= shape.batch * shape.height * shape.width * shape.channels) return;
+  const int64_t position = n / shape.channels, c = n - position * shape.channels;
+  const int64_t row = position / shape.width, j = position - row * shape.width;
+  const int64_t i = row % shape.height;
+  const auto part = [&](int64_t band, int below, int64_t tile, int64_t column) {
+    return parts[(band * grid.tiles + tile) * grid.part_size() +
+                 (below * (grid.cells + 1) + column) * shape.channels + c];
+  };
+  // The last row and column are their own lower and right neighbours.
+  const auto of_band = [&](int64_t band, int below) {
+    const int64_t tile = j / grid.cells, column = j - tile * grid.cells;
+    float sum = part(band, below, tile, column);
+    if (column == 0 && tile > 0) sum += part(band, below, tile - 1, grid.cells);
+    if (j == shape.width - 1) sum += part(band, below, tile, column + 1);
+    return sum;
+  };
+  float sum = of_band(row, 0);
+  if (i > 0) sum += of_band(row - 1, 1);
+  if (i == shape.height - 1) sum += of_band(row, 1);
   const double total = sums[1];
-  for (int64_t c = 0; c < shape.channels; ++c) {
-    double sum = 0;
-    for (int64_t n = threadIdx.x; n < pixels; n += kGatherThreads) {
-      const int64_t y = y_begin + n / columns, x = x_begin + n % columns;
-      const int64_t pixel = (image * shape.target_height + y) * shape.target_width + x;
-      const float weight = weights[pixel];
-      if (weight == 0) continue;
-      const float share = ShareOf(PlaceOf(y, grid.y_scale, shape.height), i) *
-                          ShareOf(PlaceOf(x, grid.x_scale, shape.width), j);
-      if (share == 0) continue;
-      const Corners z(grid, loss.predictions, image, y, x);
-      sum += share * weight * loss.Slope(grid, z, pixel, c, kept[pixel]);
-    }
-    sum = BlockSum(sum);
-    if (threadIdx.x == 0) {
-      gradient[position * shape.channels + c] = total == 0 ? 0.0f : static_cast<float>(sum / total);
-    }
+  gradient[n] = total == 0 ? 0.0f : static_cast<float>(sum / total);
+}
+
+Grid GridOf(const UpsampleShape& shape) {
+  Grid grid = {};
+  grid.shape = shape;
+  grid.y_scale = static_cast<float>(shape.height) / static_cast<float>(shape.target_height);
+  grid.x_scale = static_cast<float>(shape.width) / static_cast<float>(shape.target_width);
+  const int64_t channels = std::max<int64_t>(1, shape.channels);
+  // Vectors of four where they are filled; an odd number of them, so that the pixels of a warp lie
+  // in different banks.
+  const int64_t vectors = (channels + 3) / 4;
+  grid.stride = static_cast<int>(channels < 4 ? channels | 1 : 4 * (vectors | 1));
+  const int64_t pixels = std::max<int64_t>(1, std::min<int64_t>(kMostPixels, kSlopeFloats / grid.stride));
+  grid.pixels = static_cast<int>(
+      pixels > kUpsampleThreads ? pixels / kUpsampleThreads * kUpsampleThreads : pixels);
+  const int64_t in_cell = (shape.target_width + shape.width - 1) / std::max<int64_t>(1, shape.width);
+  const int64_t cells = grid.pixels / std::max<int64_t>(1, 2 * in_cell);
+  grid.cells = static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(kMostCells, cells)));
+  grid.tiles = static_cast<int>((shape.width + grid.cells - 1) / grid.cells);
+  return grid;
+}
+
+template <typename Loss, int kGroup>
+CudaStatus LaunchCells(const Grid& grid, const Loss& loss, const float* weights, double* sums,
+                       float* parts, cudaStream_t stream) {
+  constexpr auto kernel = CellsKernel<Loss, kGroup>;
+  const size_t bytes = grid.SharedBytes();
+  if (bytes > 48 * 1024) {
+    const cudaError_t status = cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+    if (status != cudaSuccess) return status;  // thousands of channels
   }
-}
-
-int64_t NumPixels(const UpsampleShape& shape) {
-  return shape.batch * shape.target_height * shape.target_width;
-}
-
-int NumBlocks(const UpsampleShape& shape) {
-  const int64_t blocks = (NumPixels(shape) + kPixelThreads - 1) / kPixelThreads;
-  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(blocks, kMostBlocks)));
+  kernel<<<static_cast<unsigned>(grid.blocks()), kUpsampleThreads, bytes, stream>>>(
+      grid, loss, weights, sums, parts);
+  return cudaGetLastError();
 }
 
 template <typename Loss, typename Args>
 CudaStatus Run(const Args& args, const Loss& loss, double* workspace, CudaStream stream) {
   const auto on = static_cast<cudaStream_t>(stream);
-  const UpsampleShape& shape = args.shape;
-  const Grid grid{shape, static_cast<float>(shape.height) / static_cast<float>(shape.target_height),
-                  static_cast<float>(shape.width) / static_cast<float>(shape.target_width)};
-  const int blocks = NumBlocks(shape);
-  float* kept = reinterpret_cast<float*>(workspace + 2 * kMostBlocks);
-  LossKernel<<<blocks, kPixelThreads, 0, on>>>(grid, loss, args.weights, workspace, kept);
-  AddSumsKernel<<<1, kPixelThreads, 0, on>>>(workspace, blocks, args.loss);
-  const int64_t positions = shape.batch * shape.height * shape.width;
-  if (positions * shape.channels > 0) {
-    GatherKernel<<<static_cast<unsigned>(positions), kGatherThreads, 0, on>>>(
-        grid, loss, args.weights, workspace, kept, args.gradient);
+  const Grid grid = GridOf(args.shape);
+  float* parts = reinterpret_cast<float*>(workspace + 2 * std::max<int64_t>(1, grid.blocks()));
+  if (grid.blocks() > 0) {
+    const CudaStatus status =
+        grid.shape.channels < 4
+            ? LaunchCells<Loss, 1>(grid, loss, args.weights, workspace, parts, on)
+            : LaunchCells<Loss, 4>(grid, loss, args.weights, workspace, parts, on);
+    if (status != 0) return status;
+  }
+  AddSumsKernel<<<1, kSumThreads, 0, on>>>(workspace, grid.blocks(), args.loss);
+  const int64_t values = grid.blocks() / std::max(1, grid.tiles) * grid.shape.width * grid.shape.channels;
+  if (values > 0) {
+    AddPartsKernel<<<static_cast<unsigned>((values + kSumThreads - 1) / kSumThreads), kSumThreads,
+                     0, on>>>(grid, workspace, parts, args.gradient);
   }
   return cudaGetLastError();
 }
@@ -226,7 +467,8 @@ CudaStatus Run(const Args& args, const Loss& loss, double* workspace, CudaStream
 }  // namespace
 
 int64_t UpsampleWorkspaceSize(const UpsampleShape& shape) {
-  return 2 * kMostBlocks + (NumPixels(shape) + 1) / 2;
+  const Grid grid = GridOf(shape);
+  return 2 * std::max<int64_t>(1, grid.blocks()) + (grid.blocks() * grid.part_size() + 1) / 2;
 }
 
 CudaStatus UpsampleCrossEntropyCuda(const UpsampleCrossEntropyArgs& args, double* workspace,
