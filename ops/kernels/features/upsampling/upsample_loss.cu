@@ -79,9 +79,22 @@ __device__ inline int64_t FirstAt(int64_t place, float scale, int64_t small_size
   return first;
 }
 
+// The lower neighbour of a position of the large grid, and the share of the upper one. At the borders,
+// where both are the same, all is the lower one's.
+struct Shares {
+  int lower;
+  float upper;
+
+  __device__ Shares(int64_t position, float scale, int64_t small_size) {
+    const Between place = PlaceOf(position, scale, small_size);
+    lower = place.lower;
+    upper = place.upper == place.lower ? 0.0f : place.fraction;
+  }
+};
+
 // kGroup neighbouring floats of shared memory.
 template <int kGroup>
-struct Group {
+struct alignas(4 * kGroup) Group {
   float values[kGroup];
 
   __device__ static Group Load(const float* address) {
@@ -128,7 +141,7 @@ struct PixelRow {
 
 // What a loss is to the kernels: the factor of predictions when they are interpolated, the loss of
 // a pixel, and its slopes, of which a factor is taken out.
-struct CrossEntropy {
+struct alignas(16) CrossEntropy {
   const float* predictions;
   const int32_t* targets;
   static constexpr bool kNeedsMaximum = true;
@@ -176,7 +189,7 @@ struct CrossEntropy {
   }
 };
 
-struct AbsoluteError {
+struct alignas(16) AbsoluteError {
   const float* predictions;
   const float* targets;
   static constexpr bool kNeedsMaximum = false;
@@ -245,7 +258,7 @@ __global__ void __launch_bounds__(kUpsampleThreads)
       const int row = place / (cells + 1);
       const int64_t column =
           min(first_cell + place - row * (cells + 1), shape.width - 1);
-      const float down = PlaceOf(y + row, grid.y_scale, shape.height).fraction;
+      const float down = Shares(y + row, grid.y_scale, shape.height).upper;
       const int64_t in_row = (image * shape.height * shape.width + column) * shape.channels;
       const float* above_at = loss.predictions + in_row + i * shape.width * shape.channels;
       const float* below_at = loss.predictions + in_row + below * shape.width * shape.channels;
@@ -258,7 +271,7 @@ __global__ void __launch_bounds__(kUpsampleThreads)
         group.values[m] = is_there ? (above + down * (lower - above)) * Loss::kUnit : kNoLogit;
       }
       group.Store(rows + place * stride + c);
-      if (c == 0) downs[row] = down;  // the same from every column
+      if (n == row * (cells + 1) * groups) downs[row] = down;
     }
     __syncthreads();
     if constexpr (Loss::kNeedsMaximum) {  // eight threads for a column
@@ -287,20 +300,20 @@ __global__ void __launch_bounds__(kUpsampleThreads)
         float share = 0, fraction = 0;
         float* own_slopes = slopes + p * stride;
         if (weight != 0) {
-          const Between place = PlaceOf(column, grid.x_scale, shape.width);
+          const Shares place(column, grid.x_scale, shape.width);
           const int left = row * (cells + 1) + place.lower - static_cast<int>(first_cell);
           const PixelRow<kGroup> z = {rows + left * stride, rows + (left + 1) * stride,
-                                      place.fraction};
+                                      place.upper};
           float bound = 0;
           if constexpr (Loss::kNeedsMaximum) {
-            bound = maxima[left] + place.fraction * (maxima[left + 1] - maxima[left]);
+            bound = maxima[left] + place.upper * (maxima[left + 1] - maxima[left]);
           }
           float factor = 0;
           own_loss += static_cast<double>(weight) *
                       loss.Slopes(grid, z, bound, pixel, own_slopes, &factor);
           own_weight += weight;
           share = weight * factor;
-          fraction = place.fraction;
+          fraction = place.upper;
         } else {
           for (int c = 0; c < groups * kGroup; ++c) own_slopes[c] = 0;
         }
@@ -312,26 +325,26 @@ __global__ void __launch_bounds__(kUpsampleThreads)
       for (int n = threadIdx.x; n < cells * groups; n += kUpsampleThreads) {
         const int cell = n / groups, c = (n - cell * groups) * kGroup;
         const int begin = max(begins[cell], x), end = min(begins[cell + 1], x + num_columns);
-        float parts_of[4][kGroup] = {};
+        Group<kGroup> added[4] = {};
         for (int row = 0; row < num_rows; ++row) {
-          float left[kGroup] = {}, right[kGroup] = {};
+          Group<kGroup> left = {}, right = {};
           for (int column = begin; column < end; ++column) {
             const int p = row * num_columns + column - x;
             const Group<kGroup> slope = Group<kGroup>::Load(slopes + p * stride + c);
             const float2 share = *reinterpret_cast<const float2*>(shares + 2 * p);
 #pragma unroll
             for (int m = 0; m < kGroup; ++m) {
-              left[m] += share.x * slope.values[m];
-              right[m] += share.y * slope.values[m];
+              left.values[m] += share.x * slope.values[m];
+              right.values[m] += share.y * slope.values[m];
             }
           }
           const float down = downs[row];
 #pragma unroll
           for (int m = 0; m < kGroup; ++m) {
-            parts_of[0][m] += (1.0f - down) * left[m];
-            parts_of[1][m] += (1.0f - down) * right[m];
-            parts_of[2][m] += down * left[m];
-            parts_of[3][m] += down * right[m];
+            added[0].values[m] += (1.0f - down) * left.values[m];
+            added[1].values[m] += (1.0f - down) * right.values[m];
+            added[2].values[m] += down * left.values[m];
+            added[3].values[m] += down * right.values[m];
           }
         }
 #pragma unroll
@@ -339,7 +352,7 @@ __global__ void __launch_bounds__(kUpsampleThreads)
           float* place = corners + (cell * 4 + corner) * stride + c;
           Group<kGroup> group = Group<kGroup>::Load(place);
 #pragma unroll
-          for (int m = 0; m < kGroup; ++m) group.values[m] += parts_of[corner][m];
+          for (int m = 0; m < kGroup; ++m) group.values[m] += added[corner].values[m];
           group.Store(place);
         }
       }
@@ -393,17 +406,14 @@ __global__ void __launch_bounds__(kSumThreads)
     return parts[(band * grid.tiles + tile) * grid.part_size() +
                  (below * (grid.cells + 1) + column) * shape.channels + c];
   };
-  // The last row and column are their own lower and right neighbours.
   const auto of_band = [&](int64_t band, int below) {
     const int64_t tile = j / grid.cells, column = j - tile * grid.cells;
     float sum = part(band, below, tile, column);
     if (column == 0 && tile > 0) sum += part(band, below, tile - 1, grid.cells);
-    if (j == shape.width - 1) sum += part(band, below, tile, column + 1);
     return sum;
   };
   float sum = of_band(row, 0);
   if (i > 0) sum += of_band(row - 1, 1);
-  if (i == shape.height - 1) sum += of_band(row, 1);
   const double total = sums[1];
   gradient[n] = total == 0 ? 0.0f : static_cast<float>(sum / total);
 }
