@@ -59,6 +59,15 @@ def _latency(runtime: str) -> str:
     raise KeyError(f"latency_quick.json has no {runtime!r} with two threads and one image")
 
 
+def _latency_of_its_network(runtime: str) -> str:
+    """Return the same of the network of `quick` in the table of architectures."""
+    for network in _stored("latency")["networks"]:
+        if (network["architecture"], network["backbone"]) == ("shared_trunk", "efficientnet_lite0"):
+            medians = {x["runtime"]: x["median_ms"] for x in network["latencies"]}
+            return f"{medians[runtime]:.0f} ms"
+    raise KeyError("latency.json has no shared_trunk on efficientnet_lite0")
+
+
 def _size_of_quick() -> str:
     trained = importlib.import_module("mtl_tf").__path__[0]
     files = pathlib.Path(trained, "trained", "quick").iterdir()
@@ -76,5 +85,7 @@ _COUNTED: dict[str, Callable[[], str]] = {
     "quick_size": _size_of_quick,
     "quick_in_a_graph": lambda: _latency("tf.function"),
     "quick_in_onnx": lambda: _latency("onnx"),
-    "quick_in_litert": lambda: _latency("litert"),
+    "quick_in_a_graph_avx512": lambda: _latency_of_its_network("tf.function"),
+    "quick_in_onnx_avx512": lambda: _latency_of_its_network("onnx"),
+    "quick_in_litert_avx512": lambda: _latency_of_its_network("litert"),
 }

@@ -16,7 +16,7 @@ def test_the_example_runs(tmp_path, monkeypatch):
     _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(code.strip().splitlines()) <= 12
     small = (
-        code.replace("epochs=10", "epochs=1")
+        code.replace("epochs=3", "epochs=1")
         .replace(
             "RenderedRooms(", "RenderedRooms(input_shape=(32, 64, 3), train_size=8, val_size=2, "
         )

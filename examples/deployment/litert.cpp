@@ -1,7 +1,7 @@
 // Run an exported network in LiteRT, and print the range and the mean of each output.
 //
 //   mtl-tf export quick model.tflite --with-preprocessing --with-postprocessing --batch 1
-//   g++ -std=c++17 -O2 litert.cpp -L LITERT -lLiteRt -o run_litert
+//   g++ -std=c++17 -O2 litert.cpp -L LITERT -Wl,-rpath,LITERT -lLiteRt -o run_litert
 //   ./run_litert model.tflite photo.ppm
 //
 // LITERT is the folder of libLiteRt.so, such as site-packages/ai_edge_litert.

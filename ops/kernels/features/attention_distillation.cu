@@ -19,8 +19,8 @@ struct DeviceMessages {
   int64_t value_strides[kMaxMessages];
 };
 
-// exp(-|x|) and 1 / (1 + exp(-|x|)), of which the logistic function and its slope are made. Elements
-// of sixteen bits are rounded by more than the device's fast functions are off.
+// exp(-|x|) and 1 / (1 + exp(-|x|)), of which the logistic function and its slope are made.
+// Elements of sixteen bits are rounded by more than the device's fast functions are off.
 template <typename T>
 struct Exponential {
   float e, inverse;
@@ -44,9 +44,8 @@ struct DeviceShape {
 template <int kSize, bool kDense, typename Function>
 __device__ inline void ForEachVector(const DeviceShape& shape, const Function& f) {
   if constexpr (kDense) {
-    ForEachDenseVector<kSize>(shape.positions * shape.channels, [&](auto size, int64_t place) {
-      f(size, int64_t{0}, place);
-    });
+    ForEachDenseVector<kSize>(shape.positions * shape.channels,
+                              [&](auto size, int64_t place) { f(size, int64_t{0}, place); });
   } else {
     const MapThread thread(shape.tiles, kSize);
     if (!thread.is_used) return;

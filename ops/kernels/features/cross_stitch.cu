@@ -147,7 +147,8 @@ __global__ void __launch_bounds__(32 * kLanes)
   const int lane = threadIdx.x / 32, column = threadIdx.x % 32;
   const int64_t w = static_cast<int64_t>(blockIdx.x) * 32 + column;
   double sum = 0;
-  for (int64_t s = lane; w < num_weights && s < shares; s += kLanes) sum += sums[s * num_weights + w];
+  for (int64_t s = lane; w < num_weights && s < shares; s += kLanes)
+    sum += sums[s * num_weights + w];
   parts[lane][column] = sum;
   __syncthreads();
   if (lane != 0 || w >= num_weights) return;
@@ -180,7 +181,8 @@ CudaStatus WithVectors(const DeviceMaps& maps, int64_t channels, const Function&
   const auto fits = [&](int size) {
     bool all = channels % size == 0;
     for (int k = 0; k < kMaxStitched; ++k) {
-      for (const void* map : {maps.inputs[k], maps.others[k], const_cast<const void*>(maps.results[k])}) {
+      for (const void* map :
+           {maps.inputs[k], maps.others[k], const_cast<const void*>(maps.results[k])}) {
         all = all && IsAlignedFor(static_cast<const T*>(map), size);  // null is
       }
     }

@@ -53,7 +53,7 @@ __device__ inline Vector<T> Directions(int num_tasks, const float* leaks, const 
   }
 #pragma unroll
   for (int k = 0; k < K; ++k) held[k] = load(k);
-  const auto unpack = [&](int k, float(&values)[kVector]) {
+  const auto unpack = [&](int k, float (&values)[kVector]) {
     (K > 0 ? held[k] : load(k)).Unpack(values);
   };
 #pragma unroll(K > 0 ? K : 4)

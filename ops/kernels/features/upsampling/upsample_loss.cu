@@ -12,46 +12,14 @@
 
 #include <algorithm>
 
+#include "kernels/features/upsampling/upsample_grid.cuh"
 #include "kernels/features/upsampling/upsample_loss.h"
+#include "kernels/features/upsampling/upsample_pixels.cuh"
 
 namespace mtl {
 namespace {
 
-constexpr int kUpsampleThreads = 128;
 constexpr int kSumThreads = 256;
-constexpr int kMostCells = 16;         // of a block
-constexpr int kMostPixels = 1024;      // at a time
-constexpr int kMostRows = 8;           // of pixels at a time
-constexpr int kSlopeFloats = 6144;     // of shared memory, for the slopes
-constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLn2 = 0.6931471805599453f;
-constexpr float kTiniest = 1e-20f;     // sums below are made again from the true maximum
-constexpr float kNoLogit = -1e30f;     // of channels that fill a vector
-
-// What all kernels know.
-struct Grid {
-  UpsampleShape shape;
-  float y_scale, x_scale;
-  int cells, tiles;    // of a block; blocks in a row of cells
-  int pixels;          // at a time
-  int stride;          // of the channels of a pixel: at least C
-
-  __host__ __device__ int64_t blocks() const { return shape.batch * shape.height * tiles; }
-  __host__ __device__ int64_t part_size() const { return 2 * (cells + 1) * shape.channels; }
-  __host__ __device__ int rows_in_lerp() const { return kMostRows < pixels ? kMostRows : pixels; }
-  // Floats of shared memory: interpolated rows, their maxima, slopes, corners, shares of pixels.
-  __host__ __device__ int64_t lerp() const {
-    return static_cast<int64_t>(rows_in_lerp()) * (cells + 1) * stride;
-  }
-  __host__ __device__ int64_t slopes() const { return static_cast<int64_t>(pixels) * stride; }
-  __host__ __device__ int64_t corners() const { return static_cast<int64_t>(cells) * 4 * stride; }
-  __host__ __device__ int64_t shares() const { return (2 * pixels + 3) / 4 * 4; }
-  size_t SharedBytes() const {
-    const int64_t floats =
-        shares() + lerp() + slopes() + corners() + rows_in_lerp() * (cells + 2) + cells + 1;
-    return sizeof(float) * static_cast<size_t>(floats);
-  }
-};
 
 __device__ inline double BlockSum(double value) {
   __shared__ double sums[32];
@@ -68,159 +36,11 @@ __device__ inline double BlockSum(double value) {
   return total;
 }
 
-// The first position of the large grid whose lower neighbour is `place` or a later one.
-__device__ inline int64_t FirstAt(int64_t place, float scale, int64_t small_size,
-                                  int64_t large_size) {
-  if (place <= 0) return 0;
-  if (place >= small_size) return large_size;
-  const float guess = floorf((static_cast<float>(place) + 0.5f) / scale - 0.5f) - 2.0f;
-  int64_t first = guess < 0 ? 0 : static_cast<int64_t>(guess);
-  while (first < large_size && PlaceOf(first, scale, small_size).lower < place) ++first;
-  return first;
-}
-
-// The lower neighbour of a position of the large grid, and the share of the upper one. At the borders,
-// where both are the same, all is the lower one's.
-struct Shares {
-  int lower;
-  float upper;
-
-  __device__ Shares(int64_t position, float scale, int64_t small_size) {
-    const Between place = PlaceOf(position, scale, small_size);
-    lower = place.lower;
-    upper = place.upper == place.lower ? 0.0f : place.fraction;
-  }
-};
-
-// kGroup neighbouring floats of shared memory.
-template <int kGroup>
-struct alignas(4 * kGroup) Group {
-  float values[kGroup];
-
-  __device__ static Group Load(const float* address) {
-    Group group;
-    if constexpr (kGroup == 4) {
-      const float4 four = *reinterpret_cast<const float4*>(address);
-      group.values[0] = four.x;
-      group.values[1] = four.y;
-      group.values[2] = four.z;
-      group.values[3] = four.w;
-    } else {
-      group.values[0] = *address;
-    }
-    return group;
-  }
-  __device__ void Store(float* address) const {
-    if constexpr (kGroup == 4) {
-      *reinterpret_cast<float4*>(address) =
-          make_float4(values[0], values[1], values[2], values[3]);
-    } else {
-      *address = values[0];
-    }
-  }
-};
-
-// The predictions of a pixel, interpolated along its row.
-template <int kGroup>
-struct PixelRow {
-  const float *left, *right;
-  float fraction;
-
-  // Less `bound`.
-  __device__ Group<kGroup> operator()(int64_t c, float bound = 0) const {
-    const Group<kGroup> a = Group<kGroup>::Load(left + c), b = Group<kGroup>::Load(right + c);
-    const float rest = 1.0f - fraction;
-    Group<kGroup> z;
-#pragma unroll
-    for (int n = 0; n < kGroup; ++n) {
-      z.values[n] = fmaf(b.values[n], fraction, fmaf(a.values[n], rest, -bound));
-    }
-    return z;
-  }
-};
-
-// What a loss is to the kernels: the factor of predictions when they are interpolated, the loss of
-// a pixel, and its slopes, of which a factor is taken out.
-struct alignas(16) CrossEntropy {
-  const float* predictions;
-  const int32_t* targets;
-  static constexpr bool kNeedsMaximum = true;
-  static constexpr float kUnit = kLog2E;  // exponentials are powers of two
-
-  // `bound` is no less than any prediction.
-  template <int kGroup>
-  __device__ float Slopes(const Grid& grid, const PixelRow<kGroup>& z, float bound, int64_t pixel,
-                          float* slopes, float* factor) const {
-    const int64_t channels = grid.shape.channels;
-    float sum = Powers(z, bound, channels, slopes);
-    if (!(sum > kTiniest)) {  // the bound is far above
-      bound = kNoLogit;
-      for (int64_t c = 0; c < channels; c += kGroup) {
-        const Group<kGroup> values = z(c);
-#pragma unroll
-        for (int n = 0; n < kGroup; ++n) bound = fmaxf(bound, values.values[n]);
-      }
-      sum = Powers(z, bound, channels, slopes);
-    }
-    *factor = 1.0f / sum;
-    const int32_t label = targets[pixel];
-    if (label < 0 || label >= channels) return nanf("");
-    const float own = PixelRow<1>{z.left, z.right, z.fraction}(label, bound).values[0];
-    slopes[label] -= sum;
-    return (log2f(sum) - own) * kLn2;
-  }
-
- private:
-  template <int kGroup>
-  __device__ static float Powers(const PixelRow<kGroup>& z, float bound, int64_t channels,
-                                 float* slopes) {
-    float sum = 0;
-#pragma unroll 2
-    for (int64_t c = 0; c < channels; c += kGroup) {
-      Group<kGroup> values = z(c, bound);
-#pragma unroll
-      for (int n = 0; n < kGroup; ++n) {
-        values.values[n] = exp2f(values.values[n]);
-        sum += values.values[n];
-      }
-      values.Store(slopes + c);
-    }
-    return sum;
-  }
-};
-
-struct alignas(16) AbsoluteError {
-  const float* predictions;
-  const float* targets;
-  static constexpr bool kNeedsMaximum = false;
-  static constexpr float kUnit = 1.0f;
-
-  template <int kGroup>
-  __device__ float Slopes(const Grid& grid, const PixelRow<kGroup>& z, float, int64_t pixel,
-                          float* slopes, float* factor) const {
-    const int64_t channels = grid.shape.channels;
-    const float* target = targets + pixel * channels;
-    float error = 0;
-    for (int64_t c = 0; c < channels; c += kGroup) {
-      Group<kGroup> values = z(c);
-#pragma unroll
-      for (int n = 0; n < kGroup; ++n) {
-        const float difference = c + n < channels ? values.values[n] - target[c + n] : 0.0f;
-        error += fabsf(difference);
-        values.values[n] = difference > 0 ? 1.0f : difference < 0 ? -1.0f : 0.0f * difference;
-      }
-      values.Store(slopes + c);
-    }
-    *factor = 1.0f / static_cast<float>(channels);
-    return error * *factor;
-  }
-};
-
 // parts [blocks, 2, cells + 1, C]: what the block's pixels add to the gradient; sums [blocks, 2]:
 // their loss and their weights.
 template <typename Loss, int kGroup>
 __global__ void __launch_bounds__(kUpsampleThreads)
-    CellsKernel(Grid grid, Loss loss, const float* weights, double* sums, float* parts) {
+    CellsKernel(UpsampleGrid grid, Loss loss, const float* weights, double* sums, float* parts) {
   extern __shared__ __align__(16) float memory[];
   const UpsampleShape& shape = grid.shape;
   const int stride = grid.stride, groups = (static_cast<int>(shape.channels) + kGroup - 1) / kGroup;
@@ -236,7 +56,8 @@ __global__ void __launch_bounds__(kUpsampleThreads)
   const int64_t band = blockIdx.x / grid.tiles;
   const int64_t image = band / shape.height, i = band - image * shape.height;
   const int64_t first_cell = static_cast<int64_t>(tile) * grid.cells;
-  const int cells = static_cast<int>(min(static_cast<int64_t>(grid.cells), shape.width - first_cell));
+  const int cells =
+      static_cast<int>(min(static_cast<int64_t>(grid.cells), shape.width - first_cell));
   const int64_t below = min(i + 1, shape.height - 1);
   const int64_t y_begin = FirstAt(i, grid.y_scale, shape.height, shape.target_height);
   const int64_t y_end = FirstAt(i + 1, grid.y_scale, shape.height, shape.target_height);
@@ -256,8 +77,7 @@ __global__ void __launch_bounds__(kUpsampleThreads)
     for (int n = threadIdx.x; n < num_rows * (cells + 1) * groups; n += kUpsampleThreads) {
       const int place = n / groups, c = (n - place * groups) * kGroup;
       const int row = place / (cells + 1);
-      const int64_t column =
-          min(first_cell + place - row * (cells + 1), shape.width - 1);
+      const int64_t column = min(first_cell + place - row * (cells + 1), shape.width - 1);
       const float down = Shares(y + row, grid.y_scale, shape.height).upper;
       const int64_t in_row = (image * shape.height * shape.width + column) * shape.channels;
       const float* above_at = loss.predictions + in_row + i * shape.width * shape.channels;
@@ -294,8 +114,7 @@ __global__ void __launch_bounds__(kUpsampleThreads)
       // 2. The slopes of each pixel.
       for (int p = threadIdx.x; p < num_rows * num_columns; p += kUpsampleThreads) {
         const int row = p / num_columns, column = x + p - row * num_columns;
-        const int64_t pixel =
-            (image * shape.target_height + y + row) * shape.target_width + column;
+        const int64_t pixel = (image * shape.target_height + y + row) * shape.target_width + column;
         const float weight = weights[pixel];
         float share = 0, fraction = 0;
         float* own_slopes = slopes + p * stride;
@@ -309,8 +128,8 @@ __global__ void __launch_bounds__(kUpsampleThreads)
             bound = maxima[left] + place.upper * (maxima[left + 1] - maxima[left]);
           }
           float factor = 0;
-          own_loss += static_cast<double>(weight) *
-                      loss.Slopes(grid, z, bound, pixel, own_slopes, &factor);
+          own_loss +=
+              static_cast<double>(weight) * loss.Slopes(grid, z, bound, pixel, own_slopes, &factor);
           own_weight += weight;
           share = weight * factor;
           fraction = place.upper;
@@ -379,8 +198,8 @@ __global__ void __launch_bounds__(kUpsampleThreads)
 }
 
 // Adds the blocks' sums; leaves the sum of the weights in sums[1].
-__global__ void __launch_bounds__(kSumThreads) AddSumsKernel(double* sums, int64_t blocks,
-                                                             float* loss) {
+__global__ void __launch_bounds__(kSumThreads)
+    AddSumsKernel(double* sums, int64_t blocks, float* loss) {
   double own_loss = 0, own_weight = 0;
   for (int64_t b = threadIdx.x; b < blocks; b += kSumThreads) {
     own_loss += sums[2 * b];
@@ -395,7 +214,7 @@ __global__ void __launch_bounds__(kSumThreads) AddSumsKernel(double* sums, int64
 
 // Adds the parts that blocks have of a position of the small grid, divided by the weights.
 __global__ void __launch_bounds__(kSumThreads)
-    AddPartsKernel(Grid grid, const double* sums, const float* parts, float* gradient) {
+    AddPartsKernel(UpsampleGrid grid, const double* sums, const float* parts, float* gradient) {
   const UpsampleShape& shape = grid.shape;
   const int64_t n = static_cast<int64_t>(blockIdx.x) * kSumThreads + threadIdx.x;
   if (n >= shape.batch * shape.height * shape.width * shape.channels) return;
@@ -418,29 +237,9 @@ __global__ void __launch_bounds__(kSumThreads)
   gradient[n] = total == 0 ? 0.0f : static_cast<float>(sum / total);
 }
 
-Grid GridOf(const UpsampleShape& shape) {
-  Grid grid = {};
-  grid.shape = shape;
-  grid.y_scale = static_cast<float>(shape.height) / static_cast<float>(shape.target_height);
-  grid.x_scale = static_cast<float>(shape.width) / static_cast<float>(shape.target_width);
-  const int64_t channels = std::max<int64_t>(1, shape.channels);
-  // Vectors of four where they are filled; an odd number of them, so that the pixels of a warp lie
-  // in different banks.
-  const int64_t vectors = (channels + 3) / 4;
-  grid.stride = static_cast<int>(channels < 4 ? channels | 1 : 4 * (vectors | 1));
-  const int64_t pixels = std::max<int64_t>(1, std::min<int64_t>(kMostPixels, kSlopeFloats / grid.stride));
-  grid.pixels = static_cast<int>(
-      pixels > kUpsampleThreads ? pixels / kUpsampleThreads * kUpsampleThreads : pixels);
-  const int64_t in_cell = (shape.target_width + shape.width - 1) / std::max<int64_t>(1, shape.width);
-  const int64_t cells = grid.pixels / std::max<int64_t>(1, 2 * in_cell);
-  grid.cells = static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(kMostCells, cells)));
-  grid.tiles = static_cast<int>((shape.width + grid.cells - 1) / grid.cells);
-  return grid;
-}
-
 template <typename Loss, int kGroup>
-CudaStatus LaunchCells(const Grid& grid, const Loss& loss, const float* weights, double* sums,
-                       float* parts, cudaStream_t stream) {
+CudaStatus LaunchCells(const UpsampleGrid& grid, const Loss& loss, const float* weights,
+                       double* sums, float* parts, cudaStream_t stream) {
   constexpr auto kernel = CellsKernel<Loss, kGroup>;
   const size_t bytes = grid.SharedBytes();
   if (bytes > 48 * 1024) {
@@ -456,7 +255,7 @@ CudaStatus LaunchCells(const Grid& grid, const Loss& loss, const float* weights,
 template <typename Loss, typename Args>
 CudaStatus Run(const Args& args, const Loss& loss, double* workspace, CudaStream stream) {
   const auto on = static_cast<cudaStream_t>(stream);
-  const Grid grid = GridOf(args.shape);
+  const UpsampleGrid grid = GridOf(args.shape);
   float* parts = reinterpret_cast<float*>(workspace + 2 * std::max<int64_t>(1, grid.blocks()));
   if (grid.blocks() > 0) {
     const CudaStatus status =
@@ -466,7 +265,8 @@ CudaStatus Run(const Args& args, const Loss& loss, double* workspace, CudaStream
     if (status != 0) return status;
   }
   AddSumsKernel<<<1, kSumThreads, 0, on>>>(workspace, grid.blocks(), args.loss);
-  const int64_t values = grid.blocks() / std::max(1, grid.tiles) * grid.shape.width * grid.shape.channels;
+  const int64_t values =
+      grid.blocks() / std::max(1, grid.tiles) * grid.shape.width * grid.shape.channels;
   if (values > 0) {
     AddPartsKernel<<<static_cast<unsigned>((values + kSumThreads - 1) / kSumThreads), kSumThreads,
                      0, on>>>(grid, workspace, parts, args.gradient);
@@ -477,7 +277,7 @@ CudaStatus Run(const Args& args, const Loss& loss, double* workspace, CudaStream
 }  // namespace
 
 int64_t UpsampleWorkspaceSize(const UpsampleShape& shape) {
-  const Grid grid = GridOf(shape);
+  const UpsampleGrid grid = GridOf(shape);
   return 2 * std::max<int64_t>(1, grid.blocks()) + (grid.blocks() * grid.part_size() + 1) / 2;
 }
 
