@@ -17,42 +17,46 @@ from mtl_tf.atomic_files import write_atomically
 
 TEXT = """# Budgets of the CUDA kernels
 
-Estimates, not measurements: no kernel has been timed on a GPU yet. `python -m benchmarks.cuda_budgets` compiles the
-kernels for compute capability 9.0, reads their machine code and writes this page; a slow test holds every kernel to the
-share it must reach.
+Estimates, not measurements: no kernel has been timed on a GPU yet. `python -m
+benchmarks.cuda_budgets` compiles the kernels for compute capability 9.0, reads their machine code
+and writes this page; a slow test holds every kernel to the share it must reach.
 
-The model of an H200: 132 multiprocessors at 1.85 GHz share 4.3 TB/s, 17.5 bytes a clock each. A multiprocessor issues
-three instructions a clock in the long run (four at best), and needs 33 KB on the way to hide a latency of a microsecond.
-Of the main loop of a kernel, the one with the widest loads:
+The model of an H200: 132 multiprocessors at 1.85 GHz share 4.3 TB/s, 17.5 bytes a clock each. A
+multiprocessor issues three instructions a clock in the long run (four at best), and needs 33 KB
+on the way to hide a latency of a microsecond. Of the main loop of a kernel, the one with the
+widest loads:
 
 - *bytes*: what a thread loads and stores in a pass;
 - *instructions*: of a pass, all of them; `32 bytes / 17.5 * 3 / instructions` is the first limit;
-- *on the way*: bytes that a thread has asked for before it uses some, times the threads that registers and shared memory
-  let run at once; divided by 33 KB it is the second limit;
-- *share of a copy*: the smaller limit, at most 1. Launches, second kernels and the last blocks cost the rest: little at
-  10^8 elements, a fifth at 2 * 10^7;
+- *on the way*: bytes that a thread has asked for before it uses some, times the threads that
+  registers and shared memory let run at once; divided by 33 KB it is the second limit;
+- *share of a copy*: the smaller limit, at most 1. Launches, second kernels and the last blocks
+  cost the rest: little at 10^8 elements, a fifth at 2 * 10^7;
 - *before*: the estimate for the kernels of version 0.1, from the same model by hand.
 
 """
 
 WIDE = """
 
-The Gramian of more than eight tasks is limited by shared memory instead: a thread with a tile of 4 x 4 pairs loads eight
-vectors of 16 bytes for 64 multiply-adds. Per column of K elements, with T = n (n + 1) / 2 tiles and n = ceil(K / 4): T
-reads take T clocks (8 x 16 bytes at 128 bytes a clock), four columns at a time: T / 4 clocks, and the columns are written
-in n / 8 clocks; the bytes of the column take 4 K / 17.5 clocks in float32, half in 16 bits. The aims, 90 % and above 24
-tasks 60 %, are met in float32 up to 32 tasks and missed in 16 bits, which need the tensor cores.
+The Gramian of more than eight tasks is limited by shared memory instead: a thread with a tile of
+4 x 4 pairs loads eight vectors of 16 bytes for 64 multiply-adds. Per column of K elements, with T
+= n (n + 1) / 2 tiles and n = ceil(K / 4): T reads take T clocks (8 x 16 bytes at 128 bytes a
+clock), four columns at a time: T / 4 clocks, and the columns are written in n / 8 clocks; the
+bytes of the column take 4 K / 17.5 clocks in float32, half in 16 bits. The aims, 90 % and above
+24 tasks 60 %, are met in float32 up to 32 tasks and missed in 16 bits, which need the tensor
+cores.
 
-| tasks | clocks in shared memory | clocks of a float32 column | share of a copy, float32 | 16 bits | before |
+| tasks | clocks, shared memory | clocks, float32 column | share, float32 | 16 bits | before |
 |---:|---:|---:|---:|---:|---:|
 """
 
 UPSAMPLING = """
 
-The losses of upsampled predictions make every exponential once. Instructions for a pixel and channel, from the loops of
-the machine code: {powers:.1f} for the slopes and {corners:.1f} for the corners, and at most {pixel:.0f} for a pixel (a
-part of them only where the largest prediction is far below its bound). With 40 channels, 8 x 60 x 80 to 480 x 640, that
-is at most {warps:.0f} million warp instructions: {microseconds:.0f} microseconds at three a clock, {times:.1f} times the
+The losses of upsampled predictions make every exponential once. Instructions for a pixel and
+channel, from the loops of the machine code: {powers:.1f} for the slopes and {corners:.1f} for the
+corners, and at most {pixel:.0f} for a pixel (a part of them only where the largest prediction is
+far below its bound). With 40 channels, 8 x 60 x 80 to 480 x 640, that is at most {warps:.0f}
+million warp instructions: {microseconds:.0f} microseconds at three a clock, {times:.1f} times the
 time of its 51 MB. Before: 4700 million, 7 to 10 milliseconds. The aim, three times, is missed.
 """
 
@@ -96,7 +100,9 @@ BUDGETS = [
         )
     ],
     *[
-        Budget("features/attention_distillation.cu", f"Distill{g}Kernel<{t}, {n}, {d}>", 256, 0.9, b)
+        Budget(
+            "features/attention_distillation.cu", f"Distill{g}Kernel<{t}, {n}, {d}>", 256, 0.9, b
+        )
         for g, b4, b8 in (("", "85-90 %", "60-65 %"), ("Grad", "75-85 %", "70-75 %"))
         for t, n, b in (("float", 4, b4), ("__nv_bfloat16", 8, b8))
         for d in ("true", "false")
