@@ -10,9 +10,8 @@ from mtl_tf import experiments
 from mtl_tf.experiments.outputs.results_page import main, results_page, stored_results
 
 FOLDER = pathlib.Path(__file__).parents[3] / "docs" / "results"
-STORED = sorted(
-    path for path in FOLDER.glob("*.json") if not path.stem.startswith("latency")
-)  # runs
+RUNS = (path for path in FOLDER.glob("*.json") if "config" in json.loads(path.read_text()))
+STORED = sorted(RUNS)
 
 
 @pytest.fixture(scope="module")
