@@ -125,11 +125,16 @@ def kernels(source: str) -> dict[str, machine_code.Kernel]:
         return machine_code.compiled(source, pathlib.Path(folder))
 
 
+def _column_clocks(tasks: int) -> float:
+    """Return the clocks that the bytes of a column of float32 take."""
+    return 4 * tasks / machine_code.BYTES_A_CLOCK
+
+
 def wide_shares(tasks: int) -> tuple[float, float, float]:
     """Return clocks in shared memory and the shares of a copy in float32 and 16 bits."""
     classes = -(-tasks // 4)
     shared = classes * (classes + 1) / 2 / 4 + classes / 8
-    column = 4 * tasks / 17.5
+    column = _column_clocks(tasks)
     return shared, min(1.0, column / shared), min(1.0, column / 2 / shared)
 
 
@@ -147,7 +152,7 @@ def upsampling() -> dict[str, float]:
     }
     for_channel = found["powers"] + found["corners"] + found["pixel"] / 40
     found["warps"] = 8 * 480 * 640 * 40 * for_channel / 32 / 1e6
-    found["microseconds"] = found["warps"] * 1e6 / 132 / 3 / 1850
+    found["microseconds"] = found["warps"] * 1e6 / 132 / machine_code.INSTRUCTIONS_A_CLOCK / 1850
     found["times"] = found["microseconds"] / (51 / 4.3)
     return found
 
@@ -184,7 +189,7 @@ def markdown() -> str:
     for tasks, text in before.items():
         shared, single, half = wide_shares(tasks)
         wide.append(
-            f"| {tasks} | {shared:.2f} | {4 * tasks / 17.5:.2f} | {100 * single:.0f} % | "
+            f"| {tasks} | {shared:.2f} | {_column_clocks(tasks):.2f} | {100 * single:.0f} % | "
             f"{100 * half:.0f} % | {text} |"
         )
     return TEXT + "\n".join(lines) + WIDE + "\n".join(wide) + UPSAMPLING.format(**upsampling())

@@ -15,6 +15,10 @@ import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).parents[2]
+# A multiprocessor of an H200: 4.3 TB/s over 132 of them, and what it issues in the long run.
+BYTES_A_CLOCK = 17.5
+INSTRUCTIONS_A_CLOCK = 3
+BYTES_ON_THE_WAY = 33_000  # hide a latency of a microsecond
 _LINE = re.compile(r"^\s+/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+ )?\s*(\S+)\s*(.*?)\s*;")
 _RESOURCES = re.compile(
     r"Function (.+?):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+)", re.MULTILINE | re.DOTALL
@@ -95,15 +99,13 @@ class Kernel:
     def expected_share(self, threads: int = 256, shared_bytes: int = 0) -> float:
         """Return the share of a device copy that the main loop allows on an H200: an estimate.
 
-        The least of what instructions and latency allow. A multiprocessor moves 17.5 bytes a clock
-        (4.3 TB/s over 132 of them), issues three instructions a clock in the long run, and needs 33
-        KB on the way for a latency of a microsecond.
+        The least of what instructions and latency allow.
         """
         loop = self.main_loop()
         moved = 32 * (loop.bytes_moved("LDG") + loop.bytes_moved("STG"))
-        by_instructions = moved / 17.5 * 3 / len(loop.code)
+        by_instructions = moved / BYTES_A_CLOCK * INSTRUCTIONS_A_CLOCK / len(loop.code)
         waiting = loop.bytes_in_flight() * self.threads_at_once(threads, shared_bytes)
-        return min(1.0, by_instructions, waiting / 33_000)
+        return min(1.0, by_instructions, waiting / BYTES_ON_THE_WAY)
 
 
 def _width(name: str) -> int:
@@ -154,7 +156,8 @@ def _run(name: str, *arguments: str) -> str:
     path = tool(name)
     if path is None:
         raise FileNotFoundError(name)
-    beside = [str(pathlib.Path(found).parent) for t in ("nvdisasm",) if (found := tool(t))]
+    nvdisasm = tool("nvdisasm")  # which cuobjdump looks for on the PATH
+    beside = [] if nvdisasm is None else [str(pathlib.Path(nvdisasm).parent)]
     path_variable = os.pathsep.join([*beside, os.environ["PATH"]])
     done = subprocess.run(
         [path, *arguments],
